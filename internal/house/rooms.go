@@ -27,6 +27,7 @@ func rooms() []room {
 		{path: "directory/tree", caption: "a copy arranged for searching", may: []string{"directory", "certs", "internal/journal", "internal/replica"}},
 		{path: "directory/ldap", caption: "RFC 4511 on the wire", may: []string{"directory", "directory/tree", "internal/ber", "internal/journal", "internal/replica"}},
 		{path: "ocsp", caption: "is this certificate still good?", may: []string{"certs", "internal/journal", "internal/replica"}},
+		{path: "ocsp/relying", caption: "the question a relying system asks, and how it judges the answer", may: []string{"certs"}},
 	}
 	return append(append(all, ground()...), roof()...)
 }
@@ -56,7 +57,7 @@ func roof() []room {
 		{path: "tools/internal/workforce", caption: "people who do not exist, in the tree of those who do"},
 		{path: "tools/cardinal", caption: "init, serve and every command", may: []string{"certs/", "policies/", "ca/", "issuance/", "directory/", "ocsp/", "internal/", "tools/internal/"}},
 		{path: "tools/station", caption: "the registration authority's desk", may: []string{"certs/", "policies", "issuance/api", "issuance/card", "tools/internal/"}},
-		{path: "tools/load", caption: "load, with every answer checked", may: []string{"certs", "issuance/api", "issuance/card", "ocsp", "directory", "internal/ber", "tools/internal/"}},
+		{path: "tools/load", caption: "load, with every answer checked", may: []string{"certs", "issuance/api", "issuance/card", "ocsp", "ocsp/relying", "directory", "internal/ber", "tools/internal/"}},
 		{path: "tools/check", caption: "what continuous integration runs", may: []string{"internal/house"}},
 	}
 }
