@@ -12,7 +12,9 @@ type exception struct {
 // exceptions are few, each with its reason. One that no longer catches
 // anything is a finding itself.
 func exceptions() []exception {
-	return []exception{}
+	return []exception{
+		{rule: "parameters", file: "tools/cardinal/run.go", name: "run", reason: "a process is its context, its arguments and three streams; tests give all five"},
+	}
 }
 
 // except takes out what the exceptions allow and adds the exceptions that

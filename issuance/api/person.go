@@ -2,11 +2,11 @@ package api
 
 import "time"
 
-// IdentityDocument is one piece of identity evidence that was seen and checked.
+// Document is one piece of identity evidence that was seen and checked.
 // Kind is one of the kinds the policy in force knows, for example passport,
 // driving-licence, bank-statement. Number stays in the tables of record: it is
 // never in the journal and an answer shows it only masked.
-type IdentityDocument struct {
+type Document struct {
 	Kind    string `json:"kind"`
 	Number  string `json:"number,omitempty"`
 	Photo   bool   `json:"photo,omitempty"`   // it shows the holder's face
@@ -18,7 +18,7 @@ type IdentityDocument struct {
 // documents, one with a photo, one proving the address, one with its number.
 // It is also the form of the file given to `person add --evidence`.
 type Evidence struct {
-	Documents []IdentityDocument `json:"documents"`
+	Documents []Document `json:"documents"`
 }
 
 // NewPerson registers somebody. Photo is JPEG or PNG, at most 512 KiB.
@@ -60,20 +60,20 @@ type PersonChange struct {
 // Person is somebody on record. OnRecord is false for an entry that is only in
 // the directory: no evidence, so no card.
 type Person struct {
-	UUID       string             `json:"uuid"` // 12 decimal digits
-	Title      string             `json:"title,omitempty"`
-	Given      string             `json:"given"`
-	Middle     string             `json:"middle,omitempty"`
-	Family     string             `json:"family"`
-	Birth      string             `json:"birth,omitempty"`
-	Mail       string             `json:"mail,omitempty"`
-	Phone      string             `json:"phone,omitempty"`
-	UPN        string             `json:"upn,omitempty"`
-	Status     string             `json:"status"` // active or closed
-	OnRecord   bool               `json:"on_record"`
-	Photo      string             `json:"photo,omitempty"` // SHA-256 of the photo, hex
-	Documents  []IdentityDocument `json:"documents,omitempty"`
-	Registered *Decision          `json:"registered,omitempty"`
+	UUID       string     `json:"uuid"` // 12 decimal digits
+	Title      string     `json:"title,omitempty"`
+	Given      string     `json:"given"`
+	Middle     string     `json:"middle,omitempty"`
+	Family     string     `json:"family"`
+	Birth      string     `json:"birth,omitempty"`
+	Mail       string     `json:"mail,omitempty"`
+	Phone      string     `json:"phone,omitempty"`
+	UPN        string     `json:"upn,omitempty"`
+	Status     string     `json:"status"` // active or closed
+	OnRecord   bool       `json:"on_record"`
+	Photo      string     `json:"photo,omitempty"` // SHA-256 of the photo, hex
+	Documents  []Document `json:"documents,omitempty"`
+	Registered *Decision  `json:"registered,omitempty"`
 }
 
 // PersonPage is one page of persons; Next is the After of the following page,

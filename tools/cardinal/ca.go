@@ -1,0 +1,26 @@
+package main
+
+import (
+	"context"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"cardinal/issuance/api"
+)
+
+func caCommand(a *app) *cobra.Command {
+	d := &desk{a: a}
+	list := d.command(deskCommand{use: "list", short: "List the CAs of this installation", args: cobra.NoArgs, example: "cardinal ca list --json",
+		ask: func(ctx context.Context, c *api.Client, _ []string) error {
+			issuers, err := c.Issuers(ctx)
+			return shown(d, issuers, err, func(w io.Writer, l *api.IssuerList) {
+				row(w, "NAME", "SUBJECT", "SERIAL", "SHARDS", "ENDS")
+				for _, i := range l.Issuers {
+					row(w, i.Name, i.Subject, i.Serial, i.Shards, i.NotAfter.Format(time.DateOnly))
+				}
+			})
+		}})
+	return d.flags(parent("ca", "Look at the certification authorities", "  cardinal ca list", list))
+}

@@ -1,0 +1,127 @@
+package main
+
+import (
+	"context"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"cardinal/issuance/api"
+)
+
+func cardCommand(a *app) *cobra.Command {
+	d := &desk{a: a}
+	return d.flags(parent("card", "Issue cards and keep them in order", "  cardinal card list --person 900000000017",
+		cardIssue(d),
+		cardVerb(d, "handover", "Make an issued card its holder's", (*api.Client).HandOver),
+		cardVerb(d, "suspend", "Put both certificates on hold", (*api.Client).Suspend),
+		cardVerb(d, "resume", "End a suspension", (*api.Client).Resume),
+		cardRenew(d),
+		cardEnd(d, "replace", "Cancel a card and open the case for its successor", (*api.Client).Replace),
+		cardEnd(d, "cancel", "End a card for good", (*api.Client).Cancel),
+		cardShow(d), cardList(d)))
+}
+
+func cardVerb(d *desk, verb, short string, do func(*api.Client, context.Context, string, api.Reason) (*api.CardWritten, error)) *cobra.Command {
+	var why api.Reason
+	c := d.command(deskCommand{use: verb + " CARD", short: short, args: cobra.ExactArgs(1), example: "cardinal card " + verb + " CARD",
+		ask: func(ctx context.Context, c *api.Client, args []string) error {
+			answer, err := do(c, ctx, args[0], why)
+			return d.wrote(answer, err)
+		}})
+	c.Flags().StringVar(&why.Reason, "reason", "", "why")
+	return c
+}
+
+func cardEnd(d *desk, verb, short string, do func(*api.Client, context.Context, string, api.CancelCard) (*api.CardWritten, error)) *cobra.Command {
+	var how api.CancelCard
+	var since string
+	c := d.command(deskCommand{use: verb + " CARD", short: short, args: cobra.ExactArgs(1), example: "cardinal card " + verb + " CARD --reason lost",
+		ask: func(ctx context.Context, c *api.Client, args []string) error {
+			if since != "" {
+				at, err := time.Parse(time.RFC3339, since)
+				if err != nil {
+					return usage("--since", err)
+				}
+				how.Since = &at
+			}
+			answer, err := do(c, ctx, args[0], how)
+			return d.wrote(answer, err)
+		}})
+	c.Flags().StringVar(&how.Reason, "reason", "", "lost, stolen, damaged, left, superseded or compromised")
+	c.Flags().StringVar(&how.Note, "note", "", "what happened")
+	c.Flags().StringVar(&since, "since", "", "when a key may have been in other hands, RFC 3339 (RFC 5280 §5.3.2)")
+	require(c, "reason")
+	return c
+}
+
+func cardIssue(d *desk) *cobra.Command {
+	k := &keysFrom{a: d.a}
+	c := d.command(deskCommand{use: "issue CASE", short: "Issue the approved case's pair", args: cobra.ExactArgs(1),
+		example: "cardinal card issue CASE --request-id desk-1-0001 --auth-csr auth.csr --sign-csr sign.csr --out pair",
+		ask: func(ctx context.Context, c *api.Client, args []string) error {
+			request, err := k.request(nil)
+			if err != nil {
+				return err
+			}
+			return k.issued(c.Issue(ctx, args[0], *request))
+		}})
+	k.flags(c)
+	return c
+}
+
+func cardRenew(d *desk) *cobra.Command {
+	k := &keysFrom{a: d.a}
+	c := d.command(deskCommand{use: "renew CARD", short: "Put a new pair on the same card and end the old one", args: cobra.ExactArgs(1),
+		example: "cardinal card renew CARD --request-id desk-1-0002 --simulated alex.card",
+		ask: func(ctx context.Context, c *api.Client, args []string) error {
+			request, err := k.request(&args[0])
+			if err != nil {
+				return err
+			}
+			return k.issued(c.Renew(ctx, args[0], *request))
+		}})
+	k.flags(c)
+	return c
+}
+
+func cardShow(d *desk) *cobra.Command {
+	return d.command(deskCommand{use: "show CARD", short: "Show a card with its history", args: cobra.ExactArgs(1), example: "cardinal card show CARD",
+		ask: func(ctx context.Context, c *api.Client, args []string) error {
+			card, err := c.Card(ctx, args[0])
+			return shown(d, card, err, func(w io.Writer, card *api.Card) {
+				row(w, "card", card.ID)
+				row(w, "person", card.Person)
+				row(w, "case", card.Case)
+				row(w, "state", card.State+" "+card.Reason)
+				row(w, "pair", card.Pair)
+				row(w, "authentication", card.Serials.Authentication)
+				row(w, "signature", card.Serials.Signature)
+				row(w, "valid", card.NotBefore.Format(time.RFC3339)+" to "+card.NotAfter.Format(time.RFC3339))
+				row(w, "renewal from", card.RenewFrom.Format(time.RFC3339))
+				for _, e := range card.Events {
+					row(w, e.Verb, e.To+" "+decision(e.Decision))
+				}
+			})
+		}})
+}
+
+func cardList(d *desk) *cobra.Command {
+	var filter api.CardFilter
+	c := d.command(deskCommand{use: "list", short: "List cards by number", args: cobra.NoArgs, example: "cardinal card list --state active",
+		ask: func(ctx context.Context, c *api.Client, _ []string) error {
+			page, err := c.Cards(ctx, filter)
+			return shown(d, page, err, func(w io.Writer, page *api.CardPage) {
+				row(w, "CARD", "PERSON", "STATE", "PAIR", "ENDS")
+				for _, k := range page.Cards {
+					row(w, k.ID, k.Person, k.State, k.Pair, k.NotAfter.Format(time.DateOnly))
+				}
+				more(w, page.Next)
+			})
+		}})
+	c.Flags().StringVar(&filter.Person, "person", "", "12-digit number")
+	c.Flags().StringVar(&filter.State, "state", "", "issued, active, suspended, cancelled, replaced or expired")
+	pageFlags(c, &filter.After, &filter.Limit)
+	return c
+}

@@ -1,0 +1,152 @@
+package main
+
+import (
+	"time"
+)
+
+// Config is what cardinal.yaml holds. Every key may be left out: withDefaults
+// fills in what stands in its comment. Paths are relative to the folder the
+// file lies in. The file is decoded strictly: a key that is not here is an
+// error, and all problems are reported at once.
+type Config struct {
+	// Name stands in the subjects of the CAs, as in "CN=<Name> Root". Default "Cardinal".
+	Name string `yaml:"name"`
+	// Suffixes are the trees the directory serves. Default o=nhs.
+	Suffixes []Suffix `yaml:"suffixes"`
+	// Listen says where each server listens.
+	Listen Listen `yaml:"listen"`
+	// PublicURL is what certificates name for status and CA downloads: http,
+	// reachable by every relying system, without a path of one host's choosing.
+	// It must be given, since it outlives any listener.
+	PublicURL string `yaml:"publicURL"`
+	// Ledger is the database of record.
+	Ledger LedgerConfig `yaml:"ledger"`
+	// Keys say where the issuing CAs' private keys live.
+	Keys KeysConfig `yaml:"keys"`
+	// Certificates shape what is issued.
+	Certificates CertificatesConfig `yaml:"certificates"`
+	// Cards say which cards are accepted.
+	Cards CardsConfig `yaml:"cards"`
+	// Directory shapes the tree and who may ask it.
+	Directory DirectoryConfig `yaml:"directory"`
+	// Limits protect the servers; zero means the default.
+	Limits Limits `yaml:"limits"`
+}
+
+// Suffix is one tree: a DN alone, or a DN with a root identity that may do
+// anything outside managed subtrees.
+type Suffix struct {
+	DN           string `yaml:"dn"`
+	RootDN       string `yaml:"rootDN"`
+	PasswordFile string `yaml:"passwordFile"` // its first line is the root identity's password
+}
+
+// Listen holds host:port for each listener; port 0 takes any free one.
+type Listen struct {
+	LDAP       string `yaml:"ldap"`       // default 127.0.0.1:1389
+	LDAPS      string `yaml:"ldaps"`      // default 127.0.0.1:1636
+	Status     string `yaml:"status"`     // OCSP, CRLs, CA certificates; default 127.0.0.1:8080
+	Issuance   string `yaml:"issuance"`   // HTTPS with client certificates; default 127.0.0.1:8443
+	Operations string `yaml:"operations"` // health and metrics; default 127.0.0.1:9090
+}
+
+// LedgerConfig names the database.
+type LedgerConfig struct {
+	// URL is sqlite:PATH or postgres://…; default sqlite:ledger.db.
+	URL string `yaml:"url"`
+}
+
+// KeysConfig holds a key URI for each issuing CA: file:PATH (an encrypted
+// PKCS#8 file) or pkcs11:…. Default file:keys/NAME.key.
+type KeysConfig struct {
+	Authentication string `yaml:"authentication"`
+	Signing        string `yaml:"signing"`
+	Services       string `yaml:"services"`
+}
+
+// CertificatesConfig shapes the subjects and rules of what is issued.
+type CertificatesConfig struct {
+	// Organization and Unit are O= and OU= of card certificates. Defaults nhs and People.
+	Organization string `yaml:"organization"`
+	Unit         string `yaml:"unit"`
+	// Policies is a folder with profiles that replace the built-in ones. Default none.
+	Policies string `yaml:"policies"`
+	// BlockedKeys is a file of SHA-256 hashes (hex, one a line) of public keys never to certify.
+	BlockedKeys string `yaml:"blockedKeys"`
+}
+
+// CardsConfig says which cards' attestations are trusted.
+type CardsConfig struct {
+	// AttestationRoots are PEM files of card makers' roots. Without any, keys
+	// need no attestation.
+	AttestationRoots []string `yaml:"attestationRoots"`
+}
+
+// DirectoryConfig shapes the directory.
+type DirectoryConfig struct {
+	// Managed are the subtrees that issuance alone writes. Default ou=People below each suffix.
+	Managed []string `yaml:"managed"`
+	// Schema are folders of further schema files, in LDIF of RFC 4512 descriptions.
+	Schema []string `yaml:"schema"`
+	// Rules is a file of access rules in place of the built-in ones.
+	Rules string `yaml:"rules"`
+	// AllowPlaintextBind lets passwords cross an unencrypted connection: for loopback and tests.
+	AllowPlaintextBind bool `yaml:"allowPlaintextBind"`
+}
+
+// Limits protect the servers. Each zero value takes the default named.
+type Limits struct {
+	// OCSPAge is how old the replica may be before OCSP says tryLater. Default 60s; up to 4h at the edge of a network, by choice.
+	OCSPAge time.Duration `yaml:"ocspAge"`
+	// DirectoryAge is the same for LDAP, which then says unavailable. Default 5m.
+	DirectoryAge time.Duration `yaml:"directoryAge"`
+	// Connections is the most LDAP connections at once. Default 4096.
+	Connections int `yaml:"connections"`
+	// SearchEntries is the most entries one search returns without a right to more. Default 1000.
+	SearchEntries int `yaml:"searchEntries"`
+	// SearchTime is the longest one search runs. Default 10s.
+	SearchTime time.Duration `yaml:"searchTime"`
+	// ClockSkew is how far the host's and the database's clock may differ before issuing stops. Default 2s.
+	ClockSkew time.Duration `yaml:"clockSkew"`
+	// Drain is how long a server that was told to end waits for work in hand. Default 8s, so that it has ended after 10.
+	Drain time.Duration `yaml:"drain"`
+}
+
+// withDefaults gives the configuration with every zero value filled in.
+func (c Config) withDefaults() Config {
+	fill(&c.Name, "Cardinal")
+	if len(c.Suffixes) == 0 {
+		c.Suffixes = []Suffix{{DN: "o=nhs"}}
+	}
+	fill(&c.Listen.LDAP, "127.0.0.1:1389")
+	fill(&c.Listen.LDAPS, "127.0.0.1:1636")
+	fill(&c.Listen.Status, "127.0.0.1:8080")
+	fill(&c.Listen.Issuance, "127.0.0.1:8443")
+	fill(&c.Listen.Operations, "127.0.0.1:9090")
+	fill(&c.Ledger.URL, "sqlite:ledger.db")
+	fill(&c.Keys.Authentication, "file:keys/authentication.key")
+	fill(&c.Keys.Signing, "file:keys/signing.key")
+	fill(&c.Keys.Services, "file:keys/services.key")
+	fill(&c.Certificates.Organization, "nhs")
+	fill(&c.Certificates.Unit, "People")
+	if len(c.Directory.Managed) == 0 {
+		for _, s := range c.Suffixes {
+			c.Directory.Managed = append(c.Directory.Managed, "ou=People,"+s.DN)
+		}
+	}
+	fill(&c.Limits.OCSPAge, 60*time.Second)
+	fill(&c.Limits.DirectoryAge, 5*time.Minute)
+	fill(&c.Limits.Connections, 4096)
+	fill(&c.Limits.SearchEntries, 1000)
+	fill(&c.Limits.SearchTime, 10*time.Second)
+	fill(&c.Limits.ClockSkew, 2*time.Second)
+	fill(&c.Limits.Drain, 8*time.Second)
+	return c
+}
+
+func fill[T comparable](to *T, value T) {
+	var zero T
+	if *to == zero {
+		*to = value
+	}
+}
