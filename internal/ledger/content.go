@@ -1,0 +1,171 @@
+package ledger
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+
+	"cardinal/internal/journal"
+)
+
+// ChunkSize is the size of the pieces content is stored in, in bytes.
+const ChunkSize = 1 << 20
+
+const (
+	insertChunk   = `INSERT INTO ledger_chunk (hash, data) VALUES ($1, $2) ON CONFLICT (hash) DO NOTHING`
+	insertPart    = `INSERT INTO ledger_content_part (hash, part, chunk) VALUES ($1, $2, $3) ON CONFLICT (hash, part) DO NOTHING`
+	insertContent = `INSERT INTO ledger_content (hash, size) VALUES ($1, $2) ON CONFLICT (hash) DO NOTHING`
+	selectSize    = `SELECT size FROM ledger_content WHERE hash = $1`
+	selectChunk   = `SELECT c.data FROM ledger_content_part p JOIN ledger_chunk c ON c.hash = p.chunk WHERE p.hash = $1 AND p.part = $2`
+)
+
+// PutContent stores data under its SHA-256 with the transaction. What is stored already is not stored again. Large data
+// belongs in NewContent, which does not hold the head.
+func (tx *Tx) PutContent(data []byte) (journal.Hash, error) {
+	h := journal.Hash(sha256.Sum256(data))
+	if tx.group == nil {
+		return h, ErrReadOnly
+	}
+	for part := 0; part*ChunkSize < len(data); part++ {
+		chunk := data[part*ChunkSize : min(len(data), (part+1)*ChunkSize)]
+		name := journal.Hash(sha256.Sum256(chunk))
+		tx.Defer(insertChunk, name, chunk)
+		tx.Defer(insertPart, h, part, name)
+	}
+	tx.Defer(insertContent, h, len(data))
+	return h, nil
+}
+
+// Content reads all of a content; journal.ErrNoContent if it is not stored.
+func (tx *Tx) Content(h journal.Hash) ([]byte, error) {
+	var size int64
+	if err := tx.QueryRow(selectSize, h).Scan(&size); errors.Is(err, sql.ErrNoRows) {
+		return nil, fmt.Errorf("reading content %s: %w", h, journal.ErrNoContent)
+	} else if err != nil {
+		return nil, fmt.Errorf("reading content %s: %w", h, err)
+	}
+	var data []byte
+	for part := 0; int64(len(data)) < size; part++ {
+		var chunk []byte
+		if err := tx.QueryRow(selectChunk, h, part).Scan(&chunk); err != nil {
+			return nil, fmt.Errorf("reading content %s part %d: %w", h, part, err)
+		}
+		data = append(data, chunk...)
+	}
+	return data, nil
+}
+
+// ContentWriter stores content of any size in pieces, each in a commit of its own. Until Close nothing can be read.
+type ContentWriter struct {
+	l      *Ledger
+	ctx    context.Context
+	whole  hash.Hash
+	size   int64
+	chunk  []byte
+	chunks []journal.Hash
+	err    error
+}
+
+// NewContent begins a content. Pieces of one that is never closed stay until Sweep.
+func (l *Ledger) NewContent(ctx context.Context) (*ContentWriter, error) {
+	if l.options.ReadOnly {
+		return nil, ErrReadOnly
+	}
+	return &ContentWriter{l: l, ctx: ctx, whole: sha256.New(), chunk: make([]byte, 0, ChunkSize)}, nil
+}
+
+// Write adds bytes.
+func (w *ContentWriter) Write(p []byte) (int, error) {
+	n := len(p)
+	for len(p) > 0 && w.err == nil {
+		k := min(len(p), ChunkSize-len(w.chunk))
+		w.chunk = append(w.chunk, p[:k]...)
+		w.whole.Write(p[:k])
+		p = p[k:]
+		if len(w.chunk) == ChunkSize {
+			w.store()
+		}
+	}
+	if w.err != nil {
+		return n - len(p), w.err
+	}
+	w.size += int64(n)
+	return n, nil
+}
+
+func (w *ContentWriter) store() {
+	name := journal.Hash(sha256.Sum256(w.chunk))
+	_, w.err = w.l.Write(w.ctx, func(tx *Tx) error {
+		_, err := tx.Exec(insertChunk, name, w.chunk)
+		return err
+	})
+	w.chunks = append(w.chunks, name)
+	w.chunk = w.chunk[:0]
+}
+
+// Close makes the content durable and readable under the hash it returns.
+func (w *ContentWriter) Close() (journal.Hash, error) {
+	if len(w.chunk) > 0 && w.err == nil {
+		w.store()
+	}
+	h := journal.Hash(w.whole.Sum(nil))
+	if w.err != nil {
+		return h, fmt.Errorf("storing content: %w", w.err)
+	}
+	_, err := w.l.Write(w.ctx, func(tx *Tx) error {
+		for part, name := range w.chunks {
+			tx.Defer(insertPart, h, part, name)
+		}
+		tx.Defer(insertContent, h, w.size)
+		return nil
+	})
+	if err != nil {
+		return h, fmt.Errorf("storing content %s: %w", h, err)
+	}
+	return h, nil
+}
+
+// contentReader reads a content chunk by chunk.
+type contentReader struct {
+	l    *Ledger
+	ctx  context.Context
+	h    journal.Hash
+	left int64
+	part int
+	rest bytes.Reader
+}
+
+func (l *Ledger) openContent(ctx context.Context, h journal.Hash) (io.ReadCloser, error) {
+	r := &contentReader{l: l, ctx: ctx, h: h}
+	err := l.read.QueryRowContext(ctx, selectSize, h[:]).Scan(&r.left)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = journal.ErrNoContent
+	}
+	if err != nil {
+		return nil, fmt.Errorf("opening content %s: %w", h, err)
+	}
+	return r, nil
+}
+
+func (r *contentReader) Read(p []byte) (int, error) {
+	if r.rest.Len() == 0 {
+		if r.left == 0 {
+			return 0, io.EOF
+		}
+		var data []byte
+		if err := r.l.read.QueryRowContext(r.ctx, selectChunk, r.h[:], r.part).Scan(&data); err != nil {
+			return 0, fmt.Errorf("reading content %s part %d: %w", r.h, r.part, err)
+		}
+		r.left -= int64(len(data))
+		r.part++
+		r.rest.Reset(data)
+	}
+	return r.rest.Read(p)
+}
+
+func (r *contentReader) Close() error { return nil }

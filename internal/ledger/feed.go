@@ -1,0 +1,111 @@
+package ledger
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"io"
+	"time"
+
+	"cardinal/internal/journal"
+)
+
+// poll is how often a waiting reader looks for what other processes committed; commits of this process wake it at once.
+const poll = 50 * time.Millisecond
+
+// maxRead bounds the bodies one Read returns, in bytes, up to the end of a transaction.
+const maxRead = 8 << 20
+
+// feed is the journal of a ledger.
+type feed struct{ l *Ledger }
+
+// Feed is the ledger's journal. It ends with the ledger.
+func (l *Ledger) Feed() journal.Feed { return feed{l} }
+
+func (f feed) Head(ctx context.Context) (journal.Head, error) { return f.l.Head(ctx) }
+
+func (f feed) Wait(ctx context.Context, after journal.Position) error {
+	start, err := f.Head(ctx)
+	if err != nil || start.Position > after {
+		return err
+	}
+	tick := time.NewTicker(poll)
+	defer tick.Stop()
+	for {
+		woken := f.l.wake.next()
+		head, err := f.Head(ctx)
+		if err != nil || head.Position > after || head.Time.After(start.Time) {
+			return err
+		}
+		select {
+		case <-woken:
+		case <-tick.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-f.l.done:
+			return ErrClosed
+		}
+	}
+}
+
+func (f feed) Read(ctx context.Context, after journal.Position, limit int) ([]journal.Change, error) {
+	limit = max(limit, 1)
+	var out []journal.Change
+	size, ask := 0, limit
+	for {
+		rows, err := f.l.read.QueryContext(ctx, `SELECT `+journalColumns+` FROM ledger_journal WHERE position > $1 ORDER BY position LIMIT $2`,
+			int64(after), int64(ask))
+		if err != nil {
+			return nil, fmt.Errorf("reading the journal after %d: %w", after, err)
+		}
+		got, whole, err := scanChanges(rows, after, &size, limit-len(out))
+		rows.Close()
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, got...)
+		if whole || len(got) == 0 {
+			return out, nil
+		}
+		after, ask = got[len(got)-1].Position, 64
+	}
+}
+
+// scanChanges reads rows up to the end of a transaction at or beyond the limits; whole says that the last one read ends one.
+func scanChanges(rows *sql.Rows, after journal.Position, size *int, limit int) (out []journal.Change, whole bool, err error) {
+	for rows.Next() {
+		c, err := scanChange(rows)
+		if err != nil {
+			return nil, false, err
+		}
+		if after++; c.Position != after {
+			return nil, false, fmt.Errorf("position %d follows %d: %w", c.Position, after-1, journal.ErrGap)
+		}
+		out = append(out, c)
+		*size += len(c.Body)
+		whole = c.Last
+		if whole && (len(out) >= limit || *size >= maxRead) {
+			break
+		}
+	}
+	return out, whole, rows.Err()
+}
+
+func scanChange(rows *sql.Rows) (journal.Change, error) {
+	var c journal.Change
+	var at int64
+	var salt, hash, link []byte
+	if err := rows.Scan(&c.Position, &at, &c.Kind, &c.Version, &c.Last, &salt, &c.Body, &hash, &link); err != nil {
+		return c, fmt.Errorf("reading a change: %w", err)
+	}
+	c.Time = time.UnixMicro(at).UTC()
+	c.Erased = salt == nil
+	copy(c.Salt[:], salt)
+	copy(c.BodyHash[:], hash)
+	copy(c.Link[:], link)
+	return c, nil
+}
+
+func (f feed) Content(ctx context.Context, h journal.Hash) (io.ReadCloser, error) {
+	return f.l.openContent(ctx, h)
+}

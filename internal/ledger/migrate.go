@@ -1,0 +1,177 @@
+package ledger
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"cardinal/internal/journal"
+)
+
+// Room is a package that keeps tables of record in the ledger.
+type Room struct {
+	// Name is the room's, unique; "ledger" is taken.
+	Name string
+	// Migrations build the tables in order. A migration never changes once released; the room's version is their number.
+	// The text is for both engines: CREATE TABLE and its like in capitals, columns of BIGINT, TEXT and BYTEA, statements
+	// ended by semicolons, no semicolon within a literal.
+	Migrations []string
+}
+
+// SchemaError: a room's tables are of another version than the program wants.
+type SchemaError struct {
+	Room       string
+	Have, Want int
+}
+
+// Error names the command that helps.
+func (e *SchemaError) Error() string {
+	if e.Have > e.Want {
+		return fmt.Sprintf("the tables of %s are at version %d, newer than this program's %d: use the newer program", e.Room, e.Have, e.Want)
+	}
+	return fmt.Sprintf("the tables of %s are at version %d instead of %d: run `cardinal migrate --dir D`", e.Room, e.Have, e.Want)
+}
+
+func (o *Options) rooms() []Room { return append([]Room{ownRoom()}, o.Rooms...) }
+
+// splitScript cuts a migration into statements and drops comment lines.
+func splitScript(script string) []string {
+	var text strings.Builder
+	for line := range strings.Lines(script) {
+		before, _, _ := strings.Cut(line, "--")
+		text.WriteString(strings.TrimRight(before, " \t\n") + "\n")
+	}
+	var out []string
+	for s := range strings.SplitSeq(text.String(), ";") {
+		if s = strings.TrimSpace(s); s != "" {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+const createVersions = `CREATE TABLE ledger_room (name TEXT PRIMARY KEY, version BIGINT NOT NULL)`
+
+// create makes the database with all tables and the head of epoch 1, in one transaction.
+func create(ctx context.Context, e engine, o Options) error {
+	o.setDefaults()
+	if err := e.create(ctx); err != nil {
+		return err
+	}
+	db, err := e.pool(true, false)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	if existing, err := readHead(ctx, db); err == nil {
+		return fmt.Errorf("in epoch %d: %w", existing.Epoch, ErrExists)
+	}
+	tx, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback()
+	if _, err := tx.ExecContext(ctx, e.translate(createVersions)[0]); err != nil {
+		return err
+	}
+	if _, err := migrate(ctx, e, tx, o.rooms(), map[string]int{}); err != nil {
+		return err
+	}
+	head := journal.Head{Epoch: 1, Time: o.Now().UTC()}
+	if _, err := tx.ExecContext(ctx, insertHead, headArgs(head)...); err != nil {
+		return err
+	}
+	return o.Faults.around("migrate", tx.Commit)
+}
+
+// migrate runs what is missing and says what it ran.
+func migrate(ctx context.Context, e engine, tx *sql.Tx, rooms []Room, have map[string]int) ([]string, error) {
+	var ran []string
+	for _, room := range rooms {
+		for version := have[room.Name] + 1; version <= len(room.Migrations); version++ {
+			for _, s := range e.translate(room.Migrations[version-1]) {
+				if _, err := tx.ExecContext(ctx, s); err != nil {
+					return nil, fmt.Errorf("migrating %s to version %d: %w", room.Name, version, err)
+				}
+			}
+			ran = append(ran, fmt.Sprintf("%s %d", room.Name, version))
+		}
+		if _, err := tx.ExecContext(ctx, `INSERT INTO ledger_room (name, version) VALUES ($1, $2)
+			ON CONFLICT (name) DO UPDATE SET version = excluded.version`, room.Name, len(room.Migrations)); err != nil {
+			return nil, err
+		}
+	}
+	return ran, nil
+}
+
+func versions(ctx context.Context, db interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}) (map[string]int, error) {
+	rows, err := db.QueryContext(ctx, `SELECT name, version FROM ledger_room`)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	have := map[string]int{}
+	for rows.Next() {
+		var name string
+		var version int
+		if err := rows.Scan(&name, &version); err != nil {
+			return nil, err
+		}
+		have[name] = version
+	}
+	return have, rows.Err()
+}
+
+func checkVersions(ctx context.Context, db *sql.DB, rooms []Room) error {
+	have, err := versions(ctx, db)
+	if err != nil {
+		return fmt.Errorf("reading the versions of the rooms: %w", err)
+	}
+	for _, room := range append([]Room{ownRoom()}, rooms...) {
+		if have[room.Name] != len(room.Migrations) {
+			return &SchemaError{Room: room.Name, Have: have[room.Name], Want: len(room.Migrations)}
+		}
+	}
+	return nil
+}
+
+// Migrate brings an existing ledger's tables to the rooms' versions, in one transaction, and says what it ran
+// ("certificates 2"). A room newer than the program is a *SchemaError.
+func Migrate(ctx context.Context, o Options) ([]string, error) {
+	o.setDefaults()
+	e, err := engineOf(o.URL)
+	if err != nil {
+		return nil, err
+	}
+	db, err := e.pool(true, false)
+	if err != nil {
+		return nil, err
+	}
+	defer db.Close()
+	tx, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		return nil, fmt.Errorf("migrating: %w", err)
+	}
+	defer tx.Rollback()
+	have, err := versions(ctx, tx)
+	if err != nil {
+		return nil, fmt.Errorf("migrating: %w", err)
+	}
+	for _, room := range o.rooms() {
+		if have[room.Name] > len(room.Migrations) {
+			return nil, &SchemaError{Room: room.Name, Have: have[room.Name], Want: len(room.Migrations)}
+		}
+	}
+	ran, err := migrate(ctx, e, tx, o.rooms(), have)
+	if err != nil {
+		return nil, err
+	}
+	return slices.Clip(ran), o.Faults.around("migrate", tx.Commit)
+}
+
+var errNotBuilt = errors.New("not built yet")

@@ -1,0 +1,176 @@
+package ledger
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"cardinal/internal/journal"
+)
+
+// Tx is one transaction, for one goroutine, until its function returns. After a statement has failed the transaction
+// cannot be saved: what the function did is undone even if it returns nil.
+type Tx struct {
+	ctx      context.Context // the caller's
+	run      context.Context // what statements run under
+	conn     *conn
+	group    *group // nil when reading
+	head     journal.Head
+	now      time.Time
+	changes  []journal.Change // not numbered yet
+	rows     []*sql.Rows
+	failed   error // the first failed statement or refused change
+	wrote    bool  // something must be undone if the function fails
+	deferred int   // statements given to Defer
+}
+
+// Context is the caller's. Statements fail once it has ended.
+func (tx *Tx) Context() context.Context { return tx.ctx }
+
+// Time of the commit: UTC, microseconds, not before any earlier commit. In a Read the time the snapshot is complete as of.
+func (tx *Tx) Time() time.Time { return tx.now }
+
+// Head is the journal's head as this transaction found it. In a shared commit, the changes of the neighbours in front
+// are not in it yet.
+func (tx *Tx) Head() journal.Head { return tx.head }
+
+// ready flushes what was deferred and prepares the arguments of the next statement.
+func (tx *Tx) ready(args []any) ([]any, error) {
+	err := tx.ctx.Err()
+	if err == nil && tx.failed != nil {
+		err = tx.failed
+	}
+	if err == nil && tx.group != nil {
+		if err = tx.group.flush(); err != nil {
+			tx.failed = err
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return values(args)
+}
+
+// note keeps the first error of a statement.
+func (tx *Tx) note(err error) {
+	if err != nil && tx.failed == nil && !errors.Is(err, sql.ErrNoRows) {
+		tx.failed = err
+	}
+}
+
+// Exec runs a statement and returns how many rows it changed.
+func (tx *Tx) Exec(query string, args ...any) (int64, error) {
+	if tx.group == nil {
+		return 0, ErrReadOnly
+	}
+	args, err := tx.ready(args)
+	if err != nil {
+		return 0, err
+	}
+	tx.wrote = true
+	n, err := tx.conn.exec(tx.run, query, args...)
+	tx.note(err)
+	return n, err
+}
+
+// Query runs a statement that returns rows. They must be closed before the next statement: PostgreSQL sends one answer
+// at a time. What is still open when the function ends is closed then.
+func (tx *Tx) Query(query string, args ...any) (*sql.Rows, error) {
+	args, err := tx.ready(args)
+	if err != nil {
+		return nil, err
+	}
+	tx.wrote = tx.wrote || !isSelect(query)
+	rows, err := tx.conn.query(tx.run, query, args...)
+	tx.note(err)
+	if err == nil {
+		tx.rows = append(tx.rows, rows)
+	}
+	return rows, err
+}
+
+// QueryRow runs a statement that returns at most one row; Scan must be called.
+func (tx *Tx) QueryRow(query string, args ...any) *sql.Row {
+	args, err := tx.ready(args)
+	if err != nil {
+		return refusedRow(tx.conn, err)
+	}
+	tx.wrote = tx.wrote || !isSelect(query)
+	row := tx.conn.queryRow(tx.run, query, args...)
+	tx.note(row.Err())
+	return row
+}
+
+func isSelect(query string) bool {
+	return len(query) >= 6 && (query[:6] == "SELECT" || query[:6] == "select")
+}
+
+// Defer runs a statement whose result nobody needs: before the next statement that has one, or before the commit. On
+// PostgreSQL all that wait travel together. An error is Write's.
+func (tx *Tx) Defer(query string, args ...any) {
+	if tx.group == nil {
+		tx.note(ErrReadOnly)
+		return
+	}
+	args, err := values(args)
+	if err != nil {
+		tx.note(err)
+		return
+	}
+	tx.deferred++
+	tx.group.pending = append(tx.group.pending, statement{query, args})
+}
+
+// Append adds a change to the journal. It gets its position at the commit. The ledger keeps body; the caller must not
+// change it any more. A body above journal.MaxBody makes Write return ErrTooLarge.
+func (tx *Tx) Append(kind journal.Kind, version uint8, body []byte) {
+	switch {
+	case tx.group == nil:
+		tx.note(ErrReadOnly)
+	case len(body) > journal.MaxBody:
+		tx.note(fmt.Errorf("appending %s of %d bytes: %w", kind, len(body), ErrTooLarge))
+	default:
+		tx.changes = append(tx.changes, journal.Change{Kind: kind, Version: version, Body: body})
+	}
+}
+
+// end closes what the function left open and gives its error: its own, or that of a statement it overlooked.
+func (tx *Tx) end(err error) error {
+	for _, rows := range tx.rows {
+		if closeErr := rows.Close(); closeErr == nil {
+			tx.note(rows.Err())
+		}
+	}
+	if err == nil {
+		return tx.failed
+	}
+	return err
+}
+
+// Read runs fn on one consistent snapshot. Exec, Defer, Append and PutContent are refused with ErrReadOnly.
+func (l *Ledger) Read(ctx context.Context, fn func(tx *Tx) error) error {
+	c, err := newConn(ctx, l.read)
+	if err != nil {
+		return fmt.Errorf("opening a snapshot: %w", err)
+	}
+	defer c.close()
+	if err := l.engine.beginRead(ctx, c); err != nil {
+		return fmt.Errorf("opening a snapshot: %w", err)
+	}
+	defer c.ExecContext(context.WithoutCancel(ctx), "ROLLBACK")
+	head, err := readHead(ctx, c)
+	if err != nil {
+		return fmt.Errorf("reading the head: %w", err)
+	}
+	tx := &Tx{ctx: ctx, run: ctx, conn: c, head: head, now: head.Time}
+	return tx.end(fn(tx))
+}
+
+// refusedRow is a row whose Scan gives an error without asking the database.
+func refusedRow(c *conn, err error) *sql.Row {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	cancel(err)
+	return c.Conn.QueryRowContext(ctx, "SELECT 1")
+}
