@@ -73,7 +73,7 @@ type guest struct {
 
 func guests() []guest {
 	return []guest{
-		{path: "github.com/smallstep/certificates/", rooms: []string{"ca"}, why: "the CA key is used in one place", tests: false},
+		{path: "github.com/smallstep/certificates/", rooms: []string{"ca"}, why: "the CA key is used in one place", tests: true},
 		{path: "modernc.org/sqlite", rooms: []string{"internal/ledger"}, why: "one room speaks SQL engines", tests: true},
 		{path: "github.com/jackc/pgx/v5/", rooms: []string{"internal/ledger", "internal/ledger/pgtest"}, why: "one room speaks SQL engines", tests: true},
 		{path: "go.etcd.io/bbolt", rooms: []string{"internal/replica", "directory/tree", "ocsp", "tools/cardinal"}, why: "the read side's store", tests: true},
