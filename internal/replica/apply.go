@@ -1,0 +1,226 @@
+package replica
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	"cardinal/internal/journal"
+)
+
+// applyError is a change that cannot be applied: trying again would not help.
+type applyError struct{ err error }
+
+func (e *applyError) Error() string { return e.err.Error() }
+func (e *applyError) Unwrap() error { return e.err }
+
+// catchUp applies what the feed has until f stands at upTo or beyond.
+func (r *Replica) catchUp(ctx context.Context, f *file, upTo journal.Position) error {
+	for f.position < upTo {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		changes, err := r.options.Feed.Read(ctx, f.position, r.options.BatchMax)
+		if errors.Is(err, journal.ErrGap) {
+			return fmt.Errorf("reading after position %d: %w", f.position, err)
+		}
+		if err != nil {
+			return &feedError{fmt.Errorf("reading after position %d: %w", f.position, err)}
+		}
+		if err := f.verify(changes); err != nil {
+			return err
+		}
+		if err := r.applyAll(ctx, f, changes, upTo); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// verify checks that changes are what follows the file's position: contiguous, chained, in whole transactions, and the
+// same as those already applied of a transaction begun.
+func (f *file) verify(changes []journal.Change) error {
+	if len(changes) == 0 {
+		return fmt.Errorf("nothing after position %d, though the head stands beyond: %w", f.position, journal.ErrGap)
+	}
+	v := journal.Verifier{Position: f.position, Link: f.link, Time: f.time}
+	for i := range changes {
+		c := &changes[i]
+		if c.Position != v.Position+1 {
+			return fmt.Errorf("position %d where %d should stand: %w", c.Position, v.Position+1, journal.ErrGap)
+		}
+		if err := v.Next(c); err != nil {
+			return err
+		}
+		if c.Position == f.applied && c.Link != f.appliedLink {
+			return fmt.Errorf("position %d: %w", c.Position, journal.ErrDiverged)
+		}
+	}
+	if !changes[len(changes)-1].Last {
+		return fmt.Errorf("the transaction at position %d has no end: %w", v.Position, journal.ErrGap)
+	}
+	return nil
+}
+
+// applyAll applies verified changes in as many durable batches as they need.
+func (r *Replica) applyAll(ctx context.Context, f *file, changes []journal.Change, upTo journal.Position) error {
+	for f.position < changes[len(changes)-1].Position {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		todo := changes[f.applied+1-changes[0].Position:]
+		reached, err := r.applyBatch(ctx, f, todo)
+		var bad *applyError
+		if errors.As(err, &bad) && reached > 0 {
+			// What stands before the bad change is good: keep it, then stop at exactly that change.
+			if whole := wholeTransactions(todo[:reached]); len(whole) > 0 {
+				_, err = r.applyBatch(ctx, f, whole)
+				if err == nil {
+					r.applied(f, upTo)
+					continue
+				}
+			}
+		}
+		if err != nil {
+			return err
+		}
+		r.applied(f, upTo)
+	}
+	return nil
+}
+
+// wholeTransactions cuts what follows the last end of a transaction.
+func wholeTransactions(changes []journal.Change) []journal.Change {
+	for len(changes) > 0 && !changes[len(changes)-1].Last {
+		changes = changes[:len(changes)-1]
+	}
+	return changes
+}
+
+// applied publishes a batch, unless it went to a file nobody is served from yet.
+func (r *Replica) applied(f *file, upTo journal.Position) {
+	if f == r.next {
+		return
+	}
+	r.options.hook("committed")
+	r.publish(f, f.time, f.position < upTo || f.applied != f.position)
+}
+
+// applyBatch applies changes in one transaction and commits it durably. When a change fails, reached says how many of
+// them went well before it; nothing is committed then.
+func (r *Replica) applyBatch(ctx context.Context, f *file, changes []journal.Change) (reached int, err error) {
+	p := f.progress
+	p.done = slices.Clone(p.done)
+	err = guarded("writing a batch", func() error {
+		return f.db.Update(func(tx *bbolt.Tx) error {
+			w := r.newWriter(ctx, tx, f)
+			for reached < len(changes) {
+				c := changes[reached]
+				more, err := w.change(&p, c)
+				if err != nil {
+					return fmt.Errorf("applying %s at position %d: %w", c.Kind, c.Position, err)
+				}
+				if more {
+					break
+				}
+				p.finished(c)
+				reached++
+			}
+			r.options.hook("applied")
+			return writeProgress(tx, &p)
+		})
+	})
+	if err != nil {
+		return reached, err
+	}
+	f.progress = p
+	return reached, nil
+}
+
+// finished notes that every applier has had c.
+func (p *progress) finished(c journal.Change) {
+	p.applied, p.appliedLink, p.done = c.Position, c.Link, nil
+	if c.Last {
+		p.position, p.link, p.time = c.Position, c.Link, c.Time
+	}
+}
+
+// writer applies changes within one transaction.
+type writer struct {
+	r       *Replica
+	ctx     context.Context
+	tx      *bbolt.Tx
+	rebuild bool // into the file for a new epoch
+	buckets []*bbolt.Bucket
+}
+
+func (r *Replica) newWriter(ctx context.Context, tx *bbolt.Tx, f *file) *writer {
+	w := &writer{r: r, ctx: ctx, tx: tx, rebuild: f == r.next}
+	for _, a := range r.options.Appliers {
+		w.buckets = append(w.buckets, tx.Bucket([]byte(a.Name())))
+	}
+	return w
+}
+
+// change gives c to every applier that has not had it. More: one of them wants to be called again.
+func (w *writer) change(p *progress, c journal.Change) (more bool, err error) {
+	if !c.Kind.Known() {
+		return false, &applyError{UnknownVersion(c)}
+	}
+	for i, a := range w.r.options.Appliers {
+		if slices.Contains(p.done, a.Name()) {
+			continue
+		}
+		switch err := a.Apply(w.batch(i, c), c); {
+		case errors.Is(err, ErrMore):
+			more = true
+		case err != nil:
+			return false, classify(a.Name(), err)
+		default:
+			p.done = append(p.done, a.Name())
+		}
+	}
+	if !more && c.Kind == journal.KindEpochBegan {
+		err = w.epoch(p, c)
+	}
+	return more, err
+}
+
+func (w *writer) batch(applier int, c journal.Change) *Batch {
+	return &Batch{ctx: w.ctx, feed: w.r.options.Feed, bucket: w.buckets[applier], time: c.Time}
+}
+
+// classify tells trouble with the feed, which may pass, from a change that cannot be applied.
+func classify(applier string, err error) error {
+	var feed *feedError
+	if errors.As(err, &feed) || errors.Is(err, context.Canceled) {
+		return fmt.Errorf("%s: %w", applier, err)
+	}
+	return &applyError{fmt.Errorf("%s: %w", applier, err)}
+}
+
+// publish shows a committed batch, or that the copy is complete as of a later time: first new snapshots see it, then
+// the appliers forget what is old, then State and WaitFor tell.
+func (r *Replica) publish(f *file, asOf time.Time, loading bool) {
+	s := r.moment.Load().state
+	s.Epoch, s.Position, s.Link = f.epoch, f.position, f.link
+	s.Time, s.Loading, s.Quarantine, s.ReseedRevoked = asOf, loading, f.quarantine, int(f.kept)
+	s.Age = max(0, r.options.Now().Sub(r.clock.asOf(asOf)))
+	r.turn()
+	for _, a := range r.options.Appliers {
+		a.Committed(s)
+	}
+	r.options.hook("invalidated")
+	r.show(s)
+}
+
+// show replaces the state and wakes who waits.
+func (r *Replica) show(s State) {
+	asOf := r.clock.asOf(s.Time)
+	s.Age = 0
+	r.change(func(m *moment) { m.state, m.asOf = s, asOf })
+}

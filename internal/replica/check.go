@@ -1,0 +1,288 @@
+package replica
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"iter"
+
+	"go.etcd.io/bbolt"
+
+	"cardinal/internal/journal"
+)
+
+// File is a replica's file opened to be examined, without repairing or following anything. It cannot be opened while a
+// process has it open as a Replica.
+type File struct {
+	file *file
+}
+
+// OpenFile opens the file at path for reading. What cannot be a replica is Damage.
+func OpenFile(path string) (*File, error) {
+	if err := checkMeta(path); err != nil {
+		return nil, err
+	}
+	f := &file{path: path}
+	err := guarded("opening it", func() (err error) {
+		if f.db, err = bbolt.Open(path, 0o600, boltOptions(true)); err != nil {
+			return err
+		}
+		return f.db.View(func(tx *bbolt.Tx) error {
+			f.progress, err = readProgress(tx)
+			return err
+		})
+	})
+	if err != nil {
+		if f.db != nil {
+			err = errors.Join(err, guarded("closing it", f.db.Close))
+		}
+		return nil, fmt.Errorf("opening replica %s: %w", path, err)
+	}
+	return &File{file: f}, nil
+}
+
+// Close closes the file.
+func (f *File) Close() error { return f.file.db.Close() }
+
+// State is what the file says of itself; Age is unset.
+func (f *File) State() State {
+	p := &f.file.progress
+	return State{Epoch: p.epoch, Position: p.position, Link: p.link, Time: p.time, Loading: p.applied != p.position,
+		Quarantine: p.quarantine, ReseedRevoked: int(p.kept)}
+}
+
+// Check walks the whole file: every page once, keys in order, no page lost. The errors are Damage.
+func (f *File) Check() error { return check(f.file.db) }
+
+// Digest is the SHA-256 of everything in an applier's bucket; copies at the same position have the same.
+func (f *File) Digest(name string) (journal.Hash, error) { return digest(f.file.db, name) }
+
+// View calls fn with a bucket, so that a room can be asked to read its own.
+func (f *File) View(name string, fn func(b *bbolt.Bucket) error) error {
+	return viewBucket(f.file.db, name, fn)
+}
+
+// Check is File.Check on the file in use; following goes on meanwhile.
+func (r *Replica) Check() error {
+	db, release, err := r.hold()
+	if err != nil {
+		return err
+	}
+	defer release()
+	return check(db)
+}
+
+// Digest is File.Digest on the file in use.
+func (r *Replica) Digest(name string) (journal.Hash, error) {
+	db, release, err := r.hold()
+	if err != nil {
+		return journal.Hash{}, err
+	}
+	defer release()
+	return digest(db, name)
+}
+
+// hold keeps the file in use from being closed; a swap goes on.
+func (r *Replica) hold() (*bbolt.DB, func(), error) {
+	tx, err := r.beginRead()
+	if err != nil {
+		return nil, nil, err
+	}
+	return tx.DB(), func() { _ = tx.Rollback() }, nil
+}
+
+func check(db *bbolt.DB) error {
+	// Reading every item first meets memory faults here, where they are caught, and not in the store's own goroutine.
+	err := guarded("walking it", func() error {
+		return db.View(func(tx *bbolt.Tx) error {
+			for range walkRoot(tx) {
+			}
+			return nil
+		})
+	})
+	if err != nil {
+		return err
+	}
+	return db.View(func(tx *bbolt.Tx) error {
+		var found []error
+		for err := range tx.Check() {
+			if len(found) < 10 {
+				found = append(found, err)
+			}
+		}
+		if len(found) > 0 {
+			return &Damage{What: "its pages", Err: errors.Join(found...)}
+		}
+		_, err := readProgress(tx)
+		return err
+	})
+}
+
+// walkRoot yields every item of the file.
+func walkRoot(tx *bbolt.Tx) iter.Seq2[Key, []byte] {
+	return func(yield func(Key, []byte) bool) {
+		c := tx.Cursor()
+		for name, _ := c.First(); name != nil; name, _ = c.Next() {
+			if b := tx.Bucket(name); b != nil && !walk(b, Key{name}, yield) {
+				return
+			}
+		}
+	}
+}
+
+// Key is the way to an item: the names of nested buckets, then the key.
+type Key [][]byte
+
+// String writes printable parts as they are and others in hexadecimal, with slashes between.
+func (k Key) String() string {
+	var b bytes.Buffer
+	for i, part := range k {
+		if i > 0 {
+			b.WriteByte('/')
+		}
+		if printable(part) {
+			b.Write(part)
+		} else {
+			b.WriteString(hex.EncodeToString(part))
+		}
+	}
+	return b.String()
+}
+
+func printable(b []byte) bool {
+	for _, c := range b {
+		if c < ' ' || c > '~' || c == '/' {
+			return false
+		}
+	}
+	return len(b) > 0
+}
+
+// Walk yields every item of a bucket and of the buckets in it, in order. Keys and values are valid until the next one.
+func Walk(b *bbolt.Bucket) iter.Seq2[Key, []byte] {
+	return func(yield func(Key, []byte) bool) { walk(b, nil, yield) }
+}
+
+func walk(b *bbolt.Bucket, way Key, yield func(Key, []byte) bool) bool {
+	c := b.Cursor()
+	way = append(way, nil)
+	for k, v := c.First(); k != nil; k, v = c.Next() {
+		way[len(way)-1] = k
+		if v != nil {
+			if !yield(way, v) {
+				return false
+			}
+			continue
+		}
+		if !walk(b.Bucket(k), way, yield) {
+			return false
+		}
+	}
+	return true
+}
+
+func viewBucket(db *bbolt.DB, name string, fn func(b *bbolt.Bucket) error) error {
+	return guarded("reading bucket "+name, func() error {
+		return db.View(func(tx *bbolt.Tx) error {
+			b := tx.Bucket([]byte(name))
+			if b == nil {
+				return &Damage{What: "bucket " + name + " is missing"}
+			}
+			return fn(b)
+		})
+	})
+}
+
+func digest(db *bbolt.DB, name string) (sum journal.Hash, err error) {
+	h := sha256.New()
+	err = viewBucket(db, name, func(b *bbolt.Bucket) error {
+		var length []byte
+		for k, v := range Walk(b) {
+			length = binary.AppendUvarint(length[:0], uint64(len(k)))
+			h.Write(length)
+			for _, part := range append(k, v) {
+				length = binary.AppendUvarint(length[:0], uint64(len(part)))
+				h.Write(length)
+				h.Write(part)
+			}
+		}
+		return nil
+	})
+	return journal.Hash(h.Sum(nil)), err
+}
+
+// Difference is one item that two copies do not agree about. A side that lacks it has a nil value.
+type Difference struct {
+	Key string
+	A   []byte
+	B   []byte
+}
+
+// Compare yields the items in which an applier's buckets of two files differ, in order of their keys, and last an error
+// when a file cannot be read through. The files should stand at the same position.
+func Compare(a, b *File, name string) iter.Seq2[Difference, error] {
+	return func(yield func(Difference, error) bool) {
+		stopped := errors.New("stopped")
+		err := a.View(name, func(left *bbolt.Bucket) error {
+			return b.View(name, func(right *bbolt.Bucket) error {
+				if !merge(left, right, func(d Difference) bool { return yield(d, nil) }) {
+					return stopped
+				}
+				return nil
+			})
+		})
+		if err != nil && !errors.Is(err, stopped) {
+			yield(Difference{}, err)
+		}
+	}
+}
+
+// merge walks two buckets side by side.
+func merge(left, right *bbolt.Bucket, yield func(Difference) bool) bool {
+	nextA, stopA := iter.Pull2(Walk(left))
+	defer stopA()
+	nextB, stopB := iter.Pull2(Walk(right))
+	defer stopB()
+	ka, va, okA := nextA()
+	kb, vb, okB := nextB()
+	for okA || okB {
+		order := compareKeys(ka, kb, okA, okB)
+		d := Difference{}
+		same := order == 0 && bytes.Equal(va, vb)
+		if order <= 0 {
+			d.Key, d.A = ka.String(), bytes.Clone(va)
+		}
+		if order >= 0 {
+			d.Key, d.B = kb.String(), bytes.Clone(vb)
+		}
+		if !same && !yield(d) {
+			return false
+		}
+		if order <= 0 {
+			ka, va, okA = nextA()
+		}
+		if order >= 0 {
+			kb, vb, okB = nextB()
+		}
+	}
+	return true
+}
+
+// compareKeys orders two positions of a walk; a side that has ended comes after everything.
+func compareKeys(a, b Key, okA, okB bool) int {
+	switch {
+	case !okA:
+		return 1
+	case !okB:
+		return -1
+	}
+	for i := range min(len(a), len(b)) {
+		if c := bytes.Compare(a[i], b[i]); c != 0 {
+			return c
+		}
+	}
+	return len(a) - len(b)
+}

@@ -1,0 +1,107 @@
+package replica
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"cardinal/internal/journal"
+)
+
+// State is what a copy knows about itself: complete up to Position as of Time.
+type State struct {
+	Epoch    journal.Epoch
+	Position journal.Position // of the last whole transaction applied
+	Link     journal.Hash
+	// Time: everything committed before it is in this copy. It comes from committed heartbeats of the ledger.
+	Time time.Time
+	// Age is how long ago Time was, counted on the monotonic clock of this host from the moment the heartbeat was first
+	// seen; so a stuck ledger ages although it can still be read.
+	Age time.Duration
+	// Loading: not caught up since the start, or half way through a change applied in slices.
+	Loading bool
+	// Quarantine: the ledger was restored and what was lost is not accepted yet. Nothing may be called good.
+	Quarantine bool
+	// Reseeding: the ledger began a new epoch without changes that this copy holds; a new file is being built, the old
+	// one answers meanwhile and ages.
+	Reseeding bool
+	// ReseedRevoked counts the changes kept from histories that a restore dropped.
+	ReseedRevoked int
+}
+
+// ErrClosed: the replica is closed.
+var ErrClosed = errors.New("replica closed")
+
+// moment is a State with what its age is counted from. It is replaced as a whole.
+type moment struct {
+	state   State     // Age unset
+	asOf    time.Time // this host's clock when state.Time was true
+	next    chan struct{}
+	stopped error // why following ended for good
+}
+
+// clock ties the ledger's time to this host's monotonic clock.
+type clock struct {
+	time time.Time // the newest head time seen
+	here time.Time // this host's clock just before it was read first
+	seen bool      // a head was read since the start
+}
+
+// saw notes a head that was asked for at a moment of this host's clock. The first head after a start may be a stuck one,
+// so it is believed to be as old as this host's wall clock says; later ones prove themselves by moving.
+func (c *clock) saw(head time.Time, asked time.Time) {
+	switch {
+	case !c.seen:
+		c.time, c.here, c.seen = head, asked.Add(-max(0, asked.Sub(head))), true
+	case head.After(c.time):
+		c.time, c.here = head, asked
+	}
+}
+
+// asOf is when, on this host's clock, it was t at the ledger.
+func (c *clock) asOf(t time.Time) time.Time { return c.here.Add(t.Sub(c.time)) }
+
+// State is the newest committed state. It costs a few atomic reads.
+func (r *Replica) State() State {
+	return r.stateAt(r.moment.Load())
+}
+
+func (r *Replica) stateAt(m *moment) State {
+	s := m.state
+	s.Age = max(0, r.options.Now().Sub(m.asOf))
+	return s
+}
+
+// Generation rises after each batch that changed the file, after Committed and before WaitFor returns.
+func (r *Replica) Generation() uint64 { return r.generation.Load() }
+
+// WaitFor returns nil once everything up to p is applied, durable and seen by every applier's Committed. It ends with
+// the context's error, ErrClosed, or what stopped Follow.
+func (r *Replica) WaitFor(ctx context.Context, p journal.Position) error {
+	for {
+		m := r.moment.Load()
+		if m.state.Position >= p && !m.state.Reseeding {
+			return nil
+		}
+		if m.stopped != nil {
+			return m.stopped
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-m.next:
+		}
+	}
+}
+
+// change replaces the moment and wakes who waits. Only the following goroutine, Open and Close call it, under r.mu.
+func (r *Replica) change(edit func(m *moment)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	old := r.moment.Load()
+	m := *old
+	m.next = make(chan struct{})
+	edit(&m)
+	r.moment.Store(&m)
+	close(old.next)
+}
