@@ -1,0 +1,109 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+)
+
+// testEvent is a line of go test -json (see go doc test2json).
+type testEvent struct {
+	Action  string
+	Package string
+	Test    string
+	Output  string
+}
+
+// tests runs all tests of all packages in one go, with the race detector where
+// there is a C compiler. Go's package lines are shown as they come, and the
+// whole output of a test that failed.
+func (c *check) tests(ctx context.Context) error {
+	args := []string{"test", "-json", "-count=1", "-vet=off", "-timeout=15m"}
+	switch {
+	case c.short:
+		args = append(args, "-short")
+	case haveC():
+		args = append(args, "-race")
+	default:
+		c.want("the race detector", "a C compiler", "gcc libc6-dev")
+	}
+	cmd := exec.CommandContext(ctx, "go", append(args, "./...")...)
+	cmd.Env = os.Environ()
+	if c.soak {
+		cmd.Env = append(cmd.Env, "CARDINAL_SOAK=1")
+	}
+	cmd.Stderr = c.out
+	events, err := cmd.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	c.follow(events)
+	if err := cmd.Wait(); err != nil {
+		return fmt.Errorf("go test: %w", err)
+	}
+	return nil
+}
+
+// follow reads events until they end.
+func (c *check) follow(events io.Reader) {
+	said := map[string][]string{} // by package and test
+	lines := bufio.NewReader(events)
+	for {
+		line, err := lines.ReadBytes('\n')
+		var e testEvent
+		if json.Unmarshal(line, &e) == nil {
+			c.event(e, said)
+		} else if len(line) > 0 {
+			fmt.Fprintf(c.out, "%s", line) // a build that broke speaks plainly
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+func (c *check) event(e testEvent, said map[string][]string) {
+	key := e.Package + " " + e.Test
+	switch e.Action {
+	case "output", "build-output":
+		if e.Test == "" && closesPackage(e.Output) || e.Action == "build-output" {
+			fmt.Fprint(c.out, e.Output)
+			return
+		}
+		said[key] = append(said[key], e.Output)
+	case "fail":
+		fmt.Fprint(c.out, strings.Join(said[key], ""))
+		delete(said, key)
+	case "skip":
+		if e.Test != "" {
+			c.skips = append(c.skips, skipOf(strings.TrimPrefix(e.Package, "cardinal/")+"."+e.Test, reasonIn(said[key])))
+		}
+		delete(said, key)
+	case "pass":
+		delete(said, key)
+	}
+}
+
+// closesPackage knows the lines go prints when a package's tests have ended.
+func closesPackage(line string) bool {
+	return strings.HasPrefix(line, "ok  \t") || strings.HasPrefix(line, "FAIL\t") || strings.HasPrefix(line, "?   \t")
+}
+
+// reasonIn finds what a skipped test said: the line with "file.go:12: ".
+func reasonIn(lines []string) string {
+	for _, line := range lines {
+		if _, why, ok := strings.Cut(line, ".go:"); ok {
+			_, why, _ = strings.Cut(why, ": ")
+			return why
+		}
+	}
+	return "no reason given"
+}
