@@ -1,0 +1,167 @@
+package directory
+
+import "strings"
+
+// Query is a filter compiled against a schema: attribute descriptions
+// resolved and assertion values brought to normal form, once. A node that
+// cannot be decided (unknown type, no such rule, a value of the wrong syntax)
+// is compiled to Kind FilterNone, which is Undefined. A Query is never
+// changed and may be used by several goroutines.
+type Query struct {
+	Kind     FilterKind
+	Attr     Description
+	Rule     *MatchingRule // the rule that decides; nil for sets and presence
+	Value    []byte        // normal form of the assertion
+	Sub      *Substring    // of FilterSubstrings
+	DNAttrs  bool          // of FilterExtensible
+	Types    []*AttributeType
+	Children []*Query
+	schema   *Schema
+}
+
+// Compile resolves a filter. It never fails; see Query. Filters from the wire
+// must be within MaxFilterDepth and MaxFilterNodes: deeper parts are Undefined.
+func (s *Schema) Compile(f *Filter) *Query {
+	c := compiler{s: s, left: MaxFilterNodes}
+	return c.node(f, 0)
+}
+
+type compiler struct {
+	s    *Schema
+	left int
+}
+
+func (c *compiler) node(f *Filter, depth int) *Query {
+	c.left--
+	if f == nil || depth > MaxFilterDepth || c.left < 0 {
+		return &Query{Kind: FilterNone}
+	}
+	q := &Query{Kind: f.Kind, schema: c.s}
+	if f.Kind <= FilterNot {
+		for _, child := range f.Children {
+			q.Children = append(q.Children, c.node(child, depth+1))
+		}
+		if f.Kind == FilterNot && len(q.Children) != 1 {
+			return &Query{Kind: FilterNone}
+		}
+		return q
+	}
+	if f.Kind == FilterExtensible {
+		return c.extensible(q, f)
+	}
+	d, ok := c.s.Describe(f.Attr)
+	if !ok {
+		return &Query{Kind: FilterNone}
+	}
+	q.Attr, q.Types = d, d.Type.subtypes
+	if c.leaf(q, f) {
+		return q
+	}
+	return &Query{Kind: FilterNone}
+}
+
+// leaf fills in rule and value; false when the node is Undefined.
+func (c *compiler) leaf(q *Query, f *Filter) bool {
+	t := q.Attr.Type
+	switch f.Kind {
+	case FilterPresent:
+		return true
+	case FilterEquality, FilterApprox:
+		q.Kind, q.Rule = FilterEquality, t.Equality // approximate is equality here, as RFC 4511 allows
+	case FilterGreaterOrEqual, FilterLessOrEqual:
+		q.Rule = t.Ordering
+	case FilterSubstrings:
+		q.Rule = t.Substrings
+		if q.Rule == nil {
+			return false
+		}
+		var err error
+		q.Sub, err = q.Rule.CompileSubstring(f.Initial, f.Any, f.Final)
+		return err == nil
+	default:
+		return false
+	}
+	if q.Rule == nil {
+		return false
+	}
+	v, err := q.Rule.NormalizeAssertion(f.Value)
+	q.Value = v
+	return err == nil
+}
+
+// extensible resolves attr:dn:rule (RFC 4511 §4.5.1.7.7).
+func (c *compiler) extensible(q *Query, f *Filter) *Query {
+	none := &Query{Kind: FilterNone}
+	q.DNAttrs = f.DNAttrs
+	if f.Attr != "" {
+		d, ok := c.s.Describe(f.Attr)
+		if !ok {
+			return none
+		}
+		q.Attr, q.Types = d, d.Type.subtypes
+		q.Rule = d.Type.Equality
+	}
+	if f.Rule != "" {
+		q.Rule = c.s.Rule(f.Rule)
+	}
+	switch {
+	case q.Rule == nil:
+		return none
+	case f.Attr == "":
+		q.Types = c.s.typesFor(q.Rule)
+	case !q.Rule.appliesTo(q.Attr.Type):
+		return none
+	}
+	if q.Rule.Kind == SubstringsRule {
+		initial, parts, final, ok := splitSubstringAssertion(f.Value)
+		sub, err := q.Rule.CompileSubstring(initial, parts, final)
+		if !ok || err != nil {
+			return none
+		}
+		q.Sub = sub
+		return q
+	}
+	v, err := q.Rule.NormalizeAssertion(f.Value)
+	if err != nil {
+		return none
+	}
+	q.Value = v
+	return q
+}
+
+// appliesTo reports whether a rule may be used with a type: the assertion
+// syntax is the type's, or both are strings, or one of the type's own rules
+// has the same assertion syntax (RFC 4512 §4.1.3, read leniently as slapd does).
+func (r *MatchingRule) appliesTo(t *AttributeType) bool {
+	if r == t.Equality || r == t.Ordering || r == t.Substrings || r.Syntax == t.Syntax.OID {
+		return true
+	}
+	if t.Equality != nil && t.Equality.Syntax == r.Syntax {
+		return true
+	}
+	return isStringSyntax(t.Syntax.OID) && (isStringSyntax(r.Syntax) || r.Syntax == syntaxBase+"58") ||
+		r.Syntax == syntaxOctetString
+}
+
+func isStringSyntax(oid string) bool {
+	switch strings.TrimPrefix(oid, syntaxBase) {
+	case "15", "26", "44", "36", "50", "11":
+		return true
+	}
+	return false
+}
+
+// typesFor lists the types a rule without an attribute looks at: those that
+// name it, directly or by inheritance, and those of its assertion syntax.
+func (s *Schema) typesFor(r *MatchingRule) []*AttributeType {
+	var out []*AttributeType
+	for _, t := range s.attributeList {
+		if r == t.Equality || r == t.Ordering || r == t.Substrings || r.Syntax == t.Syntax.OID {
+			out = append(out, t)
+		}
+	}
+	return out
+}
+
+// Match decides a filter for an entry, compiling it first; see Query.Match.
+func (s *Schema) Match(f *Filter, e *Entry) Truth { return s.Compile(f).Match(e) }
