@@ -16,6 +16,10 @@ const SerialMax = 20
 // leading zeros, or longer than SerialMax.
 var ErrSerial = errors.New("not a serial number")
 
+// ErrUnknownSerial says that no certificate with this issuer and serial was
+// ever recorded. Nobody may call such a certificate good.
+var ErrUnknownSerial = errors.New("no certificate with this serial was issued")
+
 // Serial is a certificate's serial number: the big-endian magnitude without
 // leading zeros, 1 to 20 octets, always positive. Two serials are the same
 // number exactly when they are equal as strings. The zero value is not a
