@@ -54,7 +54,7 @@ func ground() []room {
 // generator.
 func roof() []room {
 	return []room{
-		{path: "tools/internal/workforce", caption: "people who do not exist, in the tree of those who do"},
+		{path: "tools/internal/workforce", caption: "people who do not exist, in the tree of those who do", may: []string{"directory"}},
 		{path: "tools/cardinal", caption: "init, serve and every command", may: []string{"certs/", "policies/", "ca/", "issuance/", "directory/", "ocsp/", "internal/", "tools/internal/"}},
 		{path: "tools/station", caption: "the registration authority's desk", may: []string{"certs/", "policies", "issuance/api", "issuance/card", "tools/internal/"}},
 		{path: "tools/load", caption: "load, with every answer checked", may: []string{"certs", "issuance/api", "issuance/card", "ocsp", "ocsp/relying", "directory", "internal/ber", "tools/internal/"}},
