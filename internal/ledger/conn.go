@@ -11,9 +11,6 @@ import (
 	"cardinal/internal/journal"
 )
 
-// maxStatements bounds the prepared statements kept on one connection.
-const maxStatements = 256
-
 // conn is one database connection with its prepared statements, used by one goroutine at a time.
 type conn struct {
 	*sql.Conn

@@ -17,7 +17,8 @@ import (
 const ChunkSize = 1 << 20
 
 const (
-	insertChunk   = `INSERT INTO ledger_chunk (hash, data) VALUES ($1, $2) ON CONFLICT (hash) DO NOTHING`
+	insertChunk = `INSERT INTO ledger_chunk (hash, at, data) VALUES ($1, $2, $3)
+		ON CONFLICT (hash) DO UPDATE SET at = excluded.at WHERE ledger_chunk.at < excluded.at - 3600000000`
 	insertPart    = `INSERT INTO ledger_content_part (hash, part, chunk) VALUES ($1, $2, $3) ON CONFLICT (hash, part) DO NOTHING`
 	insertContent = `INSERT INTO ledger_content (hash, size) VALUES ($1, $2) ON CONFLICT (hash) DO NOTHING`
 	selectSize    = `SELECT size FROM ledger_content WHERE hash = $1`
@@ -34,7 +35,7 @@ func (tx *Tx) PutContent(data []byte) (journal.Hash, error) {
 	for part := 0; part*ChunkSize < len(data); part++ {
 		chunk := data[part*ChunkSize : min(len(data), (part+1)*ChunkSize)]
 		name := journal.Hash(sha256.Sum256(chunk))
-		tx.Defer(insertChunk, name, chunk)
+		tx.Defer(insertChunk, name, tx.now, chunk)
 		tx.Defer(insertPart, h, part, name)
 	}
 	tx.Defer(insertContent, h, len(data))
@@ -101,7 +102,7 @@ func (w *ContentWriter) Write(p []byte) (int, error) {
 func (w *ContentWriter) store() {
 	name := journal.Hash(sha256.Sum256(w.chunk))
 	_, w.err = w.l.Write(w.ctx, func(tx *Tx) error {
-		_, err := tx.Exec(insertChunk, name, w.chunk)
+		_, err := tx.Exec(insertChunk, name, tx.now, w.chunk)
 		return err
 	})
 	w.chunks = append(w.chunks, name)

@@ -12,25 +12,31 @@ import (
 type engine interface {
 	// create makes the empty database where that is the ledger's business.
 	create(ctx context.Context) error
-	// pool opens connections; a pool for writing has one.
+	// pool opens connections, for writing or for reading.
 	pool(write, readOnly bool) (*sql.DB, error)
 	// assertDurable reads back the settings that make a commit durable.
 	assertDurable(ctx context.Context, c *conn) error
 	// translate turns a migration into the engine's words, one statement each.
 	translate(script string) []string
+	// limit is the context a group's statements run under.
+	limit() (context.Context, context.CancelFunc)
 	// begin opens a write transaction, locks the head row and reads it and the database's clock. The clock is zero
 	// where it is the host's own.
-	begin(ctx context.Context, c *conn) (journal.Head, time.Time, error)
+	begin(ctx context.Context, c *conn) (head, time.Time, error)
 	// beginRead opens a transaction that sees one snapshot.
 	beginRead(ctx context.Context, c *conn) error
 	// flush runs statements whose results nobody needs, in order.
 	flush(ctx context.Context, c *conn, statements []statement) error
-	// append inserts changes into the journal.
-	append(ctx context.Context, c *conn, changes []journal.Change) error
-	// broken reports an error that says nothing about a statement, only about the connection.
-	broken(err error) bool
-	// columns names the columns of a table in order, with those of the primary key; collate is what makes text sort
-	// by its bytes.
+	// commit runs what the group deferred, inserts its changes, updates the head and commits. An unknownError when the
+	// commit was asked for and not answered.
+	commit(ctx context.Context, g *group) error
+	// rollback ends the transaction, if there is one.
+	rollback(ctx context.Context, c *conn) error
+	// fault says what an error on this connection (nil: none could be opened) means.
+	fault(c *conn, err error) fault
+	// aside reports whether content can be stored without the head's lock.
+	aside() bool
+	// tables describes the tables of the database, sorted by name.
 	tables(ctx context.Context, c *conn) ([]table, error)
 }
 
@@ -57,7 +63,8 @@ CREATE TABLE ledger_head (
   position BIGINT NOT NULL,
   link BYTEA NOT NULL,
   at BIGINT NOT NULL,
-  quarantine BIGINT NOT NULL
+  quarantine BIGINT NOT NULL,
+  mark BYTEA NOT NULL
 );
 CREATE TABLE ledger_journal (
   position BIGINT PRIMARY KEY,
@@ -82,56 +89,53 @@ CREATE TABLE ledger_content_part (
 );
 CREATE TABLE ledger_chunk (
   hash BYTEA PRIMARY KEY,
+  at BIGINT NOT NULL,
   data BYTEA NOT NULL
 );
 `}}
 }
 
 const (
-	selectHead = `SELECT epoch, position, link, at, quarantine FROM ledger_head WHERE id = 1`
-	updateHead = `UPDATE ledger_head SET epoch = $1, position = $2, link = $3, at = $4, quarantine = $5 WHERE id = 1`
-	insertHead = `INSERT INTO ledger_head (id, epoch, position, link, at, quarantine) VALUES (1, $1, $2, $3, $4, $5)`
+	selectHead = `SELECT epoch, position, link, at, quarantine, mark FROM ledger_head WHERE id = 1`
+	updateHead = `UPDATE ledger_head SET epoch = $1, position = $2, link = $3, at = $4, quarantine = $5, mark = $6 WHERE id = 1`
+	insertHead = `INSERT INTO ledger_head (id, epoch, position, link, at, quarantine, mark) VALUES (1, $1, $2, $3, $4, $5, $6)`
 
 	journalColumns = `position, at, kind, version, last, salt, body, body_hash, link`
 )
 
-type rowQuerier interface {
-	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
-}
-
-func readHead(ctx context.Context, db rowQuerier) (journal.Head, error) {
-	return scanHead(db.QueryRowContext(ctx, selectHead))
-}
-
-func scanHead(row interface{ Scan(...any) error }) (journal.Head, error) {
-	var h journal.Head
-	var link []byte
-	var at int64
-	if err := row.Scan(&h.Epoch, &h.Position, &link, &at, &h.Quarantine); err != nil {
+// scanHead reads a row of selectHead, from either driver.
+func scanHead(row interface{ Scan(...any) error }) (head, error) {
+	var h head
+	var link, mark []byte
+	var epoch, position, at, quarantine int64
+	if err := row.Scan(&epoch, &position, &link, &at, &quarantine, &mark); err != nil {
 		return h, err
 	}
+	h.Head = journal.Head{Epoch: journal.Epoch(epoch), Position: journal.Position(position), Time: time.UnixMicro(at).UTC(), Quarantine: quarantine != 0}
 	copy(h.Link[:], link)
-	h.Time = time.UnixMicro(at).UTC()
+	copy(h.mark[:], mark)
 	return h, nil
 }
 
-func headArgs(h journal.Head) []any {
-	quarantine := int64(0)
-	if h.Quarantine {
-		quarantine = 1
-	}
-	return []any{int64(h.Epoch), int64(h.Position), h.Link[:], h.Time.UnixMicro(), quarantine}
+func (h *head) args() []any {
+	return []any{int64(h.Epoch), int64(h.Position), h.Link[:], h.Time.UnixMicro(), number(h.Quarantine), h.mark[:]}
 }
 
-func changeArgs(c *journal.Change) []any {
-	last := int64(0)
-	if c.Last {
-		last = 1
+func number(b bool) int64 {
+	if b {
+		return 1
 	}
+	return 0
+}
+
+// changeArgs are the values of journalColumns.
+func changeArgs(c *journal.Change) []any {
 	var salt, body any
 	if !c.Erased {
-		salt = c.Salt[:]
-		body = append([]byte{}, c.Body...)
+		salt, body = c.Salt[:], c.Body
+		if c.Body == nil {
+			body = []byte{}
+		}
 	}
-	return []any{int64(c.Position), c.Time.UnixMicro(), int64(c.Kind), int64(c.Version), last, salt, body, c.BodyHash[:], c.Link[:]}
+	return []any{int64(c.Position), c.Time.UnixMicro(), int64(c.Kind), int64(c.Version), number(c.Last), salt, body, c.BodyHash[:], c.Link[:]}
 }

@@ -9,14 +9,37 @@ import (
 	"cardinal/internal/journal"
 )
 
-// RaiseEpoch opens a new epoch: after a restore, and when another database takes over. Followers reseed.
+// RaiseEpoch opens a new epoch, and says so in the journal: after a restore, and when another database takes over.
+// Followers reseed.
 func (l *Ledger) RaiseEpoch(ctx context.Context, reason string) error {
-	return fmt.Errorf("raising the epoch: %w", errNotBuilt)
+	_, err := l.Write(ctx, func(tx *Tx) error {
+		tx.beginEpoch(reason, tx.head.Quarantine)
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("raising the epoch: %w", err)
+	}
+	return nil
+}
+
+// beginEpoch raises the epoch with this transaction.
+func (tx *Tx) beginEpoch(reason string, quarantine bool) {
+	began := journal.EpochBegan{Epoch: tx.head.Epoch + 1, Reason: reason, Previous: tx.head.Epoch, PreviousTime: tx.head.Time}
+	tx.Append(journal.KindEpochBegan, 1, began.Append(nil))
+	tx.newHead = func(h *journal.Head) { h.Epoch, h.Quarantine = began.Epoch, quarantine }
 }
 
 // SetQuarantine sets or ends the head's mark.
 func (l *Ledger) SetQuarantine(ctx context.Context, on bool) error {
-	return fmt.Errorf("setting quarantine: %w", errNotBuilt)
+	_, err := l.Write(ctx, func(tx *Tx) error {
+		tx.wrote = true
+		tx.newHead = func(h *journal.Head) { h.Quarantine = on }
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("setting quarantine: %w", err)
+	}
+	return nil
 }
 
 // Checkpoint signs the chain's newest position and the digest of the rooms' rows, and appends the statement to the journal.

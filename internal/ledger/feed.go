@@ -10,12 +10,6 @@ import (
 	"cardinal/internal/journal"
 )
 
-// poll is how often a waiting reader looks for what other processes committed; commits of this process wake it at once.
-const poll = 50 * time.Millisecond
-
-// maxRead bounds the bodies one Read returns, in bytes, up to the end of a transaction.
-const maxRead = 8 << 20
-
 // feed is the journal of a ledger.
 type feed struct{ l *Ledger }
 

@@ -28,8 +28,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-
-	"cardinal/internal/journal"
 )
 
 // Options say which database, for which rooms. URL and Rooms are required.
@@ -52,7 +50,7 @@ type Options struct {
 }
 
 // Faults lets a test stand between the ledger and its database. Before and After are called around each external write
-// with its name ("begin", "flush", "append", "commit", "content", "migrate"); an error from either is that write's. Either may be nil.
+// with its name ("begin", "flush", "commit", "content", "migrate"); an error from either is that write's. Either may be nil.
 type Faults struct {
 	Before, After func(step string) error
 }
@@ -71,6 +69,8 @@ var (
 	ErrTooLarge = errors.New("the change is larger than 64 KiB")
 	// ErrClock: the host's clock and the database's are too far apart to give out times.
 	ErrClock = errors.New("the clocks of host and database differ")
+	// ErrFull: the disk, or what SQLite may use of it, is full. Nothing was written.
+	ErrFull = errors.New("the disk of the ledger is full")
 	// ErrOutcomeUnknown: the connection broke during COMMIT and the database could not be asked since. The write may
 	// or may not have happened.
 	ErrOutcomeUnknown = errors.New("it is not known whether the write was committed")
@@ -80,8 +80,10 @@ var (
 type Ledger struct {
 	options  Options
 	engine   engine
-	write    *sql.DB // one connection; nil when read-only
+	write    *sql.DB // nil when read-only
 	read     *sql.DB
+	readers  readers
+	writer   *conn // the committer's, nil after it broke
 	requests chan *request
 	done     chan struct{} // closed by Close
 	stopped  chan struct{} // closed when the committer has ended
@@ -130,7 +132,7 @@ func (o *Options) setDefaults() {
 		o.Now = time.Now
 	}
 	if o.MaxSkew == 0 {
-		o.MaxSkew = 2 * time.Second
+		o.MaxSkew = maxSkew
 	}
 	if o.Faults == nil {
 		o.Faults = &Faults{}
@@ -172,26 +174,11 @@ func (l *Ledger) open(ctx context.Context) error {
 		if l.write, err = l.engine.pool(true, false); err != nil {
 			return err
 		}
-		c, err := l.writer(ctx)
-		if err != nil {
+		if err := l.connectWriter(ctx); err != nil {
 			return err
 		}
-		c.close()
 	}
 	return checkVersions(ctx, l.read, l.options.Rooms)
-}
-
-// writer takes the write connection and asserts that what it commits is durable.
-func (l *Ledger) writer(ctx context.Context) (*conn, error) {
-	c, err := newConn(ctx, l.write)
-	if err != nil {
-		return nil, err
-	}
-	if err := l.engine.assertDurable(ctx, c); err != nil {
-		c.discard()
-		return nil, err
-	}
-	return c, nil
 }
 
 // Close ends the committer after the group it is at, and closes the database.
@@ -202,6 +189,7 @@ func (l *Ledger) Close() error {
 }
 
 func (l *Ledger) closePools() error {
+	l.closeReaders()
 	var errs []error
 	for _, db := range []*sql.DB{l.write, l.read} {
 		if db != nil {
@@ -209,11 +197,6 @@ func (l *Ledger) closePools() error {
 		}
 	}
 	return errors.Join(errs...)
-}
-
-// Head reads the committed head.
-func (l *Ledger) Head(ctx context.Context) (journal.Head, error) {
-	return readHead(ctx, l.read)
 }
 
 // wake tells waiting readers of this process that a commit happened.

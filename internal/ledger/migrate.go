@@ -66,7 +66,7 @@ func create(ctx context.Context, e engine, o Options) error {
 		return err
 	}
 	defer db.Close()
-	if existing, err := readHead(ctx, db); err == nil {
+	if existing, err := scanHead(db.QueryRowContext(ctx, selectHead)); err == nil {
 		return fmt.Errorf("in epoch %d: %w", existing.Epoch, ErrExists)
 	}
 	tx, err := db.BeginTx(ctx, nil)
@@ -80,8 +80,8 @@ func create(ctx context.Context, e engine, o Options) error {
 	if _, err := migrate(ctx, e, tx, o.rooms(), map[string]int{}); err != nil {
 		return err
 	}
-	head := journal.Head{Epoch: 1, Time: o.Now().UTC()}
-	if _, err := tx.ExecContext(ctx, insertHead, headArgs(head)...); err != nil {
+	first := head{Head: journal.Head{Epoch: 1, Time: o.Now().UTC()}}
+	if _, err := tx.ExecContext(ctx, insertHead, first.args()...); err != nil {
 		return err
 	}
 	return o.Faults.around("migrate", tx.Commit)

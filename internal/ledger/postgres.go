@@ -29,10 +29,10 @@ func (e postgresEngine) pool(write, readOnly bool) (*sql.DB, error) {
 		config.RuntimeParams["default_transaction_read_only"] = "on"
 	}
 	db := stdlib.OpenDB(*config)
-	db.SetMaxOpenConns(8)
-	db.SetMaxIdleConns(8)
+	db.SetMaxOpenConns(openReaders)
+	db.SetMaxIdleConns(openReaders)
 	if write {
-		db.SetMaxOpenConns(1)
+		db.SetMaxOpenConns(3) // the committer's, and two for content
 	}
 	return db, nil
 }
@@ -58,22 +58,21 @@ func (e postgresEngine) translate(script string) []string {
 	return out
 }
 
+// limit ends the statements of a group that hangs on a silent network.
+func (e postgresEngine) limit() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.Background(), groupLimit)
+}
+
+func (e postgresEngine) aside() bool { return true }
+
 // begin takes the clock after the lock is held, in the same round trip.
-func (e postgresEngine) begin(ctx context.Context, c *conn) (journal.Head, time.Time, error) {
-	var h journal.Head
-	var clock time.Time
-	err := e.raw(c, func(pc *pgx.Conn) error {
+func (e postgresEngine) begin(ctx context.Context, c *conn) (h head, clock time.Time, err error) {
+	err = e.raw(c, func(pc *pgx.Conn) error {
 		b := &pgx.Batch{}
 		b.Queue("BEGIN")
 		b.Queue(selectHead + " FOR UPDATE").QueryRow(func(row pgx.Row) (err error) {
-			var link []byte
-			var epoch, position, at, quarantine int64
-			if err := row.Scan(&epoch, &position, &link, &at, &quarantine); err != nil {
-				return err
-			}
-			h = journal.Head{Epoch: journal.Epoch(epoch), Position: journal.Position(position), Time: time.UnixMicro(at).UTC(), Quarantine: quarantine != 0}
-			copy(h.Link[:], link)
-			return nil
+			h, err = scanHead(row)
+			return err
 		})
 		b.Queue("SELECT clock_timestamp()").QueryRow(func(row pgx.Row) error { return row.Scan(&clock) })
 		return pc.SendBatch(ctx, b).Close()
@@ -82,7 +81,7 @@ func (e postgresEngine) begin(ctx context.Context, c *conn) (journal.Head, time.
 }
 
 func (e postgresEngine) beginRead(ctx context.Context, c *conn) error {
-	_, err := c.ExecContext(ctx, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+	_, err := c.exec(ctx, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
 	return err
 }
 
@@ -91,9 +90,6 @@ func (e postgresEngine) raw(c *conn, fn func(pc *pgx.Conn) error) error {
 }
 
 func (e postgresEngine) flush(ctx context.Context, c *conn, statements []statement) error {
-	if len(statements) == 0 {
-		return nil
-	}
 	return e.raw(c, func(pc *pgx.Conn) error {
 		b := &pgx.Batch{}
 		for _, s := range statements {
@@ -103,27 +99,91 @@ func (e postgresEngine) flush(ctx context.Context, c *conn, statements []stateme
 	})
 }
 
-func (e postgresEngine) append(ctx context.Context, c *conn, changes []journal.Change) error {
-	statements := make([]statement, 0, len(changes))
+const insertChanges = `INSERT INTO ledger_journal (` + journalColumns + `)
+SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bytea[], $7::bytea[], $8::bytea[], $9::bytea[])`
+
+// columnsOf turns rows of changeArgs into one array a column.
+func columnsOf(changes []journal.Change) []any {
+	var numbers [5][]int64
+	var bytes [4][][]byte
 	for i := range changes {
-		statements = append(statements, statement{
-			`INSERT INTO ledger_journal (` + journalColumns + `) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`, changeArgs(&changes[i])})
+		for k, v := range changeArgs(&changes[i]) {
+			switch v := v.(type) {
+			case int64:
+				numbers[k] = append(numbers[k], v)
+			case []byte:
+				bytes[k-len(numbers)] = append(bytes[k-len(numbers)], v)
+			case nil:
+				bytes[k-len(numbers)] = append(bytes[k-len(numbers)], nil)
+			}
+		}
 	}
-	return e.flush(ctx, c, statements)
+	return []any{numbers[0], numbers[1], numbers[2], numbers[3], numbers[4], bytes[0], bytes[1], bytes[2], bytes[3]}
 }
 
-// broken: whatever the server did not say itself came from the connection; classes 57P and 08 end it.
-func (e postgresEngine) broken(err error) bool {
-	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
-		return false
+// commit sends everything in one go. The server skips what follows a failed statement, COMMIT too.
+func (e postgresEngine) commit(ctx context.Context, g *group) error {
+	committed := false
+	err := e.raw(g.conn, func(pc *pgx.Conn) error {
+		b := &pgx.Batch{}
+		for _, s := range g.pending {
+			b.Queue(s.text, s.args...)
+		}
+		if len(g.changes) > 0 {
+			b.Queue(insertChanges, columnsOf(g.changes)...)
+		}
+		b.Queue(updateHead, g.head.args()...)
+		b.Queue("COMMIT").Exec(func(tag pgconn.CommandTag) error {
+			committed = tag.String() == "COMMIT" // ROLLBACK when the transaction had failed before
+			return nil
+		})
+		return pc.SendBatch(ctx, b).Close()
+	})
+	switch {
+	case err == nil && !committed:
+		return errors.New("the transaction had failed before its commit")
+	case err != nil && e.closed(g.conn):
+		return unknownError{err}
 	}
-	var pg *pgconn.PgError
-	if errors.As(err, &pg) {
-		return len(pg.Code) == 5 && (pg.Code[:3] == "57P" || pg.Code[:2] == "08")
-	}
-	return true
+	return err
 }
+
+func (e postgresEngine) rollback(ctx context.Context, c *conn) error {
+	_, err := c.exec(ctx, "ROLLBACK")
+	return err
+}
+
+func (e postgresEngine) closed(c *conn) bool {
+	if c == nil {
+		return true
+	}
+	closed := true
+	e.raw(c, func(pc *pgx.Conn) error {
+		closed = pc.IsClosed()
+		return nil
+	})
+	return closed
+}
+
+func (e postgresEngine) fault(c *conn, err error) fault {
+	var failed *pgconn.PgError
+	meaning := faultOf(err)
+	switch {
+	case meaning == faultNone, meaning == faultFinal:
+		return meaning
+	case errors.Is(err, context.DeadlineExceeded):
+		return faultFinal
+	case errors.As(err, &failed) && failed.Code == pgDiskFull:
+		return faultFull
+	case e.closed(c):
+		return faultConnection
+	}
+	return faultStatement
+}
+
+// pgDiskFull is SQLSTATE disk_full.
+const pgDiskFull = "53100"
 
 func (e postgresEngine) tables(ctx context.Context, c *conn) ([]table, error) {
-	return nil, errors.New("not built yet")
+	return nil, errNotBuilt
 }

@@ -10,9 +10,8 @@ import (
 	"strings"
 	"time"
 
-	_ "modernc.org/sqlite" // the driver "sqlite"
-
-	"cardinal/internal/journal"
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
 )
 
 // sqliteEngine is a file. Its clock is the host's.
@@ -50,8 +49,8 @@ func (e sqliteEngine) pool(write, readOnly bool) (*sql.DB, error) {
 	if write {
 		db.SetMaxOpenConns(1)
 	} else {
-		db.SetMaxOpenConns(8)
-		db.SetMaxIdleConns(8)
+		db.SetMaxOpenConns(openReaders)
+		db.SetMaxIdleConns(openReaders)
 	}
 	return db, nil
 }
@@ -88,9 +87,15 @@ func (e sqliteEngine) translate(script string) []string {
 	return out
 }
 
-func (e sqliteEngine) begin(ctx context.Context, c *conn) (journal.Head, time.Time, error) {
+func (e sqliteEngine) limit() (context.Context, context.CancelFunc) {
+	return context.Background(), func() {} // a context that can end costs a goroutine a statement
+}
+
+func (e sqliteEngine) aside() bool { return false }
+
+func (e sqliteEngine) begin(ctx context.Context, c *conn) (head, time.Time, error) {
 	if _, err := c.exec(ctx, "BEGIN IMMEDIATE"); err != nil {
-		return journal.Head{}, time.Time{}, err
+		return head{}, time.Time{}, err
 	}
 	h, err := scanHead(c.queryRow(ctx, selectHead))
 	return h, time.Time{}, err
@@ -110,18 +115,51 @@ func (e sqliteEngine) flush(ctx context.Context, c *conn, statements []statement
 	return nil
 }
 
-func (e sqliteEngine) append(ctx context.Context, c *conn, changes []journal.Change) error {
-	for i := range changes {
-		if _, err := c.exec(ctx, `INSERT INTO ledger_journal (`+journalColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
-			changeArgs(&changes[i])...); err != nil {
+func (e sqliteEngine) commit(ctx context.Context, g *group) error {
+	if err := e.flush(ctx, g.conn, g.pending); err != nil {
+		return err
+	}
+	for i := range g.changes {
+		if _, err := g.conn.exec(ctx, `INSERT INTO ledger_journal (`+journalColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			changeArgs(&g.changes[i])...); err != nil {
 			return err
 		}
 	}
-	return nil
+	if _, err := g.conn.exec(ctx, updateHead, g.head.args()...); err != nil {
+		return err
+	}
+	_, err := g.conn.exec(ctx, "COMMIT")
+	if err != nil && e.fault(g.conn, err) == faultUnsure {
+		return unknownError{err}
+	}
+	return err
 }
 
-func (e sqliteEngine) broken(error) bool { return false }
+// rollback also succeeds when SQLite has rolled back by itself, as it does when the disk is full.
+func (e sqliteEngine) rollback(ctx context.Context, c *conn) error {
+	c.exec(ctx, "ROLLBACK")
+	_, err := c.exec(ctx, "BEGIN")
+	if err == nil {
+		_, err = c.exec(ctx, "ROLLBACK")
+	}
+	return err
+}
+
+func (e sqliteEngine) fault(_ *conn, err error) fault {
+	var failed *sqlite.Error
+	if errors.As(err, &failed) {
+		switch failed.Code() & 0xff {
+		case sqlite3.SQLITE_FULL:
+			return faultFull
+		case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN:
+			return faultFinal
+		case sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_NOMEM:
+			return faultUnsure
+		}
+	}
+	return faultOf(err)
+}
 
 func (e sqliteEngine) tables(ctx context.Context, c *conn) ([]table, error) {
-	return nil, errors.New("not built yet")
+	return nil, errNotBuilt
 }

@@ -13,17 +13,19 @@ import (
 // Tx is one transaction, for one goroutine, until its function returns. After a statement has failed the transaction
 // cannot be saved: what the function did is undone even if it returns nil.
 type Tx struct {
-	ctx      context.Context // the caller's
-	run      context.Context // what statements run under
-	conn     *conn
-	group    *group // nil when reading
-	head     journal.Head
-	now      time.Time
-	changes  []journal.Change // not numbered yet
-	rows     []*sql.Rows
-	failed   error // the first failed statement or refused change
-	wrote    bool  // something must be undone if the function fails
-	deferred int   // statements given to Defer
+	ctx     context.Context // the caller's
+	run     context.Context // what statements run under
+	conn    *conn
+	group   *group // nil when reading
+	head    journal.Head
+	now     time.Time
+	changes []journal.Change // not numbered yet
+	rows    []*sql.Rows
+	failed  error // the first failed statement or refused change
+	wrote   bool  // something must be undone if the function fails
+	queued  int   // own statements still in group.pending
+	flushed bool  // own deferred statements were run
+	newHead func(*journal.Head)
 }
 
 // Context is the caller's. Statements fail once it has ended.
@@ -32,8 +34,7 @@ func (tx *Tx) Context() context.Context { return tx.ctx }
 // Time of the commit: UTC, microseconds, not before any earlier commit. In a Read the time the snapshot is complete as of.
 func (tx *Tx) Time() time.Time { return tx.now }
 
-// Head is the journal's head as this transaction found it. In a shared commit, the changes of the neighbours in front
-// are not in it yet.
+// Head is the journal's head as this transaction found it.
 func (tx *Tx) Head() journal.Head { return tx.head }
 
 // ready flushes what was deferred and prepares the arguments of the next statement.
@@ -43,6 +44,8 @@ func (tx *Tx) ready(args []any) ([]any, error) {
 		err = tx.failed
 	}
 	if err == nil && tx.group != nil {
+		tx.flushed = tx.flushed || tx.queued > 0
+		tx.queued = 0
 		if err = tx.group.flush(); err != nil {
 			tx.failed = err
 		}
@@ -119,7 +122,7 @@ func (tx *Tx) Defer(query string, args ...any) {
 		tx.note(err)
 		return
 	}
-	tx.deferred++
+	tx.queued++
 	tx.group.pending = append(tx.group.pending, statement{query, args})
 }
 
@@ -138,39 +141,38 @@ func (tx *Tx) Append(kind journal.Kind, version uint8, body []byte) {
 
 // end closes what the function left open and gives its error: its own, or that of a statement it overlooked.
 func (tx *Tx) end(err error) error {
-	for _, rows := range tx.rows {
-		if closeErr := rows.Close(); closeErr == nil {
-			tx.note(rows.Err())
-		}
-	}
+	tx.closeRows()
 	if err == nil {
 		return tx.failed
 	}
 	return err
 }
 
-// Read runs fn on one consistent snapshot. Exec, Defer, Append and PutContent are refused with ErrReadOnly.
-func (l *Ledger) Read(ctx context.Context, fn func(tx *Tx) error) error {
-	c, err := newConn(ctx, l.read)
-	if err != nil {
-		return fmt.Errorf("opening a snapshot: %w", err)
+func (tx *Tx) closeRows() {
+	for _, rows := range tx.rows {
+		rows.Close()
+		tx.note(rows.Err())
 	}
-	defer c.close()
-	if err := l.engine.beginRead(ctx, c); err != nil {
-		return fmt.Errorf("opening a snapshot: %w", err)
-	}
-	defer c.ExecContext(context.WithoutCancel(ctx), "ROLLBACK")
-	head, err := readHead(ctx, c)
-	if err != nil {
-		return fmt.Errorf("reading the head: %w", err)
-	}
-	tx := &Tx{ctx: ctx, run: ctx, conn: c, head: head, now: head.Time}
-	return tx.end(fn(tx))
+	tx.rows = nil
 }
 
 // refusedRow is a row whose Scan gives an error without asking the database.
 func refusedRow(c *conn, err error) *sql.Row {
-	ctx, cancel := context.WithCancelCause(context.Background())
-	cancel(err)
-	return c.Conn.QueryRowContext(ctx, "SELECT 1")
+	return c.Conn.QueryRowContext(refused{context.Background(), err}, "SELECT 1")
 }
+
+// refused is a context that has ended with any error.
+type refused struct {
+	context.Context
+	err error
+}
+
+// Done is closed.
+func (refused) Done() <-chan struct{} {
+	ch := make(chan struct{})
+	close(ch)
+	return ch
+}
+
+// Err is the reason.
+func (r refused) Err() error { return r.err }

@@ -1,0 +1,34 @@
+package ledger
+
+import "time"
+
+// The limits of this package, each with its reason.
+const (
+	// maxGroup is how many writes share a commit at most: what fits well into maxHold.
+	maxGroup = 256
+	// maxHold is how long a group takes new writes in, and how long one function may hold the head before it is
+	// logged: other processes wait meanwhile.
+	maxHold = 50 * time.Millisecond
+	// maxAttempts is how often a group is tried on a new connection when the old one broke before the commit.
+	maxAttempts = 3
+	// groupLimit ends the statements of a group on PostgreSQL that hang.
+	groupLimit = 30 * time.Second
+	// resolveFor is how long the ledger asks for the outcome of a commit before it answers ErrOutcomeUnknown: a
+	// PostgreSQL standby takes over in 0.1 to 6 s.
+	resolveFor = 15 * time.Second
+	// retryAfter is the pause between two tries to connect.
+	retryAfter = 50 * time.Millisecond
+	// maxSkew is how far the clocks of host and database may differ.
+	maxSkew = 2 * time.Second
+	// poll is how often a waiting reader looks for what other processes committed; commits of this process wake it at
+	// once. Twenty single-row reads a second cost under 0.1 % of a core.
+	poll = 50 * time.Millisecond
+	// maxRead bounds the bodies one Read of the feed returns, in bytes, up to the end of a transaction.
+	maxRead = 8 << 20
+	// maxStatements bounds the prepared statements kept on one connection.
+	maxStatements = 256
+	// idleReaders is how many connections for reading keep their prepared statements.
+	idleReaders = 4
+	// openReaders is how many there are at most.
+	openReaders = 16
+)

@@ -1,0 +1,101 @@
+package ledger
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"cardinal/internal/journal"
+)
+
+// readers keeps connections for reading together with their prepared statements.
+type readers struct {
+	mu   sync.Mutex
+	idle []*conn
+}
+
+func (r *readers) take() *conn {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	n := len(r.idle)
+	if n == 0 {
+		return nil
+	}
+	c := r.idle[n-1]
+	r.idle = r.idle[:n-1]
+	return c
+}
+
+func (l *Ledger) reader(ctx context.Context) (*conn, error) {
+	if c := l.readers.take(); c != nil {
+		return c, nil
+	}
+	return newConn(ctx, l.read)
+}
+
+// release takes a connection back after its transaction; one that cannot end it is closed.
+func (l *Ledger) release(c *conn) {
+	if _, err := c.exec(context.Background(), "ROLLBACK"); err != nil {
+		c.discard()
+		return
+	}
+	l.readers.mu.Lock()
+	defer l.readers.mu.Unlock()
+	if len(l.readers.idle) < idleReaders {
+		l.readers.idle = append(l.readers.idle, c)
+		return
+	}
+	c.close()
+}
+
+func (l *Ledger) closeReaders() {
+	l.readers.mu.Lock()
+	defer l.readers.mu.Unlock()
+	for _, c := range l.readers.idle {
+		c.close()
+	}
+	l.readers.idle = nil
+}
+
+// snapshot opens a read transaction; the caller releases its connection.
+func (l *Ledger) snapshot(ctx context.Context) (*conn, journal.Head, error) {
+	var err error
+	for range maxAttempts { // a kept connection may have been closed by the server meanwhile
+		var c *conn
+		if c, err = l.reader(ctx); err != nil {
+			break
+		}
+		if err = l.engine.beginRead(ctx, c); err == nil {
+			var h head
+			if h, err = scanHead(c.queryRow(ctx, selectHead)); err == nil {
+				return c, h.Head, nil
+			}
+		}
+		c.discard()
+	}
+	return nil, journal.Head{}, fmt.Errorf("opening a snapshot: %w", err)
+}
+
+// Read runs fn on one consistent snapshot of what is committed. Exec, Defer, Append and PutContent are refused with
+// ErrReadOnly.
+func (l *Ledger) Read(ctx context.Context, fn func(tx *Tx) error) error {
+	c, head, err := l.snapshot(ctx)
+	if err != nil {
+		return err
+	}
+	tx := &Tx{ctx: ctx, run: ctx, conn: c, head: head, now: head.Time}
+	defer func() { // also when fn panics
+		tx.closeRows()
+		l.release(c)
+	}()
+	return tx.end(fn(tx))
+}
+
+// Head reads the committed head.
+func (l *Ledger) Head(ctx context.Context) (journal.Head, error) {
+	c, head, err := l.snapshot(ctx)
+	if err == nil {
+		l.release(c)
+	}
+	return head, err
+}
