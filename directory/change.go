@@ -34,7 +34,10 @@ type Large struct {
 type Opener func(journal.Hash) (io.ReadCloser, error)
 
 // EntryAdded says that an entry came to be. Entry holds the user attributes
-// and the operational ones that are stored (RFC 4512 §3.4), in canonical form.
+// and the operational ones that are stored (createTimestamp, creatorsName,
+// modifyTimestamp, modifiersName, structuralObjectClass), in canonical form.
+// entryUUID is UUID; entryDN is the name; entryCSN is CSN of the change's time
+// and position: a follower derives them and every follower derives the same.
 type EntryAdded struct {
 	UUID  UUID
 	Entry *Entry
@@ -88,10 +91,15 @@ type SuffixLoaded struct {
 	Entries uint64
 }
 
-// SecretsChanged replaces the values of an attribute that is kept from the
-// entry: password verifiers. It is node-only (journal.ClassNodeOnly). No
-// values: the secret is gone.
+// SecretsChanged replaces values that are kept from their entries: password
+// verifiers. It is node-only (journal.ClassNodeOnly) and set-valued, so that a
+// load carries many in one change.
 type SecretsChanged struct {
+	Secrets []Secret
+}
+
+// Secret is all values of one secret attribute of one entry; none: it is gone.
+type Secret struct {
 	UUID      UUID
 	Attribute string
 	Values    [][]byte
@@ -222,17 +230,24 @@ func ParseSuffixLoaded(body []byte) (*SuffixLoaded, error) {
 // Append appends the body, version ChangeVersion.
 func (x *SecretsChanged) Append(b []byte) []byte {
 	w := writer{journal.NewEncoder(b)}
-	w.AppendFixed(x.UUID[:])
-	w.attribute(&Attribute{Type: x.Attribute, Values: x.Values}, 0, nil)
+	w.AppendUint(uint64(len(x.Secrets)))
+	for i := range x.Secrets {
+		w.AppendFixed(x.Secrets[i].UUID[:])
+		w.attribute(&Attribute{Type: x.Secrets[i].Attribute, Values: x.Secrets[i].Values}, 0, nil)
+	}
 	return w.Bytes()
 }
 
 // ParseSecretsChanged reads a body; values point into it.
 func ParseSecretsChanged(body []byte) (*SecretsChanged, error) {
 	r := reader{journal.NewDecoder(body)}
-	x := &SecretsChanged{UUID: r.uuid()}
-	a := r.attribute()
-	x.Attribute, x.Values = a.Type, a.Values
+	x := &SecretsChanged{}
+	for range r.Count(18) {
+		s := Secret{UUID: r.uuid()}
+		a := r.attribute()
+		s.Attribute, s.Values = a.Type, a.Values
+		x.Secrets = append(x.Secrets, s)
+	}
 	return x, r.done("secrets changed")
 }
 
