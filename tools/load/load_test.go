@@ -1,0 +1,114 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"cardinal/internal/ber"
+)
+
+// counted is a worker that does nothing n times, then fails.
+type counted struct{ left int }
+
+var errWorn = errors.New("worn out")
+
+func (c *counted) Close() error { return nil }
+func (c *counted) operate(context.Context, int) error {
+	if c.left == 0 {
+		return errWorn
+	}
+	c.left--
+	time.Sleep(time.Millisecond)
+	return nil
+}
+
+func TestAWrongAnswerEndsTheLoad(t *testing.T) {
+	t.Parallel()
+	l := &load{connections: 2, length: time.Minute}
+	_, err := l.measure(t.Context(), "x", func(int) (worker, error) { return &counted{left: 3}, nil })
+	if !errors.Is(err, errWorn) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestTheReportCountsEveryOperation(t *testing.T) {
+	t.Parallel()
+	l := &load{connections: 2, length: 50 * time.Millisecond, pid: os.Getpid()}
+	r, err := l.measure(t.Context(), "x", func(int) (worker, error) { return &counted{left: 1 << 30}, nil })
+	if err != nil || r.Operations < 10 || r.P50 < 900 || r.P99 < r.P50 || r.Rate <= 0 {
+		t.Errorf("%+v, %v", r, err)
+	}
+}
+
+func TestPeopleWritesTheSameFileTwice(t *testing.T) {
+	t.Parallel()
+	var a, b bytes.Buffer
+	for _, w := range []io.Writer{&a, &b} {
+		if err := run(t.Context(), []string{"people", "--people", "20", "--organisations", "3", "--seed", "5"}, w); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !bytes.Equal(a.Bytes(), b.Bytes()) || strings.Count(a.String(), "nhsPerson\n") != 20 {
+		t.Errorf("%d and %d octets", a.Len(), b.Len())
+	}
+}
+
+func TestLDAPWorkerRefusesAWrongAnswer(t *testing.T) {
+	t.Parallel()
+	for name, answer := range map[string]func(id int64) []byte{
+		"an error":           func(id int64) []byte { return result(id, tagSearchDone, 52) },
+		"another message id": func(id int64) []byte { return result(id+1, tagSearchDone, 0) },
+		"another operation":  func(id int64) []byte { return result(id, tagBindResponse, 0) },
+		"no entry":           func(id int64) []byte { return result(id, tagSearchDone, 0) },
+		"no BER":             func(int64) []byte { return []byte{0x30, 0x80, 0, 0} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ours, theirs := net.Pipe()
+			defer ours.Close()
+			go func() {
+				request := make([]byte, 1<<16)
+				_, _ = theirs.Read(request)
+				_, _ = theirs.Write(answer(1))
+				theirs.Close()
+			}()
+			w := &ldapWorker{l: &ldapLoad{}, conn: ours, in: newLDAPReader(ours)}
+			if err := w.find("900000000017"); err == nil {
+				t.Error("believed")
+			}
+		})
+	}
+}
+
+func result(id int64, tag ber.Tag, code int64) []byte {
+	b, message := ber.Begin(nil, tagSequence)
+	b = ber.AppendInt(b, ber.Integer, id)
+	b, inside := ber.Begin(b, tag)
+	b = ber.AppendInt(b, tagEnumerated, code)
+	b = ber.AppendString(b, ber.OctetString, "")
+	b = ber.AppendString(b, ber.OctetString, "")
+	b = ber.End(b, inside)
+	return ber.End(b, message)
+}
+
+func FuzzLDAPReader(f *testing.F) {
+	f.Add(result(1, tagSearchDone, 0))
+	f.Add([]byte{0x30, 0x84, 0xff, 0xff, 0xff, 0xff})
+	f.Fuzz(func(t *testing.T, data []byte) {
+		r := newLDAPReader(bytes.NewReader(data))
+		for {
+			tag, body, err := r.next(1)
+			if err != nil {
+				return
+			}
+			_ = success(tag, tagSearchDone, body)
+		}
+	})
+}
