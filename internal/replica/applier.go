@@ -15,7 +15,9 @@ import (
 // Applier turns changes into one room's bucket of the file. All its methods are called from the goroutine that follows,
 // never two at a time.
 type Applier interface {
-	// Name is the applier's top-level bucket. It never changes.
+	// Name is the applier's top-level bucket. It never changes. What stands in the bucket follows from the changes alone,
+	// so that two copies can be compared byte for byte; nested buckets whose names begin with a zero byte are local
+	// (fetched contents, work put off) and not compared.
 	Name() string
 	// Layout numbers the form of the bucket. A file that was written with another number is thrown away and rebuilt.
 	Layout() uint32

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"hash"
 	"iter"
 
 	"go.etcd.io/bbolt"
@@ -57,7 +58,8 @@ func (f *File) State() State {
 // Check walks the whole file: every page once, keys in order, no page lost. The errors are Damage.
 func (f *File) Check() error { return check(f.file.db) }
 
-// Digest is the SHA-256 of everything in an applier's bucket; copies at the same position have the same.
+// Digest is the SHA-256 of everything in an applier's bucket but its local buckets; copies at the same position have the
+// same.
 func (f *File) Digest(name string) (journal.Hash, error) { return digest(f.file.db, name) }
 
 // View calls fn with a bucket, so that a room can be asked to read its own.
@@ -97,11 +99,7 @@ func (r *Replica) hold() (*bbolt.DB, func(), error) {
 func check(db *bbolt.DB) error {
 	// Reading every item first meets memory faults here, where they are caught, and not in the store's own goroutine.
 	err := guarded("walking it", func() error {
-		return db.View(func(tx *bbolt.Tx) error {
-			for range walkRoot(tx) {
-			}
-			return nil
-		})
+		return db.View(walkAll)
 	})
 	if err != nil {
 		return err
@@ -119,18 +117,6 @@ func check(db *bbolt.DB) error {
 		_, err := readProgress(tx)
 		return err
 	})
-}
-
-// walkRoot yields every item of the file.
-func walkRoot(tx *bbolt.Tx) iter.Seq2[Key, []byte] {
-	return func(yield func(Key, []byte) bool) {
-		c := tx.Cursor()
-		for name, _ := c.First(); name != nil; name, _ = c.Next() {
-			if b := tx.Bucket(name); b != nil && !walk(b, Key{name}, yield) {
-				return
-			}
-		}
-	}
 }
 
 // Key is the way to an item: the names of nested buckets, then the key.
@@ -161,27 +147,59 @@ func printable(b []byte) bool {
 	return len(b) > 0
 }
 
-// Walk yields every item of a bucket and of the buckets in it, in order. Keys and values are valid until the next one.
-func Walk(b *bbolt.Bucket) iter.Seq2[Key, []byte] {
-	return func(yield func(Key, []byte) bool) { walk(b, nil, yield) }
+// walker goes through a bucket and the buckets in it, in order. It is no iterator function, because a memory fault can
+// only be caught on the goroutine that asked for it.
+type walker struct {
+	way   Key
+	stack []level
+	local bool // also go into local buckets
 }
 
-func walk(b *bbolt.Bucket, way Key, yield func(Key, []byte) bool) bool {
-	c := b.Cursor()
-	way = append(way, nil)
-	for k, v := c.First(); k != nil; k, v = c.Next() {
-		way[len(way)-1] = k
-		if v != nil {
-			if !yield(way, v) {
-				return false
-			}
-			continue
-		}
-		if !walk(b.Bucket(k), way, yield) {
-			return false
+type level struct {
+	bucket *bbolt.Bucket
+	cursor *bbolt.Cursor
+}
+
+func newWalker(b *bbolt.Bucket, local bool) *walker {
+	return &walker{way: Key{nil}, stack: []level{{b, nil}}, local: local}
+}
+
+// next returns an item; key and value are valid until the following call.
+func (w *walker) next() (Key, []byte, bool) {
+	for len(w.stack) > 0 {
+		top := &w.stack[len(w.stack)-1]
+		k, v := top.step()
+		w.way[len(w.stack)-1] = k
+		switch {
+		case k == nil:
+			w.stack = w.stack[:len(w.stack)-1]
+			w.way = w.way[:len(w.stack)]
+		case v != nil:
+			return w.way, v, true
+		case w.local || k[0] != 0:
+			w.stack = append(w.stack, level{top.bucket.Bucket(k), nil})
+			w.way = append(w.way, nil)
 		}
 	}
-	return true
+	return nil, nil, false
+}
+
+func (l *level) step() (k, v []byte) {
+	if l.cursor == nil {
+		l.cursor = l.bucket.Cursor()
+		return l.cursor.First()
+	}
+	return l.cursor.Next()
+}
+
+// walkAll reads every item of the file.
+func walkAll(tx *bbolt.Tx) error {
+	return tx.ForEach(func(_ []byte, b *bbolt.Bucket) error {
+		w := newWalker(b, true)
+		for _, _, ok := w.next(); ok; _, _, ok = w.next() {
+		}
+		return nil
+	})
 }
 
 func viewBucket(db *bbolt.DB, name string, fn func(b *bbolt.Bucket) error) error {
@@ -199,19 +217,22 @@ func viewBucket(db *bbolt.DB, name string, fn func(b *bbolt.Bucket) error) error
 func digest(db *bbolt.DB, name string) (sum journal.Hash, err error) {
 	h := sha256.New()
 	err = viewBucket(db, name, func(b *bbolt.Bucket) error {
-		var length []byte
-		for k, v := range Walk(b) {
-			length = binary.AppendUvarint(length[:0], uint64(len(k)))
-			h.Write(length)
-			for _, part := range append(k, v) {
-				length = binary.AppendUvarint(length[:0], uint64(len(part)))
-				h.Write(length)
-				h.Write(part)
+		w := newWalker(b, false)
+		for k, v, ok := w.next(); ok; k, v, ok = w.next() {
+			h.Write(binary.AppendUvarint(nil, uint64(len(k))))
+			for _, part := range k {
+				writeLong(h, part)
 			}
+			writeLong(h, v)
 		}
 		return nil
 	})
 	return journal.Hash(h.Sum(nil)), err
+}
+
+func writeLong(h hash.Hash, part []byte) {
+	h.Write(binary.AppendUvarint(nil, uint64(len(part))))
+	h.Write(part)
 }
 
 // Difference is one item that two copies do not agree about. A side that lacks it has a nil value.
@@ -242,12 +263,9 @@ func Compare(a, b *File, name string) iter.Seq2[Difference, error] {
 
 // merge walks two buckets side by side.
 func merge(left, right *bbolt.Bucket, yield func(Difference) bool) bool {
-	nextA, stopA := iter.Pull2(Walk(left))
-	defer stopA()
-	nextB, stopB := iter.Pull2(Walk(right))
-	defer stopB()
-	ka, va, okA := nextA()
-	kb, vb, okB := nextB()
+	wa, wb := newWalker(left, false), newWalker(right, false)
+	ka, va, okA := wa.next()
+	kb, vb, okB := wb.next()
 	for okA || okB {
 		order := compareKeys(ka, kb, okA, okB)
 		d := Difference{}
@@ -262,10 +280,10 @@ func merge(left, right *bbolt.Bucket, yield func(Difference) bool) bool {
 			return false
 		}
 		if order <= 0 {
-			ka, va, okA = nextA()
+			ka, va, okA = wa.next()
 		}
 		if order >= 0 {
-			kb, vb, okB = nextB()
+			kb, vb, okB = wb.next()
 		}
 	}
 	return true
