@@ -36,6 +36,9 @@ func (s *Snapshot) Bucket() *bbolt.Bucket { return s.bucket }
 // State describes what the snapshot shows: Position is exactly the transaction's, and Time is true of its data.
 func (s *Snapshot) State() State { return s.state }
 
+// Generation is that of the data the snapshot shows, or one less when it was taken while a batch was being published.
+func (s *Snapshot) Generation() uint64 { return s.generation }
+
 // Release gives the snapshot back. It must not be used afterwards.
 func (s *Snapshot) Release() {
 	if !s.pool.put(s) {

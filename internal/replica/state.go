@@ -72,7 +72,8 @@ func (r *Replica) stateAt(m *moment) State {
 	return s
 }
 
-// Generation rises after each batch that changed the file, after Committed and before WaitFor returns.
+// Generation rises with each durable batch, just before Committed is called: a Snapshot with this generation shows that
+// batch.
 func (r *Replica) Generation() uint64 { return r.generation.Load() }
 
 // WaitFor returns nil once everything up to p is applied, durable and seen by every applier's Committed. It ends with

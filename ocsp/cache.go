@@ -1,0 +1,73 @@
+package ocsp
+
+import (
+	"bytes"
+	"hash/maphash"
+	"sync"
+	"time"
+)
+
+// answer is a signed ResponseData about one certificate, without a nonce, and what is needed to know that it is still
+// true. The response around it is put together for each request: the responder's certificate is the larger part of it
+// and the same for all. It is never changed.
+type answer struct {
+	tbs        []byte
+	signature  []byte
+	id         []byte // the CertID within tbs
+	signer     *delegate
+	result     result
+	generation uint64 // of the data it was made from
+	thisUpdate time.Time
+	nextUpdate time.Time
+	until      time.Time // when a fresh one is better
+	maxAge     time.Duration
+	etag       string // names this signature
+}
+
+// answers keeps signed answers by CertID. It forgets at random when it is full; it never decides whether an answer is
+// still true.
+type answers struct {
+	seed   maphash.Seed
+	limit  int // of one part
+	shards [64]answerShard
+}
+
+type answerShard struct {
+	mu sync.RWMutex
+	m  map[uint64]*answer
+}
+
+func newAnswers(limit int) *answers {
+	a := &answers{seed: maphash.MakeSeed()}
+	a.limit = max(limit/len(a.shards), 1)
+	for i := range a.shards {
+		a.shards[i].m = map[uint64]*answer{}
+	}
+	return a
+}
+
+func (a *answers) get(id []byte) *answer {
+	h := maphash.Bytes(a.seed, id)
+	s := &a.shards[h%uint64(len(a.shards))]
+	s.mu.RLock()
+	found := s.m[h]
+	s.mu.RUnlock()
+	if found == nil || !bytes.Equal(found.id, id) {
+		return nil
+	}
+	return found
+}
+
+func (a *answers) put(x *answer) {
+	h := maphash.Bytes(a.seed, x.id)
+	s := &a.shards[h%uint64(len(a.shards))]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, has := s.m[h]; !has && len(s.m) >= a.limit {
+		for old := range s.m { // any: the order of a map is random
+			delete(s.m, old)
+			break
+		}
+	}
+	s.m[h] = x
+}

@@ -1,0 +1,190 @@
+package ocsp
+
+import (
+	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha1" // responderID byKey is a SHA-1 by definition (RFC 6960 §4.2.1)
+	"crypto/sha256"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"cardinal/certs"
+)
+
+// Enroller certifies responder keys. It is wired to the CA, or to the node that has one.
+type Enroller interface {
+	// Responder returns the DER of a certificate for pub with the OCSPSigning purpose, signed by the issuer's key and
+	// valid for about 48 hours. For an issuer whose certificates are not answered for here it returns ErrNotServed.
+	Responder(ctx context.Context, issuer certs.IssuerID, pub crypto.PublicKey) (der []byte, err error)
+}
+
+// ErrNotServed: this node does not answer for certificates of the issuer, for instance because its key is off line.
+// Requests about them are unauthorized.
+var ErrNotServed = errors.New("the responder does not serve this issuer")
+
+// delegate is a key of this node with the certificate that lets it sign for an issuer. It is never changed.
+type delegate struct {
+	key        *ecdsa.PrivateKey
+	id         responderID
+	tail       []byte // certs [0] of the BasicOCSPResponse
+	notBefore  time.Time
+	notAfter   time.Time
+	renewAfter time.Time
+	notServed  bool
+}
+
+// valid reports whether relying systems accept the delegate's signature at a time.
+func (d *delegate) valid(now time.Time) bool {
+	return d.key != nil && !now.Before(d.notBefore) && now.Before(d.notAfter)
+}
+
+// algorithm is the AlgorithmIdentifier ecdsa-with-SHA256 (RFC 5758 §3.2: without parameters).
+const algorithm = "\x30\x0a\x06\x08" + oidECDSA
+
+// sign returns the signature over tbs, as the contents of the BIT STRING.
+func (d *delegate) sign(tbs []byte) ([]byte, error) {
+	digest := sha256.Sum256(tbs)
+	return ecdsa.SignASN1(rand.Reader, d.key, digest[:])
+}
+
+// enroll makes a fresh key and has it certified. What comes back is judged as a relying system would judge it, so that
+// a wrong certificate is found here and not at a thousand logins.
+func (r *Responder) enroll(ctx context.Context, issuer *Issuer) (*delegate, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	der, err := r.config.Enroller.Responder(ctx, issuer.ID, key.Public())
+	if err != nil {
+		return nil, err
+	}
+	now := r.config.Now()
+	cert, err := checkDelegate(der, issuer, key, now)
+	if err != nil {
+		return nil, err
+	}
+	bits, err := publicKeyBits(cert.RawSubjectPublicKeyInfo)
+	if err != nil {
+		return nil, err
+	}
+	d := &delegate{key: key, notBefore: cert.NotBefore, notAfter: cert.NotAfter, id: keyID(sha1.Sum(bits))}
+	if r.config.ByName {
+		d.id = nameID(cert.RawSubject)
+	}
+	d.tail = appendHeader(appendHeader(nil, 0xa0, header(len(der))+len(der)), 0x30, len(der))
+	d.tail = append(d.tail, der...)
+	d.renewAfter = now.Add(cert.NotAfter.Sub(now) / 2)
+	return d, nil
+}
+
+func checkDelegate(der []byte, issuer *Issuer, key *ecdsa.PrivateKey, now time.Time) (*x509.Certificate, error) {
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		return nil, fmt.Errorf("responder certificate: %w", err)
+	}
+	ca, err := x509.ParseCertificate(issuer.DER)
+	if err != nil {
+		return nil, fmt.Errorf("certificate of issuer %s: %w", issuer.Name, err)
+	}
+	pub, ok := cert.PublicKey.(*ecdsa.PublicKey)
+	noCheck := certs.OID(certs.OIDOCSPNoCheck)
+	switch {
+	case !ok || !pub.Equal(key.Public()):
+		return nil, errors.New("responder certificate: it is for another key")
+	case cert.CheckSignatureFrom(ca) != nil:
+		return nil, fmt.Errorf("responder certificate: %w", cert.CheckSignatureFrom(ca))
+	case !slices.Contains(cert.ExtKeyUsage, x509.ExtKeyUsageOCSPSigning):
+		return nil, errors.New("responder certificate: it lacks the purpose OCSPSigning (RFC 6960 §4.2.2.2)")
+	case !slices.ContainsFunc(cert.Extensions, func(e pkix.Extension) bool { return e.Id.Equal(noCheck) }):
+		return nil, errors.New("responder certificate: it lacks id-pkix-ocsp-nocheck (RFC 6960 §4.2.2.2.1)")
+	case now.Before(cert.NotBefore) || !now.Before(cert.NotAfter):
+		return nil, fmt.Errorf("responder certificate: valid from %s to %s, not now", cert.NotBefore, cert.NotAfter)
+	}
+	return cert, nil
+}
+
+// How often Run looks whether a responder certificate is due, and how soon it tries again after a failure.
+const (
+	renewEvery = time.Minute
+	retryAfter = 2 * time.Second
+)
+
+// Run gets a responder key certified for each issuer, as issuers appear, and renews it when half of its life is over. It
+// returns nil when ctx ends. Without it every answer is tryLater.
+func (r *Responder) Run(ctx context.Context) error {
+	for {
+		added := *r.config.Table.added.Load()
+		wait := renewEvery
+		if !r.renewDue(ctx) {
+			wait = retryAfter
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return nil
+		case <-added:
+		case <-timer.C:
+		}
+		timer.Stop()
+	}
+}
+
+// renewDue renews what is due, and reports whether all went well.
+func (r *Responder) renewDue(ctx context.Context) bool {
+	well := true
+	for _, issuer := range r.config.Table.Issuers() {
+		old := r.delegate(issuer.ID)
+		if old != nil && r.config.Now().Before(old.renewAfter) {
+			continue
+		}
+		d, err := r.enroll(ctx, issuer)
+		switch {
+		case errors.Is(err, ErrNotServed):
+			d = &delegate{notServed: true, renewAfter: r.config.Now().Add(renewEvery)}
+		case err != nil:
+			well = false
+			if ctx.Err() == nil {
+				r.config.Logger.Warn("certifying a responder key", "issuer", issuer.Name, "why", err)
+			}
+			continue
+		default:
+			r.config.Logger.Info("responder key certified", "issuer", issuer.Name, "until", d.notAfter)
+		}
+		r.setDelegate(issuer.ID, d)
+	}
+	return well
+}
+
+func (r *Responder) delegate(id certs.IssuerID) *delegate { return (*r.delegates.Load())[id] }
+
+// setDelegate is called by Run alone.
+func (r *Responder) setDelegate(id certs.IssuerID, d *delegate) {
+	next := map[certs.IssuerID]*delegate{id: d}
+	for other, known := range *r.delegates.Load() {
+		if other != id {
+			next[other] = known
+		}
+	}
+	r.delegates.Store(&next)
+}
+
+// Ready reports whether every issuer served has a responder key that may sign, so that a node that answers tryLater is
+// not announced.
+func (r *Responder) Ready() bool {
+	now := r.config.Now()
+	issuers := r.config.Table.Issuers()
+	for _, i := range issuers {
+		if d := r.delegate(i.ID); d == nil || !d.notServed && !d.valid(now) {
+			return false
+		}
+	}
+	return len(issuers) > 0
+}

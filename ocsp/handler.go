@@ -1,0 +1,233 @@
+package ocsp
+
+import (
+	"encoding/base64"
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Handler serves /ocsp (POST, and GET with the request in the path), /crl/NAME/N.crl, /ca/NAME.cer and /ca/NAME.p7c. It
+// looks at the path as it was sent: http.ServeMux would clean the // that base64 may contain and redirect.
+func (r *Responder) Handler() http.Handler { return http.HandlerFunc(r.serve) }
+
+func (r *Responder) serve(w http.ResponseWriter, req *http.Request) {
+	path := req.URL.EscapedPath()
+	switch rest, found := strings.CutPrefix(path, "/ocsp"); {
+	case found && (rest == "" || rest[0] == '/'):
+		r.serveOCSP(w, req, rest)
+	case strings.HasPrefix(path, "/crl/"), strings.HasPrefix(path, "/ca/"):
+		r.metrics.lists.Inc()
+		r.serveFile(w, req)
+	default:
+		http.NotFound(w, req)
+	}
+}
+
+// room is what one request needs, kept for the next.
+type room struct {
+	parsed Request
+	text   []byte // base64
+	in     []byte
+	out    []byte
+}
+
+// rooms is a pool of room. It belongs to a Responder.
+type rooms struct{ pool sync.Pool }
+
+func (p *rooms) get() *room {
+	if r, _ := p.pool.Get().(*room); r != nil {
+		return r
+	}
+	return &room{in: make([]byte, 0, 1024), out: make([]byte, 0, 2048)}
+}
+
+func (p *rooms) put(r *room) { p.pool.Put(r) }
+
+func (r *Responder) serveOCSP(w http.ResponseWriter, req *http.Request, rest string) {
+	start := r.config.Now()
+	m := r.rooms.get()
+	defer r.rooms.put(m)
+	var err error
+	switch req.Method {
+	case http.MethodPost:
+		m.in, err = r.readBody(m.in[:0], req)
+	case http.MethodGet, http.MethodHead:
+		err = r.decodePath(m, rest)
+	default:
+		w.Header().Set("Allow", "GET, HEAD, POST")
+		http.Error(w, "ask by GET or POST", http.StatusMethodNotAllowed)
+		return
+	}
+	if tooLarge, ok := errors.AsType[*tooLargeError](err); ok {
+		r.metrics.requests[resultTooLarge].Inc()
+		w.Header().Set("Connection", "close")
+		http.Error(w, "the request is larger than "+strconv.FormatInt(tooLarge.limit, 10)+" bytes", tooLarge.status)
+		return
+	}
+	var kept *answer
+	why := resultMalformed
+	if err != nil {
+		m.out = MalformedRequest.append(m.out[:0])
+	} else {
+		m.out, kept, why = r.respond(m.out[:0], m.in, &m.parsed)
+	}
+	r.metrics.requests[why].Inc()
+	r.write(w, req, m.out, kept)
+	r.metrics.seconds.Observe(r.config.Now().Sub(start).Seconds())
+}
+
+// tooLargeError: the request is refused with an HTTP status, before it is read.
+type tooLargeError struct {
+	limit  int64
+	status int
+}
+
+func (e *tooLargeError) Error() string { return "request too large" }
+
+func (r *Responder) readBody(b []byte, req *http.Request) ([]byte, error) {
+	limit := r.config.Limits.Body
+	if req.ContentLength > limit {
+		return b, &tooLargeError{limit, http.StatusRequestEntityTooLarge}
+	}
+	body := io.LimitReader(req.Body, limit+1)
+	for {
+		if len(b) == cap(b) {
+			b = append(b, 0)[:len(b)]
+		}
+		n, err := body.Read(b[len(b):cap(b)])
+		b = b[:len(b)+n]
+		switch {
+		case int64(len(b)) > limit:
+			return b, &tooLargeError{limit, http.StatusRequestEntityTooLarge}
+		case errors.Is(err, io.EOF):
+			return b, nil
+		case err != nil:
+			return b, err
+		}
+	}
+}
+
+// decodePath takes the request out of a GET's path (RFC 6960 A.1): percent escapes are undone, a space is a + that some
+// proxy undid, the URL alphabet and missing padding are accepted, and so is one slash too many in front.
+func (r *Responder) decodePath(m *room, rest string) error {
+	if limit := r.config.Limits.URL; len(rest) > limit {
+		return &tooLargeError{int64(limit), http.StatusRequestURITooLong}
+	}
+	rest = strings.TrimPrefix(rest, "/")
+	rest = strings.TrimPrefix(rest, "/")
+	b := m.text[:0]
+	for i := 0; i < len(rest); i++ {
+		c := rest[i]
+		if c == '%' {
+			if i+2 >= len(rest) {
+				return ErrMalformed
+			}
+			high, low := unhex(rest[i+1]), unhex(rest[i+2])
+			if high|low > 15 {
+				return ErrMalformed
+			}
+			c, i = high<<4|low, i+2
+		}
+		switch c {
+		case ' ', '-':
+			c = '+'
+		case '_':
+			c = '/'
+		case '=', '\r', '\n':
+			continue
+		}
+		b = append(b, c)
+	}
+	m.text = b
+	var err error
+	if m.in, err = base64.RawStdEncoding.AppendDecode(m.in[:0], b); err != nil {
+		return ErrMalformed
+	}
+	return nil
+}
+
+func unhex(c byte) byte {
+	switch {
+	case c >= '0' && c <= '9':
+		return c - '0'
+	case c|0x20 >= 'a' && c|0x20 <= 'f':
+		return c | 0x20 - 'a' + 10
+	}
+	return 0xff
+}
+
+// write sends an answer. Caches get to know only what they may keep: an answer to a GET, without a nonce, with a status.
+func (r *Responder) write(w http.ResponseWriter, req *http.Request, response []byte, kept *answer) {
+	h := w.Header()
+	h["Content-Type"] = r.headers.response
+	switch {
+	case req.Method == http.MethodPost:
+	case kept == nil:
+		h["Cache-Control"] = r.headers.noStore
+	default:
+		if r.cacheHeaders(h, req, kept) {
+			delete(h, "Content-Type")
+			w.WriteHeader(http.StatusNotModified)
+			return
+		}
+	}
+	h["Content-Length"] = []string{strconv.Itoa(len(response))}
+	if req.Method != http.MethodHead {
+		// An error is the client's having gone.
+		_, _ = w.Write(response)
+	}
+}
+
+// sharedHeaders are header values that are the same for all answers.
+type sharedHeaders struct{ response, noStore, noCache []string }
+
+func newSharedHeaders() sharedHeaders {
+	return sharedHeaders{
+		response: []string{"application/ocsp-response"},
+		noStore:  []string{"no-store"},
+		noCache:  []string{"no-cache"},
+	}
+}
+
+// cacheHeaders sets what RFC 9919 §6 asks for and reports whether the client's copy is the same answer.
+func (r *Responder) cacheHeaders(h http.Header, req *http.Request, kept *answer) (notModified bool) {
+	now := r.config.Now()
+	h["Etag"] = []string{kept.etag}
+	h["Last-Modified"] = []string{kept.thisUpdate.UTC().Format(http.TimeFormat)}
+	if kept.maxAge > 0 {
+		age := max(0, min(kept.maxAge, kept.nextUpdate.Sub(now)))
+		h["Cache-Control"] = []string{"max-age=" + strconv.Itoa(int(age/time.Second)) +
+			",public,no-transform,must-revalidate"}
+		h["Expires"] = []string{now.Add(age).UTC().Format(http.TimeFormat)}
+	} else {
+		h["Cache-Control"] = r.headers.noCache
+	}
+	if tags := req.Header["If-None-Match"]; len(tags) > 0 {
+		return matches(tags, kept.etag)
+	}
+	// A second is too coarse to tell two answers apart, so only "good" may be confirmed by date: a client that holds
+	// "good" of that second or later and is told "not modified" knows what is true now.
+	since := req.Header.Get("If-Modified-Since")
+	if since == "" || kept.result != resultGood {
+		return false
+	}
+	t, err := http.ParseTime(since)
+	return err == nil && !kept.thisUpdate.After(t)
+}
+
+func matches(tags []string, etag string) bool {
+	for _, line := range tags {
+		for tag := range strings.SplitSeq(line, ",") {
+			tag = strings.TrimPrefix(strings.TrimSpace(tag), "W/")
+			if tag == etag || tag == "*" {
+				return true
+			}
+		}
+	}
+	return false
+}

@@ -1,0 +1,290 @@
+package ocsp
+
+import (
+	"encoding/hex"
+	"errors"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"cardinal/certs"
+	"cardinal/internal/journal"
+	"cardinal/internal/replica"
+)
+
+// Policy says how answers about one issuer's certificates are made.
+type Policy struct {
+	// NextUpdate is how long an answer may be relied on from its thisUpdate.
+	NextUpdate time.Duration
+	// MaxAge is how long HTTP caches may keep an answer to a GET; 0: they must ask each time (no-cache).
+	MaxAge time.Duration
+	// Retain puts an archive cutoff of that long ago into answers (RFC 6960 §4.4.4); 0: none.
+	Retain time.Duration
+	// CertHash adds the hash of the certificate to good answers (a positive statement that it exists).
+	CertHash bool
+	// Extended answers a serial never recorded as revoked on hold since 1970, with the extended-revoke extension
+	// (RFC 6960 §2.2, §4.4.8), for clients that take unknown for good.
+	Extended bool
+}
+
+// DefaultPolicy is the policy for an issuer by its name: logins must see a loss within two minutes even from an answer
+// kept by the client; signatures are checked in bulk and may take ten.
+func DefaultPolicy(issuerName string) Policy {
+	if issuerName == "signing" {
+		return Policy{NextUpdate: 10 * time.Minute, MaxAge: 2 * time.Minute}
+	}
+	return Policy{NextUpdate: 2 * time.Minute}
+}
+
+// Config is what a Responder needs. Table and Replica must belong together.
+type Config struct {
+	Table    *Table
+	Replica  *replica.Replica
+	Enroller Enroller
+	Policy   func(issuerName string) Policy // nil: DefaultPolicy
+	Limits   Limits
+	// UnknownIssuer answers requests about other CAs' certificates; the zero value means Unauthorized.
+	UnknownIssuer ResponseStatus
+	ByName        bool             // name the responder by its subject instead of its key
+	Now           func() time.Time // nil: time.Now
+	Logger        *slog.Logger     // nil: silent
+}
+
+// Responder answers OCSP requests and serves lists from one replica. Its handler is safe for concurrent use; Run must be
+// running beside it.
+type Responder struct {
+	config    Config
+	delegates atomic.Pointer[map[certs.IssuerID]*delegate]
+	answers   *answers
+	metrics   *metrics
+	rooms     rooms
+	headers   sharedHeaders
+}
+
+// New makes a Responder. It does no I/O.
+func New(c Config) *Responder {
+	c.Limits = c.Limits.withDefaults()
+	if c.Policy == nil {
+		c.Policy = DefaultPolicy
+	}
+	if c.UnknownIssuer == Successful {
+		c.UnknownIssuer = Unauthorized
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	r := &Responder{config: c, answers: newAnswers(c.Limits.Stored)}
+	r.delegates.Store(&map[certs.IssuerID]*delegate{})
+	r.metrics = newMetrics(r)
+	r.headers = newSharedHeaders()
+	return r
+}
+
+// result is what a request was answered with, for the metrics.
+type result uint8
+
+const (
+	resultGood result = iota
+	resultRevoked
+	resultHeld
+	resultUnknown
+	resultMixed // several certificates
+	resultUnauthorized
+	resultMalformed
+	resultTooLarge
+	resultTryLater
+	resultInternal
+	results // how many
+)
+
+// String is the label of a result.
+func (r result) String() string {
+	return [results]string{"good", "revoked", "held", "unknown", "several", "unauthorized", "malformed", "too large",
+		"try later", "internal error"}[r]
+}
+
+// respond appends the DER of the answer to a request. Kept is the answer it was made from when caches may keep it.
+func (r *Responder) respond(b []byte, request []byte, parsed *Request) (response []byte, kept *answer, why result) {
+	if err := parsed.ParseRequest(request, r.config.Limits.Certs); err != nil {
+		return MalformedRequest.append(b), nil, resultMalformed
+	}
+	a, status, why := r.answer(parsed)
+	if status != Successful {
+		return status.append(b), nil, why
+	}
+	b = appendResponse(b, a.tbs, []byte(algorithm), a.signature, a.signer.tail)
+	if a.id == nil {
+		a = nil
+	}
+	return b, a, why
+}
+
+// answer finds a stored answer that is still true, or makes one.
+func (r *Responder) answer(q *Request) (*answer, ResponseStatus, result) {
+	// The state is read before the data: the data then holds at least what the state promises.
+	state := r.config.Replica.State()
+	if state.Quarantine || state.Age > r.config.Limits.Stale {
+		return nil, TryLater, resultTryLater
+	}
+	issuers := r.config.Table.issuers.Load()
+	issuer := firstKnown(issuers, q.CertIDs)
+	if issuer == nil {
+		return nil, r.config.UnknownIssuer, resultUnauthorized
+	}
+	now := r.config.Now()
+	signer := r.delegate(issuer.ID)
+	switch {
+	case signer == nil || !signer.notServed && !signer.valid(now):
+		return nil, TryLater, resultTryLater
+	case signer.notServed:
+		return nil, Unauthorized, resultUnauthorized
+	}
+	storable := len(q.CertIDs) == 1 && q.Nonce == nil
+	if storable {
+		if a := r.stored(&q.CertIDs[0], signer, now); a != nil {
+			r.metrics.hits.Inc()
+			return a, Successful, a.result
+		}
+	}
+	a, err := r.sign(q, issuer, signer, moment{now, state.Time})
+	if err != nil {
+		r.config.Logger.Error("answering an OCSP request", "why", err)
+		if errors.Is(err, replica.ErrClosed) {
+			return nil, TryLater, resultTryLater
+		}
+		return nil, InternalError, resultInternal
+	}
+	if storable && a.result != resultUnknown { // anybody can ask about any number of serials that do not exist
+		r.answers.put(a)
+	}
+	return a, Successful, a.result
+}
+
+func firstKnown(issuers *issuerSet, ids []CertID) *Issuer {
+	for i := range ids {
+		if found := issuers.find(&ids[i]); found != nil {
+			return found
+		}
+	}
+	return nil
+}
+
+// stored is the answer kept for a CertID if it is still true: made from data no older than the last change to this
+// serial, by the key in use, and not in the second half of its life.
+func (r *Responder) stored(id *CertID, signer *delegate, now time.Time) *answer {
+	a := r.answers.get(id.Raw)
+	if a == nil || a.signer != signer || !now.Before(a.until) || now.Before(a.thisUpdate) ||
+		!r.config.Table.touched.valid(id.Serial, a.generation) {
+		return nil
+	}
+	return a
+}
+
+// moment is when an answer is made and what the copy was complete as of.
+type moment struct{ now, asOf time.Time }
+
+// sign makes an answer from the newest data.
+func (r *Responder) sign(q *Request, issuer *Issuer, signer *delegate, m moment) (*answer, error) {
+	policy := r.config.Policy(issuer.Name)
+	producedAt := m.now.Truncate(time.Second)
+	thisUpdate := m.asOf.Truncate(time.Second)
+	if thisUpdate.After(producedAt) {
+		thisUpdate = producedAt // the ledger's clock is ahead of ours
+	}
+	d := data{responder: signer.id, producedAt: producedAt, nonce: q.Nonce, singles: make([]single, 0, 1)}
+	snapshot, err := r.config.Replica.Begin(tableName)
+	if err != nil {
+		return nil, err
+	}
+	a := &answer{signer: signer, generation: snapshot.Generation(), thisUpdate: thisUpdate,
+		nextUpdate: thisUpdate.Add(policy.NextUpdate)}
+	for i := range q.CertIDs {
+		s := single{id: q.CertIDs[i].Raw, thisUpdate: thisUpdate, nextUpdate: a.nextUpdate}
+		if err = r.judge(snapshot, &q.CertIDs[i], &s); err != nil {
+			break
+		}
+		d.extended = d.extended || policy.extend(&s)
+		if policy.Retain > 0 {
+			s.cutoff = producedAt.Add(-policy.Retain)
+		}
+		if !policy.CertHash || s.status.State != certs.StateGood {
+			s.digest = journal.Hash{}
+		}
+		d.singles = append(d.singles, s)
+	}
+	snapshot.Release()
+	if err != nil {
+		return nil, err
+	}
+	a.result = resultOf(d.singles)
+	a.until = thisUpdate.Add(policy.NextUpdate / 2)
+	a.tbs = d.encode()
+	if a.signature, err = signer.sign(a.tbs); err != nil {
+		return nil, err
+	}
+	if len(q.CertIDs) == 1 && q.Nonce == nil {
+		a.locate(len(q.CertIDs[0].Raw), len(signer.id))
+		a.maxAge = policy.MaxAge
+		a.etag = `"` + hex.EncodeToString(a.signature[len(a.signature)-16:]) + `"`
+	}
+	return a, nil
+}
+
+// locate finds the CertID in the encoded data, so that it need not be kept twice: behind the header of ResponseData, the
+// responder, producedAt (17 octets) and the headers of the list and of the SingleResponse.
+func (a *answer) locate(length, responder int) {
+	at := headerAt(a.tbs, 0) + responder + 17
+	at += headerAt(a.tbs, at)
+	at += headerAt(a.tbs, at)
+	a.id = a.tbs[at : at+length]
+}
+
+// headerAt is how long the header of the element at an offset is.
+func headerAt(der []byte, at int) int {
+	if l := der[at+1]; l >= 0x80 {
+		return 2 + int(l&0x7f)
+	}
+	return 2
+}
+
+// judge looks a serial up. A serial of an issuer that is not ours is unknown.
+func (r *Responder) judge(snapshot *replica.Snapshot, id *CertID, s *single) error {
+	issuer := r.config.Table.issuers.Load().find(id)
+	if issuer == nil {
+		return nil
+	}
+	record, ok, err := lookUp(snapshot, issuer.ID, id.Serial)
+	if err != nil || !ok {
+		return err
+	}
+	s.known, s.status, s.digest = true, record.Status, record.Digest
+	return nil
+}
+
+// extend turns unknown into the extended revoked status, if the policy says so.
+func (p *Policy) extend(s *single) bool {
+	if s.known || !p.Extended {
+		return false
+	}
+	s.known = true
+	s.status = certs.Status{State: certs.StateHeld, Reason: certs.ReasonCertificateHold, At: time.Unix(0, 0).UTC()}
+	return true
+}
+
+func resultOf(singles []single) result {
+	if len(singles) != 1 {
+		return resultMixed
+	}
+	switch s := &singles[0]; {
+	case !s.known:
+		return resultUnknown
+	case s.status.State == certs.StateGood:
+		return resultGood
+	case s.status.State == certs.StateHeld:
+		return resultHeld
+	}
+	return resultRevoked
+}

@@ -1,0 +1,226 @@
+package ocsp
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"sync/atomic"
+
+	"go.etcd.io/bbolt"
+
+	"cardinal/certs"
+	"cardinal/internal/journal"
+	"cardinal/internal/replica"
+)
+
+// tableName is the table's bucket in the replica; tableLayout numbers the form of what stands in it.
+const (
+	tableName   = "certificates"
+	tableLayout = 1
+)
+
+// The nested buckets. Those with a zero byte in front are local to this copy.
+const (
+	bucketIssuers = "issuers"   // IssuerID → issuer
+	bucketStatus  = "status"    // IssuerID → bucket: serial → record
+	bucketLists   = "lists"     // IssuerID ‖ shard → the newest ListPublished
+	bucketWanted  = "\x00want"  // IssuerID ‖ shard of lists whose content is still to be fetched
+	bucketStored  = "\x00have"  // IssuerID ‖ shard → ListPublished whose content is here, and the one before it
+	bucketContent = "\x00bytes" // content hash ‖ number of the chunk → bytes
+	bucketSlices  = "\x00slice" // how far a change applied in slices has come
+)
+
+// ErrUnknown: no certificate with this serial was ever recorded, or none of this issuer.
+var ErrUnknown = errors.New("no such certificate was recorded")
+
+// Table is what the read side knows about certificates: the applier "certificates" of a replica. Its questions may be
+// asked from any goroutine once it is attached.
+type Table struct {
+	replica *replica.Replica
+	issuers atomic.Pointer[issuerSet]
+	touched invalidations
+	added   atomic.Pointer[chan struct{}] // closed and replaced when issuers change
+
+	notes notes // of the following goroutine, until Committed
+}
+
+// NewTable makes a table to be given to replica.Open.
+func NewTable() *Table {
+	t := &Table{}
+	t.issuers.Store(&issuerSet{})
+	c := make(chan struct{})
+	t.added.Store(&c)
+	return t
+}
+
+// Attach implements replica.Attacher.
+func (t *Table) Attach(r *replica.Replica) {
+	t.replica = r
+	t.reloadIssuers()
+}
+
+// reloadIssuers reads the issuers again. On an error the set stays empty: nothing is known then, and nothing good.
+func (t *Table) reloadIssuers() {
+	set := &issuerSet{}
+	_ = t.replica.View(tableName, func(b *bbolt.Bucket, _ replica.State) error {
+		loaded, err := loadIssuers(b)
+		if err == nil {
+			set = loaded
+		}
+		return err
+	})
+	t.issuers.Store(set)
+	c := make(chan struct{})
+	close(*t.added.Swap(&c))
+}
+
+// Issuers are all CAs known, in the order they were added.
+func (t *Table) Issuers() []*Issuer { return t.issuers.Load().all }
+
+// Issuer is the newest CA of a name, or nil.
+func (t *Table) Issuer(name string) *Issuer { return t.issuers.Load().byName[name] }
+
+// Status is what became of a certificate; ErrUnknown if it was never recorded.
+func (t *Table) Status(issuer certs.IssuerID, serial certs.Serial) (certs.Status, error) {
+	r, err := t.Record(issuer, serial)
+	return r.Status, err
+}
+
+// Record is all the table knows of a serial; ErrUnknown if nothing.
+func (t *Table) Record(issuer certs.IssuerID, serial certs.Serial) (Record, error) {
+	s, err := t.replica.Begin(tableName)
+	if err != nil {
+		return Record{}, err
+	}
+	defer s.Release()
+	r, ok, err := lookUp(s, issuer, []byte(serial))
+	if err == nil && !ok {
+		err = ErrUnknown
+	}
+	if err != nil {
+		return Record{}, fmt.Errorf("looking up %s: %w", certs.Ref{Issuer: issuer, Serial: serial}, err)
+	}
+	return r, nil
+}
+
+// opened is what a snapshot keeps open for the next question.
+type opened struct {
+	status map[certs.IssuerID]*bbolt.Bucket
+}
+
+// lookUp reads a record within a snapshot.
+func lookUp(s *replica.Snapshot, issuer certs.IssuerID, serial []byte) (Record, bool, error) {
+	o, _ := s.Local.(*opened)
+	if o == nil {
+		o = &opened{status: map[certs.IssuerID]*bbolt.Bucket{}}
+		s.Local = o
+	}
+	b := o.status[issuer]
+	if b == nil {
+		all := s.Bucket().Bucket([]byte(bucketStatus))
+		if all == nil {
+			return Record{}, false, nil
+		}
+		if b = all.Bucket(issuer[:]); b == nil {
+			return Record{}, false, nil
+		}
+		o.status[issuer] = b
+	}
+	if len(serial) == 0 || len(serial) > certs.SerialMax {
+		return Record{}, false, nil
+	}
+	raw := b.Get(serial)
+	if raw == nil {
+		return Record{}, false, nil
+	}
+	r, ok := parseRecord(raw)
+	if !ok {
+		return Record{}, false, &replica.Damage{What: fmt.Sprintf("the record of serial %x", serial)}
+	}
+	return r, true, nil
+}
+
+// Known judges a certificate by its DER. Known is false when its issuer is none of ours, and then nothing is said about
+// it. Good is true only if exactly this certificate (by its SHA-256) was recorded and is neither revoked nor held. When
+// the copy cannot be read, or der cannot, the answer is known and not good.
+func (t *Table) Known(der []byte) (known, good bool) {
+	name, serial, err := certs.IssuerAndSerial(der)
+	if err != nil {
+		return true, false
+	}
+	issuers := t.issuers.Load().bySubject[string(name)]
+	if len(issuers) == 0 {
+		return false, false
+	}
+	s, err := t.replica.Begin(tableName)
+	if err != nil {
+		return true, false
+	}
+	defer s.Release()
+	if s.State().Quarantine {
+		return true, false
+	}
+	for _, i := range issuers {
+		r, ok, err := lookUp(s, i.ID, []byte(serial))
+		if err != nil || !ok {
+			continue
+		}
+		if r.Recorded && r.Status.State == certs.StateGood && r.Digest == sha256.Sum256(der) {
+			return true, true
+		}
+	}
+	return true, false
+}
+
+// Good reports whether a certificate may be relied on as far as this copy can tell: it is of none of our issuers, or
+// recorded and neither revoked nor held.
+func (t *Table) Good(der []byte) bool {
+	known, good := t.Known(der)
+	return good || !known
+}
+
+// EachRecord calls fn with every record of an issuer in a table's bucket, in the order of serials. It serves whoever
+// compares the table with the register; the bucket may be that of a replica.File.
+func EachRecord(b *bbolt.Bucket, issuer certs.IssuerID, fn func(certs.Serial, Record) error) error {
+	all := b.Bucket([]byte(bucketStatus))
+	if all == nil {
+		return nil
+	}
+	records := all.Bucket(issuer[:])
+	if records == nil {
+		return nil
+	}
+	return records.ForEach(func(k, v []byte) error {
+		r, ok := parseRecord(v)
+		if !ok {
+			return &replica.Damage{What: fmt.Sprintf("the record of serial %x", k)}
+		}
+		return fn(certs.Serial(k), r)
+	})
+}
+
+// EachIssuer calls fn with every issuer in a table's bucket, in the order they were added.
+func EachIssuer(b *bbolt.Bucket, fn func(*Issuer) error) error {
+	set, err := loadIssuers(b)
+	if err != nil {
+		return err
+	}
+	for _, i := range set.all {
+		if err := fn(i); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+var _ interface {
+	replica.Applier
+	replica.Attacher
+	replica.Keeper
+	replica.Settler
+} = (*Table)(nil)
+
+// ours says whether the table reads a kind.
+func ours(k journal.Kind) bool {
+	return k >= journal.KindIssuerAdded && k <= journal.KindListPublished
+}
