@@ -1,8 +1,220 @@
 package main
 
-import "github.com/spf13/cobra"
+import (
+	"archive/tar"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"cardinal/internal/ledger"
+)
+
+var (
+	errOccupied  = errors.New("there is something in this folder already: restore makes a new one")
+	errPieces    = errors.New("the backup's ledger is not whole")
+	errEscapes   = errors.New("the backup names a file outside the folder")
+	errNoAccept  = errors.New("there is nothing to accept: the ledger is not in quarantine")
+	errRestoreBy = errors.New("give either a FILE to restore, or --accept")
+)
 
 func restoreCommand(a *app) *cobra.Command {
-	return &cobra.Command{Use: "restore FILE", Short: "Restore", Example: "  cardinal restore FILE",
-		RunE: func(*cobra.Command, []string) error { return wrong("restore", errNotBuilt) }}
+	var dir, passphrase string
+	var accept bool
+	c := &cobra.Command{Use: "restore FILE", Short: "Make a new folder from a backup; then --accept what was lost", Args: cobra.MaximumNArgs(1),
+		Long: `What happened after the backup was taken is not in it. So the restored ledger begins a new epoch, in
+quarantine: no certificate is called good and none is issued. Followers that saw more keep what was
+revoked. When an operator has judged what was lost, restore --accept ends the quarantine.`,
+		Example: "  cardinal restore --dir cards-again cards.backup --passphrase-file pass\n  cardinal restore --dir cards-again --accept",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if accept == (len(args) == 1) {
+				return usage("restore", errRestoreBy)
+			}
+			if accept {
+				return a.accept(cmd.Context(), dir)
+			}
+			pass, err := a.passphrase(passphrase, false)
+			if err != nil {
+				return err
+			}
+			return failing("restore", a.restore(cmd.Context(), or(dir, a.env("CARDINAL_DIR")), args[0], pass))
+		}}
+	dirFlag(c, &dir)
+	passphraseFlag(c, &passphrase)
+	c.Flags().BoolVar(&accept, "accept", false, "end the quarantine of a restored ledger")
+	return c
+}
+
+// accept ends the quarantine.
+func (a *app) accept(ctx context.Context, dir string) error {
+	f, config, err := a.open(dir)
+	if err != nil {
+		return err
+	}
+	l, err := a.openLedger(ctx, f, config)
+	if err != nil {
+		return err
+	}
+	defer l.Close()
+	head, err := l.Head(ctx)
+	if err != nil {
+		return failing("restore", err)
+	}
+	if !head.Quarantine {
+		return refused("restore", errNoAccept)
+	}
+	if err := l.SetQuarantine(ctx, false); err != nil {
+		return failing("restore", err)
+	}
+	return a.printJSON(struct {
+		Accepted bool   `json:"accepted"`
+		Epoch    uint64 `json:"epoch"`
+	}{true, uint64(head.Epoch)})
+}
+
+// restore fills a new folder. It leaves nothing behind when it does not
+// succeed.
+func (a *app) restore(ctx context.Context, dir, path string, passphrase []byte) (err error) {
+	if dir == "" {
+		return usage("folder", errNoFolder)
+	}
+	in, err := os.Open(path)
+	if err != nil {
+		return usage("reading the backup", err)
+	}
+	defer in.Close()
+	opened, err := newOpener(in, passphrase)
+	if err != nil {
+		return err
+	}
+	if err := makeEmpty(dir); err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			os.RemoveAll(dir)
+		}
+	}()
+	head, err := a.unpack(ctx, folder(dir), tar.NewReader(opened))
+	if err != nil {
+		return err
+	}
+	if _, err := io.Copy(io.Discard, opened); err != nil { // up to the mark of the last chunk
+		return err
+	}
+	return a.printJSON(head)
+}
+
+// makeEmpty makes the folder, or takes one that is empty.
+func makeEmpty(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return usage("making the folder", err)
+	}
+	inside, err := os.ReadDir(dir)
+	if err != nil {
+		return usage("making the folder", err)
+	}
+	if len(inside) > 0 {
+		return usage("folder "+dir, errOccupied)
+	}
+	return os.Chmod(dir, 0o700)
+}
+
+type restored struct {
+	Restored   bool   `json:"restored"`
+	Epoch      uint64 `json:"epoch"`
+	Position   uint64 `json:"position"`
+	Quarantine bool   `json:"quarantine"`
+}
+
+// unpack writes the files, then the ledger from its pieces.
+func (a *app) unpack(ctx context.Context, f folder, t *tar.Reader) (restored, error) {
+	for {
+		h, err := t.Next()
+		if err != nil {
+			return restored{}, errors.Join(errPieces, err)
+		}
+		if strings.HasPrefix(h.Name, backupLedger) {
+			return a.unpackLedger(ctx, f, &joined{t: t, next: h})
+		}
+		if err := unpackFile(f, h.Name, t); err != nil {
+			return restored{}, err
+		}
+	}
+}
+
+func unpackFile(f folder, name string, from io.Reader) error {
+	rel, ok := strings.CutPrefix(name, backupFiles)
+	if !ok || !filepath.IsLocal(filepath.FromSlash(rel)) {
+		return fmt.Errorf("%w: %q", errEscapes, name)
+	}
+	path := f.path(filepath.FromSlash(rel))
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	data, err := io.ReadAll(from)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(path, data, 0o600)
+}
+
+func (a *app) unpackLedger(ctx context.Context, f folder, dump io.Reader) (r restored, err error) {
+	c, err := readConfig(f.config())
+	if err != nil {
+		return r, err
+	}
+	l, err := ledger.Restore(ctx, a.ledgerOptions(f, c), dump)
+	if err != nil {
+		return r, fmt.Errorf("restoring the ledger: %w", err)
+	}
+	defer closeInto(&err, l)
+	if _, err := io.Copy(io.Discard, dump); err != nil { // what follows must be whole too
+		return r, err
+	}
+	head, err := l.Head(ctx)
+	return restored{true, uint64(head.Epoch), uint64(head.Position), head.Quarantine}, err
+}
+
+// joined reads the pieces of the ledger one after another.
+type joined struct {
+	t    *tar.Reader
+	next *tar.Header
+	n    int
+	done bool
+}
+
+func (j *joined) Read(p []byte) (int, error) {
+	for !j.done {
+		if j.next != nil {
+			if j.n++; j.next.Name != fmt.Sprintf("%s%08d", backupLedger, j.n) {
+				return 0, errPieces
+			}
+			j.next = nil
+		}
+		n, err := j.t.Read(p)
+		if n > 0 || err != nil && !errors.Is(err, io.EOF) {
+			return n, dropEOF(err)
+		}
+		if err == nil {
+			continue
+		}
+		if j.next, err = j.t.Next(); err != nil {
+			j.done = true
+			return 0, err
+		}
+	}
+	return 0, io.EOF
+}
+
+func dropEOF(err error) error {
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	return err
 }
