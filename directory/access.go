@@ -88,7 +88,7 @@ type subjectScope struct {
 	isScope bool
 }
 
-func (s *subjectScope) covers(v EntryView) bool {
+func (s *subjectScope) covers(v EntryView, deny bool) bool {
 	if s.all {
 		return true
 	}
@@ -109,7 +109,11 @@ func (s *subjectScope) covers(v EntryView) bool {
 			}
 		}
 	}
-	return s.query == nil || v.Match(s.query) == True
+	if s.query == nil {
+		return true
+	}
+	t := v.Match(s.query)
+	return t == True || t == Undefined && deny // doubt fails closed
 }
 
 // subject is one kind of identity.
@@ -179,7 +183,7 @@ func (r *Rules) Allows(who *Identity, on EntryView, attr string, right Right) (a
 	}
 	key := on.Key()
 	for _, x := range r.list {
-		if x.rights&right == 0 || !x.attributes.has(t) || !x.fits(who, key) || !x.covers(on) {
+		if x.rights&right == 0 || !x.attributes.has(t) || !x.fits(who, key) || !x.covers(on, x.deny) {
 			continue
 		}
 		return !x.deny, x.name
@@ -210,7 +214,7 @@ func (r *Rules) On(who *Identity, on EntryView, buf *Access) *Access {
 	}
 	key := on.Key()
 	for _, x := range r.list {
-		if x.fits(who, key) && x.covers(on) {
+		if x.fits(who, key) && x.covers(on, x.deny) {
 			buf.rules = append(buf.rules, x)
 		}
 	}
@@ -242,7 +246,7 @@ func (r *Rules) Explain(who *Identity, on EntryView, attr string, right Right) [
 		switch {
 		case !x.fits(who, key):
 			why = "another identity"
-		case !x.covers(on):
+		case !x.covers(on, x.deny):
 			why = "another entry"
 		case attr != EntryPart && t == nil || !x.attributes.has(t):
 			why = "another attribute"
