@@ -1,0 +1,87 @@
+package ca
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"cardinal/certs/register"
+	"cardinal/internal/ledger"
+)
+
+// Alarm is something somebody must do. Kind is for machines: stopped,
+// issuer-ending, list-ending. Until is when it is too late.
+type Alarm struct {
+	Kind    string
+	Issuer  string
+	Message string
+	Until   time.Time
+}
+
+// Alarms gives what stands now, the most urgent first: a stopped authority; a
+// year before an authority is too old for the longest certificate it issues,
+// which is then refused and not shortened; and lists that will end within half
+// their life (the root's, which somebody must bring the key for, within a
+// month).
+func (a *Authority) Alarms(ctx context.Context) ([]Alarm, error) {
+	now := a.Now()
+	var out []Alarm
+	if err := a.Stopped(); err != nil {
+		out = append(out, Alarm{Kind: "stopped", Message: err.Error(), Until: now})
+	}
+	for name, at := range a.byName {
+		last := a.lastIssue(name, at.Issuer.Certificate.NotAfter)
+		if !now.Before(last.AddDate(-1, 0, 0)) {
+			out = append(out, Alarm{Kind: "issuer-ending", Issuer: name, Until: last, Message: fmt.Sprintf(
+				"authority %s ends %s; from %s on it issues no certificate of full length: make its next generation",
+				name, day(at.Issuer.Certificate.NotAfter), day(last))})
+		}
+	}
+	lists, err := a.listAlarms(ctx, now)
+	if err != nil {
+		return nil, fmt.Errorf("looking for alarms: %w", err)
+	}
+	out = append(out, lists...)
+	slices.SortFunc(out, func(a, b Alarm) int { return a.Until.Compare(b.Until) })
+	return out, nil
+}
+
+func day(t time.Time) string { return t.UTC().Format(time.DateOnly) }
+
+// lastIssue is the last moment an authority that ends at end can issue its
+// longest certificate.
+func (a *Authority) lastIssue(name string, end time.Time) time.Time {
+	last := end
+	for _, p := range a.Policies.Profiles() {
+		profile := a.Policies.Profile(p)
+		if !slices.Contains(profile.Issuers, name) || profile.Name == Root {
+			continue
+		}
+		from, to := profile.Validity.Lifetime(end)
+		if t := end.Add(-to.Sub(from)); t.Before(last) {
+			last = t
+		}
+	}
+	return last
+}
+
+func (a *Authority) listAlarms(ctx context.Context, now time.Time) ([]Alarm, error) {
+	var out []Alarm
+	err := a.Ledger.Read(ctx, func(tx *ledger.Tx) error {
+		shards, err := register.Shards(tx)
+		for _, s := range shards {
+			warn := s.List.NextUpdate.Add(-s.List.NextUpdate.Sub(s.List.ThisUpdate) / 2)
+			if s.Name == Root {
+				warn = s.List.NextUpdate.AddDate(0, -1, 0)
+			}
+			if now.Before(warn) {
+				continue
+			}
+			out = append(out, Alarm{Kind: "list-ending", Issuer: s.Name, Until: s.List.NextUpdate, Message: fmt.Sprintf(
+				"list %d of %s must be replaced before %s", s.Shard, s.Name, s.List.NextUpdate.UTC().Format(time.RFC3339))})
+		}
+		return err
+	})
+	return out, err
+}
