@@ -31,6 +31,16 @@ type Config struct {
 	Directory DirectoryConfig `yaml:"directory"`
 	// Limits protect the servers; zero means the default.
 	Limits Limits `yaml:"limits"`
+	// Demo is for installations nobody relies on.
+	Demo DemoConfig `yaml:"demo"`
+}
+
+// DemoConfig is what cardinal demo needs and nobody else should set.
+type DemoConfig struct {
+	// Enabled trusts the attestations of simulated cards.
+	Enabled bool `yaml:"enabled"`
+	// Clock puts the server's clock forward, to show what later years bring.
+	Clock time.Duration `yaml:"clock"`
 }
 
 // Suffix is one tree: a DN alone, or a DN with a root identity that may do
@@ -66,9 +76,11 @@ type KeysConfig struct {
 
 // CertificatesConfig shapes the subjects and rules of what is issued.
 type CertificatesConfig struct {
-	// Organization and Unit are O= and OU= of card certificates. Defaults nhs and People.
+	// Organization and Country are O= and C= of every subject. Default O=nhs, no country.
 	Organization string `yaml:"organization"`
-	Unit         string `yaml:"unit"`
+	Country      string `yaml:"country"`
+	// PolicyOIDs replace the certificate policy OID of a profile, by its name.
+	PolicyOIDs map[string]string `yaml:"policyOIDs"`
 	// Policies is a folder with profiles that replace the built-in ones. Default none.
 	Policies string `yaml:"policies"`
 	// BlockedKeys is a file of SHA-256 hashes (hex, one a line) of public keys never to certify.
@@ -128,7 +140,6 @@ func (c Config) withDefaults() Config {
 	fill(&c.Keys.Signing, "file:keys/signing.key")
 	fill(&c.Keys.Services, "file:keys/services.key")
 	fill(&c.Certificates.Organization, "nhs")
-	fill(&c.Certificates.Unit, "People")
 	if len(c.Directory.Managed) == 0 {
 		for _, s := range c.Suffixes {
 			c.Directory.Managed = append(c.Directory.Managed, "ou=People,"+s.DN)
