@@ -8,6 +8,7 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"slices"
 )
@@ -44,6 +45,9 @@ func (s *Set) Decide(r Request) (Approved, error) {
 		return Approved{}, fmt.Errorf("building a %s certificate: %w", p.Name, err)
 	}
 	draft, err := d.draft(template)
+	if refusal := (*Refusal)(nil); errors.As(err, &refusal) {
+		return Approved{}, refusal
+	}
 	if err != nil {
 		return Approved{}, fmt.Errorf("drafting a %s certificate: %w", p.Name, err)
 	}
@@ -69,7 +73,11 @@ func (d *decision) draft(template *x509.Certificate) (*x509.Certificate, error) 
 	if err != nil {
 		return nil, err
 	}
-	return x509.ParseCertificate(der)
+	draft, err := x509.ParseCertificate(der)
+	if err != nil {
+		return nil, refuse("a_well_formed", "RFC 5280 §4.1", "%v", err)
+	}
+	return draft, nil
 }
 
 // issuerKey is the key the certificate will be signed with: its own for a root.

@@ -6,6 +6,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/x509"
 	"errors"
 	"net"
@@ -145,4 +146,13 @@ func wantRefusal(t *testing.T, err error, rule string) {
 	if refusal.Clause == "" || refusal.Detail == "" {
 		t.Fatalf("refusal %s without clause or detail: %+v", rule, refusal)
 	}
+}
+
+func newRSA(t testing.TB) *rsa.PrivateKey {
+	t.Helper()
+	key, err := rsa.GenerateKey(rand.Reader, 3072)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
 }

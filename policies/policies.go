@@ -60,6 +60,7 @@ type Set struct {
 	leftOut       []LeftOut
 	configuration Configuration
 	data          [sha256.Size]byte // over every data file
+	hash          [sha256.Size]byte // over data and configuration
 	throwaway     *throwaway
 }
 
@@ -105,6 +106,7 @@ func LoadProfiles(fsys fs.FS) (*Set, error) {
 	if err := errors.Join(problems...); err != nil {
 		return nil, err
 	}
+	s.hash = s.sum()
 	return s, nil
 }
 
@@ -130,12 +132,15 @@ func (s *Set) With(c Configuration) (*Set, error) {
 	}
 	t := *s
 	t.configuration = c
+	t.hash = t.sum()
 	return &t, nil
 }
 
 // Hash names the policy set in force: every data file and the configuration.
 // It is stored with each decision taken under it.
-func (s *Set) Hash() [sha256.Size]byte {
+func (s *Set) Hash() [sha256.Size]byte { return s.hash }
+
+func (s *Set) sum() [sha256.Size]byte {
 	h := sha256.New()
 	h.Write(s.data[:])
 	c := s.configuration
