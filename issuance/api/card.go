@@ -63,11 +63,15 @@ type CardWritten struct {
 // CancelCard ends a card for good. Reason is lost, stolen, damaged, left,
 // superseded or compromised; each certificate gets the CRL reason the policy
 // names for it. Since is when a key may have been in other hands (RFC 5280
-// §5.3.2 invalidityDate), never in the future.
+// §5.3.2 invalidityDate), never in the future. For Replace the reason may be
+// absent: superseded, or whatever a card already cancelled was cancelled for.
 type CancelCard struct {
-	Reason string     `json:"reason"`
+	Reason string     `json:"reason,omitempty"`
 	Note   string     `json:"note,omitempty"`
 	Since  *time.Time `json:"since,omitempty"`
+	// PasscodeKnown says that somebody else may know the passcode: a lost
+	// card's signatures then no longer stand.
+	PasscodeKnown bool `json:"passcode_known,omitempty"`
 }
 
 // CertificateStatus is good, held or revoked, with the CRL reason by its

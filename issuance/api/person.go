@@ -55,6 +55,8 @@ type PersonChange struct {
 	Evidence *Evidence `json:"evidence,omitempty"`
 	Photo    []byte    `json:"photo,omitempty"`
 	Reason   string    `json:"reason,omitempty"`
+	// DistinctFrom is as in NewPerson, for a change of name or birth.
+	DistinctFrom []string `json:"distinct_from,omitempty"`
 }
 
 // Person is somebody on record. OnRecord is false for an entry that is only in
