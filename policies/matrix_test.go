@@ -12,14 +12,30 @@ import (
 func TestMatrixAnswersAsTheTable(t *testing.T) {
 	t.Parallel()
 	m := defaultSet(t).Matrix()
+	for _, c := range matrixCases() {
+		if got := m.Allows(c.role, c.activity, c.in); got != c.may {
+			t.Errorf("%s %s %+v: %v, want %v", c.role, c.activity, c.in, got, c.may)
+		}
+		err := m.May([]policies.Role{c.role}, c.activity, c.in)
+		if (err == nil) != c.may {
+			t.Errorf("May %s %s %+v: %v", c.role, c.activity, c.in, err)
+		} else if err != nil {
+			wantRefusal(t, err, "role")
+		}
+	}
+}
+
+type matrixCase struct {
+	role     policies.Role
+	activity policies.Activity
+	in       policies.Situation
+	may      bool
+}
+
+func matrixCases() []matrixCase {
 	own, desk := policies.Situation{Own: true, DaysLeft: 1000}, policies.Situation{InPerson: true}
 	last, late := policies.Situation{Own: true, DaysLeft: 90}, policies.Situation{Own: true, DaysLeft: -1}
-	cases := []struct {
-		role     policies.Role
-		activity policies.Activity
-		in       policies.Situation
-		may      bool
-	}{
+	return []matrixCase{
 		{policies.RoleManager, policies.PersonAdd, policies.Situation{}, true},
 		{policies.RoleIDChecker, policies.PersonAdd, policies.Situation{}, true},
 		{policies.RoleSponsor, policies.PersonAdd, policies.Situation{}, false},
@@ -59,17 +75,6 @@ func TestMatrixAnswersAsTheTable(t *testing.T) {
 		{policies.RoleCAOperator, policies.CardIssue, policies.Situation{}, false},
 		{policies.RoleHolder, policies.CardSuspend, own, true},
 		{policies.RoleHolder, policies.CardResume, own, false},
-	}
-	for _, c := range cases {
-		if got := m.Allows(c.role, c.activity, c.in); got != c.may {
-			t.Errorf("%s %s %+v: %v, want %v", c.role, c.activity, c.in, got, c.may)
-		}
-		err := m.May([]policies.Role{c.role}, c.activity, c.in)
-		if (err == nil) != c.may {
-			t.Errorf("May %s %s %+v: %v", c.role, c.activity, c.in, err)
-		} else if err != nil {
-			wantRefusal(t, err, "role")
-		}
 	}
 }
 

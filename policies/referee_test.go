@@ -68,7 +68,7 @@ func TestOpenSSLReadsWhatTheProfilesSay(t *testing.T) {
 	folder := chain(t)
 	wants := map[string][]string{
 		"root": {"CA:TRUE", "Certificate Sign, CRL Sign", "ecdsa-with-SHA384", "Not After : Nov 21 11:54:59 2046 GMT"},
-		"issuing": {"CA:TRUE, pathlen:0", "Certificate Sign, CRL Sign", "URI:http://pki.example.org/crl/root/0.crl",
+		"issuing": {"CA:TRUE, pathlen:0", "Certificate Sign, CRL Sign", "URI:http://pki.example.org/crl/root",
 			"CA Issuers - URI:http://pki.example.org/ca/root.cer", "X509v3 Any Policy", "2036 GMT"},
 		"authentication": {"Subject: O = Cardinal, OU = People, CN = 900000000017", "X509v3 Key Usage: critical\n                Digital Signature\n",
 			"TLS Web Client Authentication, Microsoft Smartcard Login, PKINIT Client Auth", "CA:FALSE", "othername: UPN::900000000017@example.org",
