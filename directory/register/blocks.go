@@ -1,0 +1,124 @@
+package register
+
+import (
+	"crypto/sha256"
+	"database/sql"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+
+	"cardinal/directory"
+	"cardinal/internal/journal"
+	"cardinal/internal/ledger"
+)
+
+func sumOf(v []byte) [32]byte { return sha256.Sum256(v) }
+
+// block is a decoded block of a load.
+type block struct {
+	first   []byte // as directory_block has it
+	keys    []directory.Key
+	entries []directory.LoadEntry
+}
+
+// blockCache keeps the blocks used last. They are named by their content and
+// never change.
+type blockCache struct {
+	mu    sync.Mutex
+	order []journal.Hash // oldest first
+	held  map[journal.Hash]*block
+}
+
+// cachedBlocks bounds the cache: some 1 MiB each when decoded.
+const cachedBlocks = 16
+
+func newBlockCache() *blockCache { return &blockCache{held: map[journal.Hash]*block{}} }
+
+func (c *blockCache) get(h journal.Hash) *block {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	b := c.held[h]
+	if b != nil {
+		i := slices.Index(c.order, h)
+		c.order = append(slices.Delete(c.order, i, i+1), h)
+	}
+	return b
+}
+
+func (c *blockCache) put(h journal.Hash, b *block) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.held[h] != nil {
+		return
+	}
+	if len(c.order) == cachedBlocks {
+		delete(c.held, c.order[0])
+		c.order = slices.Delete(c.order, 0, 1)
+	}
+	c.order = append(c.order, h)
+	c.held[h] = b
+}
+
+const (
+	blockAtOrBefore = `SELECT b.first, b.content, l.defaults FROM directory_load l
+		JOIN directory_block b ON b.load = l.load
+		WHERE l.suffix = $1 AND b.first <= $2 ORDER BY b.first DESC LIMIT 1`
+	blockAfter = `SELECT b.first, b.content, l.defaults FROM directory_load l
+		JOIN directory_block b ON b.load = l.load
+		WHERE l.suffix = $1 AND b.first > $2 ORDER BY b.first LIMIT 1`
+)
+
+// block runs one of the queries above; nil if there is no such block.
+func (r *Register) block(tx *ledger.Tx, query string, s *suffix, key []byte) (*block, error) {
+	var first, content, defaults []byte
+	err := tx.QueryRow(query, []byte(s.key), key).Scan(&first, &content, &defaults)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	h := journal.Hash(content)
+	if b := r.blocks.get(h); b != nil {
+		return b, nil
+	}
+	data, err := tx.Content(h)
+	if err != nil {
+		return nil, err
+	}
+	d, err := directory.ParseEntryAdded(defaults)
+	if err != nil {
+		return nil, fmt.Errorf("defaults of load: %w", err)
+	}
+	b := &block{first: first}
+	if b.entries, err = directory.ParseLoadBlock(data, d.Entry.Attributes); err != nil {
+		return nil, err
+	}
+	for i := range b.entries {
+		k, err := r.schema.Key(b.entries[i].Entry.DN)
+		if err != nil {
+			return nil, err
+		}
+		b.keys = append(b.keys, k)
+	}
+	r.blocks.put(h, b)
+	return b, nil
+}
+
+func (b *block) stored(i int) *stored {
+	x := &b.entries[i]
+	return &stored{key: b.keys[i], uuid: x.UUID, entry: x.Entry, loaded: true}
+}
+
+func (r *Register) findLoaded(tx *ledger.Tx, p place) (*stored, error) {
+	b, err := r.block(tx, blockAtOrBefore, p.suffix, []byte(p.key))
+	if b == nil || err != nil {
+		return nil, err
+	}
+	i, found := slices.BinarySearch(b.keys, p.key)
+	if !found {
+		return nil, nil
+	}
+	return b.stored(i), nil
+}

@@ -1,0 +1,196 @@
+// Package register owns the entries of record: the tables that say which
+// entries the directory holds, and the changes that tell every replica.
+//
+// It promises:
+//
+//   - A write is checked against the schema and the entries there are, gets
+//     its operational attributes here (so all replicas are equal), and appends
+//     its changes in the same transaction.
+//   - Entries stand in two layers. A load of an empty suffix is kept as the
+//     compressed blocks its change names, once; single writes stand as rows
+//     over them, and a row without data hides a loaded entry.
+//   - In a managed subtree only an Author with Issuance writes; every other,
+//     however privileged, gets unwillingToPerform (53), because whoever can
+//     write a role profile makes himself RA manager.
+//   - Password values never reach an entry, a public change, an error or a
+//     log: they are hashed, kept apart and travel as SecretsChanged.
+//
+// Codes are those of slapd 2.5 (RFC 4511 §4.6 to §4.9).
+package register
+
+import (
+	"fmt"
+	"slices"
+
+	"cardinal/directory"
+	"cardinal/internal/ledger"
+)
+
+// Room returns the tables, for ledger.Options.
+func Room() ledger.Room {
+	return ledger.Room{Name: "directory", Migrations: []string{tables}}
+}
+
+// In directory_entry a row without data hides a loaded entry of that key.
+const tables = `
+CREATE TABLE directory_entry (
+	key BYTEA PRIMARY KEY,
+	uuid BYTEA NOT NULL,
+	data BYTEA
+);
+CREATE TABLE directory_load (
+	suffix BYTEA PRIMARY KEY,
+	load BYTEA NOT NULL,
+	manifest BYTEA NOT NULL,
+	defaults BYTEA NOT NULL,
+	entries BIGINT NOT NULL
+);
+CREATE TABLE directory_block (
+	load BYTEA NOT NULL,
+	first BYTEA NOT NULL,
+	content BYTEA NOT NULL,
+	PRIMARY KEY (load, first)
+);
+CREATE TABLE directory_secret (
+	uuid BYTEA NOT NULL,
+	attribute TEXT NOT NULL,
+	data BYTEA NOT NULL,
+	PRIMARY KEY (uuid, attribute)
+);
+`
+
+// Config says which entries the register keeps.
+type Config struct {
+	Suffixes []directory.DN // each at least one RDN, none below another
+	Managed  []directory.DN // subtrees only issuance writes
+	// Secrets are attributes kept out of entries; nil means userPassword.
+	Secrets []string
+	// MoveLimit is how many entries one move may rename; 0 means 1000, which
+	// a transaction can do without holding the head for long.
+	MoveLimit int
+	// TempDir holds a load's sorted runs; "" is the system's.
+	TempDir string
+}
+
+// Author is who writes.
+type Author struct {
+	DN string // for creatorsName and modifiersName
+	// Issuance may write managed subtrees: set by the issuance room alone.
+	Issuance bool
+}
+
+// Register writes and reads the entries of record. It keeps no entry but a
+// small cache of immutable blocks; any number of goroutines may use it.
+type Register struct {
+	schema   *directory.Schema
+	suffixes []suffix
+	managed  []directory.Key
+	secrets  []string
+	config   Config
+	blocks   *blockCache
+}
+
+type suffix struct {
+	dn  directory.DN
+	key directory.Key
+}
+
+// Limits of an entry.
+const (
+	maxKey       = 2000 // bytes of a key: an index row of PostgreSQL holds 2700
+	defaultMoves = 1000
+)
+
+// New checks the configuration against the schema.
+func New(schema *directory.Schema, config Config) (*Register, error) {
+	r := &Register{schema: schema, config: config, blocks: newBlockCache()}
+	for _, dn := range config.Suffixes {
+		k, err := schema.Key(dn)
+		if err != nil || k == "" {
+			return nil, fmt.Errorf("suffix %q: %w", dn, orEmpty(err))
+		}
+		for _, o := range r.suffixes {
+			if o.key.Contains(k) || k.Contains(o.key) {
+				return nil, fmt.Errorf("suffix %q overlaps %q", dn, o.dn)
+			}
+		}
+		r.suffixes = append(r.suffixes, suffix{dn, k})
+	}
+	for _, dn := range config.Managed {
+		k, err := schema.Key(dn)
+		if err != nil || k == "" {
+			return nil, fmt.Errorf("managed subtree %q: %w", dn, orEmpty(err))
+		}
+		r.managed = append(r.managed, k)
+	}
+	if config.Secrets == nil {
+		config.Secrets = []string{"userPassword"}
+	}
+	for _, name := range config.Secrets {
+		t := schema.Attribute(name)
+		if t == nil {
+			return nil, fmt.Errorf("secret attribute %q: unknown to the schema", name)
+		}
+		r.secrets = append(r.secrets, t.Name())
+	}
+	if r.config.MoveLimit == 0 {
+		r.config.MoveLimit = defaultMoves
+	}
+	return r, nil
+}
+
+func orEmpty(err error) error {
+	if err == nil {
+		return fmt.Errorf("an empty name")
+	}
+	return err
+}
+
+// Schema returns the schema entries are checked against.
+func (r *Register) Schema() *directory.Schema { return r.schema }
+
+func refuse(code directory.Code, format string, args ...any) *directory.Error {
+	return &directory.Error{Code: code, Message: fmt.Sprintf(format, args...)}
+}
+
+// place is a name and where it belongs.
+type place struct {
+	dn     directory.DN
+	key    directory.Key
+	suffix *suffix
+}
+
+// locate finds the suffix a name belongs to; NoSuchObject if none is ours.
+func (r *Register) locate(dn directory.DN) (place, error) {
+	k, err := r.schema.Key(dn)
+	if err != nil {
+		return place{}, err
+	}
+	if len(k) > maxKey {
+		return place{}, refuse(directory.AdminLimitExceeded, "a name of more than %d bytes", maxKey)
+	}
+	for i := range r.suffixes {
+		if r.suffixes[i].key.Contains(k) {
+			return place{dn: dn, key: k, suffix: &r.suffixes[i]}, nil
+		}
+	}
+	return place{}, refuse(directory.NoSuchObject, "no suffix of this directory holds %q", dn)
+}
+
+// permit refuses other authors than issuance in managed subtrees, and changes
+// to what stands above one that would carry it along.
+func (r *Register) permit(by Author, p place, withSubtree bool) error {
+	if by.Issuance {
+		return nil
+	}
+	for _, m := range r.managed {
+		if m.Contains(p.key) || withSubtree && p.key.Contains(m) {
+			return refuse(directory.UnwillingToPerform, "%q is in a managed subtree: only issuance writes there", p.dn)
+		}
+	}
+	return nil
+}
+
+func (r *Register) isSecret(t *directory.AttributeType) bool {
+	return t != nil && slices.Contains(r.secrets, t.Name())
+}

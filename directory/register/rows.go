@@ -1,0 +1,137 @@
+package register
+
+import (
+	"bytes"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io"
+
+	"cardinal/directory"
+	"cardinal/internal/journal"
+	"cardinal/internal/ledger"
+)
+
+// stored is an entry as the register keeps it.
+type stored struct {
+	key   directory.Key
+	uuid  directory.UUID
+	entry *directory.Entry
+	large []directory.Large // values that are kept as content
+	// loaded: a block holds an entry of this key, so that deleting needs a
+	// row that hides it.
+	loaded bool
+}
+
+// find returns the entry of a place, nil if there is none.
+func (r *Register) find(tx *ledger.Tx, p place) (*stored, error) {
+	var data []byte
+	err := tx.QueryRow(`SELECT data FROM directory_entry WHERE key = $1`, []byte(p.key)).Scan(&data)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return nil, fmt.Errorf("reading entry %q: %w", p.dn, err)
+	}
+	hasRow := err == nil
+	if hasRow && len(data) == 0 {
+		return nil, nil
+	}
+	in, err := r.findLoaded(tx, p)
+	if err != nil {
+		return nil, fmt.Errorf("reading entry %q: %w", p.dn, err)
+	}
+	if !hasRow {
+		return in, nil
+	}
+	s, err := decodeRow(tx, p.key, data)
+	if err != nil {
+		return nil, fmt.Errorf("reading entry %q: %w", p.dn, err)
+	}
+	s.loaded = in != nil
+	return s, nil
+}
+
+// decodeRow reads a row and fetches its large values.
+func decodeRow(tx *ledger.Tx, key directory.Key, data []byte) (*stored, error) {
+	x, err := directory.ParseEntryAdded(data)
+	if err != nil {
+		return nil, err
+	}
+	err = x.Resolve(func(h journal.Hash) (io.ReadCloser, error) {
+		v, err := tx.Content(h)
+		return io.NopCloser(bytes.NewReader(v)), err
+	})
+	return &stored{key: key, uuid: x.UUID, entry: x.Entry, large: x.Large}, err
+}
+
+// put writes an entry's row and stores its large values.
+func (r *Register) put(tx *ledger.Tx, s *stored) error {
+	x, err := r.added(tx, s)
+	if err != nil {
+		return err
+	}
+	tx.Defer(`INSERT INTO directory_entry (key, uuid, data) VALUES ($1, $2, $3)
+		ON CONFLICT (key) DO UPDATE SET uuid = excluded.uuid, data = excluded.data`,
+		[]byte(s.key), s.uuid[:], x.Append(nil))
+	return nil
+}
+
+// drop removes an entry's row, or hides the loaded entry.
+func (r *Register) drop(tx *ledger.Tx, s *stored) {
+	if s.loaded {
+		tx.Defer(`INSERT INTO directory_entry (key, uuid, data) VALUES ($1, $2, NULL)
+			ON CONFLICT (key) DO UPDATE SET uuid = excluded.uuid, data = NULL`, []byte(s.key), s.uuid[:])
+		return
+	}
+	tx.Defer(`DELETE FROM directory_entry WHERE key = $1`, []byte(s.key))
+}
+
+// added makes the encodable form, storing values that are not content yet.
+func (r *Register) added(tx *ledger.Tx, s *stored) (*directory.EntryAdded, error) {
+	x := &directory.EntryAdded{UUID: s.uuid, Entry: s.entry}
+	known := map[journal.Hash]bool{}
+	for _, l := range s.large {
+		known[l.Content] = true
+	}
+	for i := range s.entry.Attributes {
+		l, err := storeLarge(tx, &s.entry.Attributes[i], i, known)
+		if err != nil {
+			return nil, err
+		}
+		x.Large = append(x.Large, l...)
+	}
+	s.large = x.Large
+	return x, nil
+}
+
+func storeLarge(tx *ledger.Tx, a *directory.Attribute, i int, known map[journal.Hash]bool) ([]directory.Large, error) {
+	var out []directory.Large
+	for j, v := range a.Values {
+		if len(v) <= directory.LargeValue {
+			continue
+		}
+		h := journal.Hash(sumOf(v))
+		if !known[h] {
+			var err error
+			if h, err = tx.PutContent(v); err != nil {
+				return nil, fmt.Errorf("storing a value of %s: %w", a.Type, err)
+			}
+		}
+		out = append(out, directory.Large{Attribute: i, Value: j, Content: h, Size: int64(len(v))})
+	}
+	return out, nil
+}
+
+// noSuchObject names the deepest ancestor there is (RFC 4511 §4.1.9).
+func (r *Register) noSuchObject(tx *ledger.Tx, p place) error {
+	e := refuse(directory.NoSuchObject, "no entry %q", p.dn)
+	for dn, key := p.dn.Parent(), p.key.Parent(); p.suffix.key.Contains(key) && key != ""; dn, key = dn.Parent(), key.Parent() {
+		s, err := r.find(tx, place{dn: dn, key: key, suffix: p.suffix})
+		if err != nil {
+			return err
+		}
+		if s != nil {
+			e.Matched = s.entry.DN
+			break
+		}
+	}
+	return e
+}
