@@ -1,0 +1,259 @@
+package tree
+
+import (
+	"encoding/binary"
+	"fmt"
+	"hash/fnv"
+	"slices"
+
+	"go.etcd.io/bbolt"
+
+	"cardinal/directory"
+	"cardinal/internal/journal"
+	"cardinal/internal/replica"
+)
+
+// layout is the form of the buckets; raise it when a record, a key or the set
+// of computed things changes.
+const layout = 1
+
+// Name is the tree's bucket.
+func (t *Tree) Name() string { return "directory" }
+
+// Layout changes with the form of the buckets and with what is indexed, so a
+// file that lacks an index is rebuilt.
+func (t *Tree) Layout() uint32 {
+	h := fnv.New32a()
+	var names []string
+	for typ := range t.indexed {
+		names = append(names, typ.Name())
+	}
+	slices.Sort(names)
+	for _, n := range names {
+		h.Write([]byte(n))
+		h.Write([]byte{0})
+	}
+	return h.Sum32()&^0xFF | layout
+}
+
+// Reset forgets what is known of the file served so far.
+func (t *Tree) Reset() {
+	t.writer = newWriter(t)
+	t.load.drop()
+	t.load = nil
+}
+
+// Committed needs nothing: what readers remember stays with a snapshot, and
+// the catalog they share only grows.
+func (t *Tree) Committed(replica.State) {}
+
+// Apply writes one change of the directory's entries.
+func (t *Tree) Apply(b *replica.Batch, c journal.Change) error {
+	if c.Kind < journal.KindSuffixLoaded || c.Kind > journal.KindSecretsChanged {
+		return nil
+	}
+	if c.Version != directory.ChangeVersion {
+		return replica.UnknownVersion(c)
+	}
+	w := t.writer
+	if err := w.begin(b.Bucket()); err != nil {
+		return fmt.Errorf("opening the directory's buckets: %w", err)
+	}
+	switch c.Kind {
+	case journal.KindSuffixLoaded:
+		return t.applyLoad(b, c)
+	case journal.KindEntryAdded:
+		return w.entryAdded(b, c.Body)
+	case journal.KindEntryModified:
+		return w.entryModified(b, c.Body)
+	case journal.KindEntryDeleted:
+		return w.entryDeleted(c.Body)
+	case journal.KindEntryMoved:
+		return w.entryMoved(c.Body)
+	case journal.KindEntriesModified:
+		return w.entriesModified(c)
+	case journal.KindSecretsChanged:
+		return w.secretsChanged(c.Body)
+	}
+	return nil
+}
+
+func (w *writer) entryAdded(b *replica.Batch, body []byte) error {
+	x, err := directory.ParseEntryAdded(body)
+	if err != nil {
+		return err
+	}
+	if err := x.Resolve(b.Content); err != nil {
+		return err
+	}
+	return w.add(x.UUID, x.Entry)
+}
+
+func (w *writer) entryModified(b *replica.Batch, body []byte) error {
+	x, err := directory.ParseEntryModified(body)
+	if err != nil {
+		return err
+	}
+	if err := x.Resolve(b.Content); err != nil {
+		return err
+	}
+	return w.modify(x.UUID, x.Mods)
+}
+
+func (w *writer) modify(uuid directory.UUID, mods []directory.Modification) error {
+	h, err := w.take(uuid)
+	if err != nil {
+		return err
+	}
+	after, err := w.tree.schema.Replay(h.entry, mods)
+	if err != nil {
+		return fmt.Errorf("modifying entry %s: %w", uuid, err)
+	}
+	return w.change(h, after)
+}
+
+func (w *writer) entryDeleted(body []byte) error {
+	x, err := directory.ParseEntryDeleted(body)
+	if err != nil {
+		return err
+	}
+	h, err := w.take(x.UUID)
+	if err != nil {
+		return err
+	}
+	if err := w.dropSecrets(x.UUID); err != nil {
+		return err
+	}
+	return w.remove(h)
+}
+
+// entryMoved costs the same however much hangs below the entry: everything
+// below points at its number.
+func (w *writer) entryMoved(body []byte) error {
+	x, err := directory.ParseEntryMoved(body)
+	if err != nil {
+		return err
+	}
+	h, err := w.take(x.UUID)
+	if err != nil {
+		return err
+	}
+	after, err := w.tree.schema.Replay(h.entry, x.Mods)
+	if err != nil {
+		return fmt.Errorf("moving entry %s: %w", x.UUID, err)
+	}
+	if err := w.unlink(h.parent, h.part); err != nil {
+		return err
+	}
+	name := x.NewSuperior.Child(x.NewRDN)
+	key, err := w.tree.schema.Key(name)
+	if err != nil {
+		return err
+	}
+	parent, part := w.place(key)
+	if err := w.link(parent, part, h.id); err != nil {
+		return err
+	}
+	h.parent, after.DN = parent, name
+	return w.change(h, after)
+}
+
+// slice is how many entries one call changes before it asks for a commit.
+const slice = 500
+
+// entriesModified goes on where the slice before it ended: how many entries
+// are done stands in the bucket, with the position it belongs to.
+func (w *writer) entriesModified(c journal.Change) error {
+	x, err := directory.ParseEntriesModified(c.Body)
+	if err != nil {
+		return err
+	}
+	done := w.progress(c.Position)
+	if done > len(x.UUIDs) {
+		done = 0
+	}
+	todo := x.UUIDs[done:]
+	for _, u := range todo[:min(slice, len(todo))] {
+		if err := w.modify(u, x.Mods); err != nil {
+			return err
+		}
+	}
+	if len(todo) > slice {
+		if err := w.setProgress(c.Position, done+slice); err != nil {
+			return err
+		}
+		return replica.ErrMore
+	}
+	return w.states.Delete([]byte(stateProgress))
+}
+
+const stateProgress = "progress"
+
+func (w *writer) progress(p journal.Position) int {
+	v := w.states.Get([]byte(stateProgress))
+	if len(v) != 16 || binary.BigEndian.Uint64(v) != uint64(p) {
+		return 0
+	}
+	return int(binary.BigEndian.Uint64(v[8:]))
+}
+
+func (w *writer) setProgress(p journal.Position, done int) error {
+	v := binary.BigEndian.AppendUint64(nil, uint64(p))
+	return w.states.Put([]byte(stateProgress), binary.BigEndian.AppendUint64(v, uint64(done)))
+}
+
+// Secrets stand apart from the entries, so that no search can meet them.
+
+func (w *writer) secretsChanged(body []byte) error {
+	x, err := directory.ParseSecretsChanged(body)
+	if err != nil {
+		return err
+	}
+	for i := range x.Secrets {
+		if err := w.putSecret(&x.Secrets[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w *writer) putSecret(x *directory.Secret) error {
+	secrets := w.root.Bucket([]byte(bucketSecrets))
+	key := secretKey(x.UUID, x.Attribute)
+	if len(x.Values) == 0 {
+		return secrets.Delete(key)
+	}
+	e := journal.NewEncoder(nil)
+	for _, v := range x.Values {
+		e.AppendBytes(v)
+	}
+	return secrets.Put(key, e.Bytes())
+}
+
+func secretKey(uuid directory.UUID, attribute string) []byte { return append(uuid[:], attribute...) }
+
+func parseSecrets(b []byte) (out [][]byte, err error) {
+	d := journal.NewDecoder(b)
+	for len(d.Rest()) > 0 {
+		out = append(out, slices.Clone(d.Bytes()))
+	}
+	return out, d.Err()
+}
+
+func (w *writer) dropSecrets(uuid directory.UUID) error {
+	c := w.root.Bucket([]byte(bucketSecrets)).Cursor()
+	var keys [][]byte
+	for k, _ := c.Seek(uuid[:]); len(k) >= 16 && string(k[:16]) == string(uuid[:]); k, _ = c.Next() {
+		keys = append(keys, slices.Clone(k))
+	}
+	return deleteAll(w.root.Bucket([]byte(bucketSecrets)), keys)
+}
+
+func deleteAll(b *bbolt.Bucket, keys [][]byte) error {
+	for _, k := range keys {
+		if err := b.Delete(k); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,194 @@
+package tree
+
+import "cardinal/directory"
+
+// Entry is one entry as a Scan or Get found it. It looks into the store: it is
+// valid only inside the function it was handed to, and so is every slice it
+// gives out. It is for one goroutine.
+type Entry struct {
+	ID     uint32 // number in this copy; rises with the order of arrival
+	reader *reader
+	head   head
+}
+
+func (e *Entry) parse(r record) (err error) {
+	e.head, err = parseHead(r)
+	return err
+}
+
+// UUID is the entryUUID (RFC 4530).
+func (e *Entry) UUID() directory.UUID { return directory.UUID(e.head.uuid) }
+
+// Names are the attribute numbers of the store the entry is in. They outlive it.
+func (e *Entry) Names() *Names { return e.reader.catalog }
+
+// AppendDN appends the name in the form of RFC 4514, spelled as it was given
+// when the entry and its superiors were added.
+func (e *Entry) AppendDN(b []byte) ([]byte, error) { return e.appendDN(b) }
+
+// Key is the normal form of the name (directory.EntryView).
+func (e *Entry) Key() directory.Key {
+	above := container{}
+	if e.head.parent != 0 {
+		var err error
+		if above, err = e.reader.nameOf(e.head.parent); err != nil {
+			return ""
+		}
+	}
+	rdn, err := directory.ParseDN(string(e.appendRDN(nil)))
+	if err != nil {
+		return ""
+	}
+	key, err := e.reader.tree.schema.AppendKey([]byte(above.key), rdn)
+	if err != nil {
+		return ""
+	}
+	return directory.Key(key)
+}
+
+// Match decides a compiled filter for the entry (directory.EntryView). Filters
+// of access rules come back for every entry and are kept ready.
+func (e *Entry) Match(q *directory.Query) directory.Truth {
+	known := e.reader.views[q]
+	if known == nil {
+		known = &query{root: newNode(q), catalog: e.reader.catalog}
+		if e.reader.views == nil || len(e.reader.views) > maxViews {
+			e.reader.views = map[*directory.Query]*query{}
+		}
+		e.reader.views[q] = known
+	}
+	return known.match(known.root, e)
+}
+
+// maxViews bounds the filters one reader keeps; rules are few.
+const maxViews = 256
+
+func (e *Entry) appendDN(b []byte) ([]byte, error) {
+	b = e.appendRDN(b)
+	if e.head.parent == 0 {
+		return b, nil
+	}
+	above, err := e.reader.nameOf(e.head.parent)
+	if err != nil {
+		return b, err
+	}
+	return append(append(b, ','), above.dn...), nil
+}
+
+func (e *Entry) appendRDN(b []byte) []byte {
+	if !e.head.told {
+		return append(b, e.head.text...)
+	}
+	for it := e.attributes(); ; {
+		code, vs, ok := it.next()
+		if !ok {
+			return b
+		}
+		if code != e.head.code {
+			continue
+		}
+		b = append(append(b, e.reader.catalog.names[code].text...), '=')
+		for i := uint64(0); ; i++ {
+			v, ok := vs.next(e.reader.value[:])
+			if !ok {
+				return b
+			}
+			if i == e.head.index {
+				return append(b, v...)
+			}
+		}
+	}
+}
+
+func (e *Entry) attributes() attributes {
+	return attributes{rest: e.head.attributes, uuid: e.head.uuid, words: e.reader.catalog.words}
+}
+
+// Children is how many entries lie directly below this one.
+func (e *Entry) Children() uint64 { return e.reader.countChildren(e.ID) }
+
+// Depth is the number of entries above this one within its suffix.
+func (e *Entry) Depth() int {
+	n, parent := 0, e.head.parent
+	for ; parent != 0 && n < maxDepth; n++ {
+		c, err := e.reader.nameOf(parent)
+		if err != nil {
+			return n
+		}
+		parent = c.parent
+	}
+	return n
+}
+
+// Attribute is one attribute of an Entry, valid as long as the entry.
+type Attribute struct {
+	Code        int                   // its number, see Entry.Names
+	Name        string                // canonical description
+	Description directory.Description // resolved; its Type is nil if the schema lost the type
+	Header      []byte                // the name as an OCTET STRING
+	Operational bool
+	values      values
+	scratch     []byte
+}
+
+// Each runs over the attributes in the order they were given.
+func (e *Entry) Each(visit func(a *Attribute) bool) {
+	var a Attribute
+	a.scratch = e.reader.value[:]
+	for it := e.attributes(); ; {
+		code, vs, ok := it.next()
+		if !ok || int(code) >= len(e.reader.catalog.names) {
+			return
+		}
+		n := &e.reader.catalog.names[code]
+		a.Code, a.Name, a.Description, a.Header, a.Operational, a.values = int(code), n.text, n.description, n.header, n.operational, vs
+		if !visit(&a) {
+			return
+		}
+	}
+}
+
+// AppendValues appends every value as an OCTET STRING.
+func (a *Attribute) AppendValues(b []byte) []byte {
+	vs := a.values
+	return vs.appendBER(b)
+}
+
+// Values runs over the values. Each lives until the next.
+func (a *Attribute) Values(visit func(v []byte) bool) {
+	vs := a.values
+	for {
+		v, ok := vs.next(a.scratch)
+		if !ok || !visit(v) {
+			return
+		}
+	}
+}
+
+// Decode copies the entry out of the store, with the name and attributes as
+// they were given.
+func (e *Entry) Decode() (*directory.Entry, error) {
+	text, err := e.appendDN(nil)
+	if err != nil {
+		return nil, err
+	}
+	dn, err := directory.ParseDN(string(text))
+	if err != nil {
+		return nil, err
+	}
+	return &directory.Entry{DN: dn, Attributes: e.decodeAttributes()}, nil
+}
+
+func (e *Entry) decodeAttributes() []directory.Attribute {
+	var out []directory.Attribute
+	e.Each(func(a *Attribute) bool {
+		attr := directory.Attribute{Type: a.Name}
+		a.Values(func(v []byte) bool {
+			attr.Values = append(attr.Values, append([]byte{}, v...))
+			return true
+		})
+		out = append(out, attr)
+		return true
+	})
+	return out
+}

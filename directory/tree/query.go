@@ -1,0 +1,176 @@
+package tree
+
+import (
+	"slices"
+
+	"cardinal/directory"
+)
+
+// Allow decides whether the asker may use an attribute of an entry in a
+// filter. What he may not use is Undefined, so that an answer never tells
+// what is hidden.
+type Allow interface {
+	Search(e *Entry, attribute directory.Description) bool
+}
+
+// query is a filter made ready for records. It belongs to one search.
+type query struct {
+	root    *node
+	catalog *Names
+	allow   Allow
+}
+
+// node is one element of a compiled filter, and which attribute numbers it
+// speaks of, as far as that was asked.
+type node struct {
+	*directory.Query
+	children []*node
+	computed computed
+	covers   []coverage
+}
+
+type coverage uint8
+
+const (
+	coverUnknown coverage = iota
+	coverYes
+	coverNo
+)
+
+func newNode(q *directory.Query) *node {
+	n := &node{Query: q, computed: computedOf(q.Attr)}
+	if len(q.Children) > 0 {
+		n.children = make([]*node, len(q.Children))
+		for i, c := range q.Children {
+			n.children[i] = newNode(c)
+		}
+	}
+	return n
+}
+
+// match decides the filter for one entry, with the three truth values of
+// RFC 4511 §4.5.1.7.
+func (q *query) match(n *node, e *Entry) directory.Truth {
+	switch n.Kind {
+	case directory.FilterAnd:
+		t := directory.True
+		for _, c := range n.children {
+			if t = min(t, q.match(c, e)); t == directory.False {
+				return t
+			}
+		}
+		return t
+	case directory.FilterOr:
+		t := directory.False
+		for _, c := range n.children {
+			if t = max(t, q.match(c, e)); t == directory.True {
+				return t
+			}
+		}
+		return t
+	case directory.FilterNot:
+		return q.match(n.children[0], e).Not()
+	case directory.FilterNone:
+		return directory.Undefined
+	}
+	if n.computed != computedNot {
+		return q.matchComputed(n, e)
+	}
+	return q.matchItem(n, e)
+}
+
+// matchItem looks through the entry for a value that makes the item true.
+// Without one the item is False, or Undefined if an attribute it speaks of
+// may not be searched or a value defied its rule.
+func (q *query) matchItem(n *node, e *Entry) directory.Truth {
+	result := directory.False
+	for it := e.attributes(); ; {
+		code, vs, ok := it.next()
+		if !ok {
+			break
+		}
+		if !q.coveredBy(n, code) {
+			continue
+		}
+		if q.allow != nil && !q.allow.Search(e, q.catalog.names[code].description) {
+			result = directory.Undefined
+			continue
+		}
+		if result = max(result, n.matchValues(&vs, e)); result == directory.True {
+			return result
+		}
+	}
+	if n.DNAttrs && n.Kind == directory.FilterExtensible {
+		result = max(result, q.matchDN(n, e))
+	}
+	if result == directory.False && n.Attr.Type != nil && q.allow != nil && !q.allow.Search(e, n.Attr) {
+		return directory.Undefined
+	}
+	return result
+}
+
+// coveredBy reports whether values under this attribute number are meant.
+func (q *query) coveredBy(n *node, code uint16) bool {
+	if int(code) >= len(n.covers) {
+		if int(code) >= len(q.catalog.names) {
+			return false
+		}
+		n.covers = append(n.covers, make([]coverage, len(q.catalog.names)-len(n.covers))...)
+	}
+	if n.covers[code] == coverUnknown {
+		n.covers[code] = coverNo
+		if n.speaksOf(q.catalog.names[code].description) {
+			n.covers[code] = coverYes
+		}
+	}
+	return n.covers[code] == coverYes
+}
+
+func (n *node) speaksOf(d directory.Description) bool {
+	switch {
+	case d.Type == nil:
+		return false
+	case n.Attr.Type == nil:
+		return slices.Contains(n.Types, d.Type)
+	}
+	return n.Attr.Covers(d)
+}
+
+func (n *node) matchValues(vs *values, e *Entry) directory.Truth {
+	if n.Kind == directory.FilterPresent {
+		return directory.True
+	}
+	result := directory.False
+	for {
+		v, ok := vs.next(e.reader.value[:])
+		if !ok {
+			return result
+		}
+		if result = max(result, n.MatchValue(v)); result == directory.True {
+			return result
+		}
+	}
+}
+
+// matchDN looks into the parts of the entry's own name (the dn form of an
+// extensible match, RFC 4511 §4.5.1.7.7).
+func (q *query) matchDN(n *node, e *Entry) directory.Truth {
+	text, err := e.AppendDN(nil)
+	if err != nil {
+		return directory.Undefined
+	}
+	dn, err := directory.ParseDN(string(text))
+	if err != nil {
+		return directory.Undefined
+	}
+	result := directory.False
+	for _, rdn := range dn {
+		for _, ava := range rdn {
+			d, ok := e.reader.tree.schema.Describe(ava.Type)
+			if ok && n.speaksOf(d) && (q.allow == nil || q.allow.Search(e, d)) {
+				result = max(result, n.MatchValue(ava.Value))
+			}
+		}
+	}
+	return result
+}

@@ -1,0 +1,217 @@
+package tree
+
+import (
+	"slices"
+
+	"github.com/RoaringBitmap/roaring/v2"
+
+	"cardinal/directory"
+)
+
+// Scope is how far below the base a search goes (RFC 4511 §4.5.1.2; the
+// fourth is draft-sermersheim-ldap-subordinate-scope). The numbers are the
+// wire's.
+type Scope uint8
+
+// The scopes.
+const (
+	ScopeBase        Scope = 0
+	ScopeOneLevel    Scope = 1
+	ScopeSubtree     Scope = 2
+	ScopeSubordinate Scope = 3
+)
+
+// Request is what a Scan looks for.
+type Request struct {
+	Base   directory.Key
+	Scope  Scope
+	Filter *directory.Filter // nil: every entry
+	Allow  Allow             // nil: everything may be used in the filter
+	After  uint32            // only entries with a higher number: where a page before this one ended
+	// MaxCandidates bounds how many entries are tested; 0 means no bound.
+	MaxCandidates int
+}
+
+// Scan is a search in progress. It goes in steps; between two steps it holds
+// nothing of the store, and a step sees the copy as it is then: entries that
+// moved away or changed meanwhile are tested again as they are. Entries come
+// in the order of their numbers. A Scan is for one goroutine at a time.
+type Scan struct {
+	tree    *Tree
+	request Request
+	query   query
+	base    uint32
+	planned bool
+	left    candidates
+	next    int // in left.ids
+	last    uint32
+	tested  int
+}
+
+// Step goes on until visit wants to stop, at most budget entries were tested,
+// or the search is at its end, and reports which. Budget 0 means no bound.
+// The first Step fails with *NoSuchBase if there is no entry at the base.
+func (s *Scan) Step(budget int, visit func(e *Entry) (more bool)) (done bool, err error) {
+	snapshot, rd, err := s.tree.open()
+	if err != nil {
+		return false, err
+	}
+	defer snapshot.Release()
+	s.query.catalog = rd.catalog
+	if !s.planned {
+		if err := s.plan(rd); err != nil {
+			return false, err
+		}
+	}
+	e := Entry{reader: rd}
+	for n := 0; ; n++ {
+		if budget > 0 && n >= budget {
+			return false, nil
+		}
+		id, rec := s.following(rd)
+		if id == 0 {
+			return true, nil
+		}
+		if s.tested++; s.request.MaxCandidates > 0 && s.tested > s.request.MaxCandidates {
+			return false, ErrTooManyCandidates
+		}
+		e.ID = id
+		if err := e.parse(rec); err != nil {
+			return false, err
+		}
+		if !s.inScope(rd, &e) || s.query.root != nil && s.query.match(s.query.root, &e) != directory.True {
+			continue
+		}
+		if !visit(&e) {
+			return false, nil
+		}
+	}
+}
+
+// Last is the number of the last entry looked at: what Request.After takes to
+// go on behind it.
+func (s *Scan) Last() uint32 { return s.last }
+
+// Tested is how many entries have been tested so far.
+func (s *Scan) Tested() int { return s.tested }
+
+// following gives the next candidate that exists.
+func (s *Scan) following(rd *reader) (uint32, record) {
+	if s.left.all {
+		rd.key = appendID(rd.key[:0], s.last+1)
+		k, v := rd.entries.Seek(rd.key)
+		if k == nil {
+			return 0, nil
+		}
+		s.last = parseID(k)
+		return s.last, v
+	}
+	for s.next < len(s.left.ids) {
+		id := s.left.ids[s.next]
+		s.next++
+		s.last = id
+		if rec := rd.get(id); rec != nil {
+			return id, rec
+		}
+	}
+	return 0, nil
+}
+
+func (s *Scan) inScope(rd *reader, e *Entry) bool {
+	switch s.request.Scope {
+	case ScopeBase:
+		return e.ID == s.base
+	case ScopeOneLevel:
+		return e.head.parent == s.base
+	case ScopeSubordinate:
+		return rd.isUnder(e.head.parent, s.base)
+	}
+	return e.ID == s.base || rd.isUnder(e.head.parent, s.base)
+}
+
+// plan decides which entries are looked at.
+func (s *Scan) plan(rd *reader) error {
+	s.planned = true
+	base, ancestor := rd.lookup(s.request.Base)
+	if base == 0 {
+		return noSuchBase(rd, ancestor)
+	}
+	s.base, s.last = base, s.request.After
+	if s.request.Filter != nil {
+		s.query.root = newNode(s.tree.schema.Compile(s.request.Filter))
+	}
+	s.left = s.choose(rd)
+	if s.request.After > 0 {
+		i, found := slices.BinarySearch(s.left.ids, s.request.After)
+		if found {
+			i++
+		}
+		s.next = i
+	}
+	return nil
+}
+
+func (s *Scan) choose(rd *reader) candidates {
+	if s.request.Scope == ScopeBase {
+		return candidates{ids: []uint32{s.base}}
+	}
+	p := planner{rd: rd, indexed: s.tree.indexed, budget: countChunks}
+	likely := s.query.root != nil && s.tree.findsOne(s.query.root)
+	if !likely {
+		if ids, whole := s.walk(rd, scopeProbe); whole {
+			return candidates{ids: ids}
+		}
+	}
+	size := -1
+	if s.query.root != nil {
+		size = p.estimate(s.query.root, countChunks<<16)
+	}
+	if size < 0 || size > scopeProbe {
+		most := scopeWalk
+		if size >= 0 {
+			most = min(size, scopeWalk)
+		}
+		if ids, whole := s.walk(rd, most); whole {
+			return candidates{ids: ids}
+		}
+	}
+	if size >= 0 {
+		if set, ok := p.collect(s.query.root); ok {
+			return candidates{ids: idsOf(set)}
+		}
+	}
+	return candidates{all: true}
+}
+
+func idsOf(set *roaring.Bitmap) []uint32 { return set.ToArray() }
+
+// walk lists the scope if it holds at most the given number of entries. The
+// numbers come back ascending.
+func (s *Scan) walk(rd *reader, most int) (ids []uint32, whole bool) {
+	var stack []uint32
+	if s.request.Scope == ScopeSubtree {
+		ids = append(ids, s.base)
+	}
+	stack = append(stack, s.base)
+	for len(stack) > 0 {
+		parent := stack[len(stack)-1]
+		stack = stack[:len(stack)-1]
+		full := false
+		rd.each(parent, nil, func(_ []byte, id uint32) bool {
+			if len(ids) >= most {
+				full = true
+				return false
+			}
+			ids = append(ids, id)
+			if s.request.Scope != ScopeOneLevel {
+				stack = append(stack, id)
+			}
+			return true
+		})
+		if full {
+			return nil, false
+		}
+	}
+	slices.Sort(ids)
+	return ids, true
+}

@@ -1,0 +1,151 @@
+package tree
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"sync/atomic"
+
+	"cardinal/directory"
+	"cardinal/internal/journal"
+	"cardinal/internal/replica"
+)
+
+// Options say how a Tree is arranged. Changing Indexed or Repeated needs the
+// replica rebuilt: the layout number is derived from them.
+type Options struct {
+	// Indexed are attribute types found by value; nil means DefaultIndexed.
+	// Types without an equality rule cannot be: naming one is an error.
+	Indexed []string
+	// Repeated are attribute types whose values many entries share; nil means
+	// DefaultRepeated. It costs memory for each different value and saves it
+	// for each repetition.
+	Repeated []string
+	// SpillDir is where a load sorts; "" means the system's folder for
+	// temporary files. SpillMemory bounds its memory in bytes; 0 means 64 MiB.
+	SpillDir    string
+	SpillMemory int
+}
+
+// DefaultIndexed is what relying systems search by: persons by number, name
+// and mail, roles and services by organisation and code, groups by member.
+// Names the schema does not have are passed over.
+func DefaultIndexed() []string {
+	return []string{"objectClass", "uid", "uniqueIdentifier", "cn", "sn", "givenName", "displayName", "mail",
+		"o", "ou", "dc", "member", "uniqueMember", "memberUid", "uidNumber", "gidNumber", "employeeNumber",
+		"telephoneNumber", "postalCode", "userCertificate", "nhsIDCode", "nhsJobRoleCode", "nhsJobRole",
+		"nhsAsSvcIA", "nhsMHSPartyKey", "nhsMhsSvcIA", "nhsGMC", "nhsGMP", "nhsOCSPRCode", "nhsWorkGroupsCodes"}
+}
+
+// DefaultRepeated are the attributes that say the same of many entries.
+func DefaultRepeated() []string {
+	return []string{"objectClass", "structuralObjectClass", "creatorsName", "modifiersName", "o", "ou", "l", "st", "c",
+		"street", "title", "employeeType", "departmentNumber", "preferredLanguage", "personalTitle",
+		"nhsIDCode", "nhsJobRole", "nhsJobRoleCode", "nhsAreaOfWork", "nhsAreaOfWorkCodes", "nhsBusinessFunctions",
+		"nhsBusinessFunctionsCodes", "nhsWorkGroups", "nhsWorkGroupsCodes", "nhsOrgType", "nhsOrgTypeCode",
+		"nhsPersonStatus", "nhsOrgOpenDate", "nhsOrgCloseDate", "nhsParentOrgCode", "nhsPCTCode", "nhsCountry"}
+}
+
+// uniqueTypes are attributes that hardly two entries share: an equality on
+// one is asked before the scope is looked at.
+func uniqueTypes() []string {
+	return []string{"uid", "uniqueIdentifier", "entryUUID", "mail", "employeeNumber", "userCertificate", "uidNumber"}
+}
+
+// Tree is the replica's applier of the directory's changes, and what answers
+// from them. Make one with New, hand it to replica.Open, and ask. Everything
+// but the applier's methods may be used by any number of goroutines.
+type Tree struct {
+	schema   *directory.Schema
+	options  Options
+	indexed  map[*directory.AttributeType]bool
+	repeated map[*directory.AttributeType]bool
+	unique   map[*directory.AttributeType]bool
+	replica  atomic.Pointer[replica.Replica]
+	catalogs catalogs
+	writer   *writer
+	load     *load
+}
+
+// New makes a Tree that is not attached to a replica yet.
+func New(schema *directory.Schema, o Options) (*Tree, error) {
+	t := &Tree{schema: schema, options: o}
+	named := o.Indexed != nil
+	if !named {
+		o.Indexed = DefaultIndexed()
+	}
+	if o.Repeated == nil {
+		o.Repeated = DefaultRepeated()
+	}
+	var err error
+	if t.indexed, err = types(schema, o.Indexed, named); err != nil {
+		return nil, fmt.Errorf("choosing indexed attributes: %w", err)
+	}
+	if t.repeated, err = types(schema, o.Repeated, false); err != nil {
+		return nil, err
+	}
+	if t.unique, err = types(schema, uniqueTypes(), false); err != nil {
+		return nil, err
+	}
+	for typ := range t.indexed {
+		switch {
+		case typ.Equality != nil && typ.Equality.Indexable():
+		case named:
+			return nil, fmt.Errorf("indexing %s: it has no equality rule an index can serve", typ.Name())
+		default:
+			delete(t.indexed, typ)
+		}
+	}
+	t.options = o
+	t.writer = newWriter(t)
+	return t, nil
+}
+
+func types(schema *directory.Schema, names []string, must bool) (map[*directory.AttributeType]bool, error) {
+	out := map[*directory.AttributeType]bool{}
+	for _, n := range names {
+		switch a := schema.Attribute(n); {
+		case a != nil:
+			out[a] = true
+		case must:
+			return nil, fmt.Errorf("attribute %q is not in the schema", n)
+		}
+	}
+	return out, nil
+}
+
+// Schema is what names, values and filters are judged by.
+func (t *Tree) Schema() *directory.Schema { return t.schema }
+
+// Attach hands over the replica to answer from; replica.Open does it.
+func (t *Tree) Attach(r *replica.Replica) { t.replica.Store(r) }
+
+// WaitFor returns when the copy has reached a position.
+func (t *Tree) WaitFor(ctx context.Context, p journal.Position) error {
+	return t.replica.Load().WaitFor(ctx, p)
+}
+
+// findsOne reports whether a filter can be true only for entries with a given
+// value of a unique attribute.
+func (t *Tree) findsOne(n *node) bool {
+	if n.Kind == directory.FilterEquality {
+		return t.unique[n.Attr.Type] && (t.indexed[n.Attr.Type] || n.isUUID())
+	}
+	if n.Kind != directory.FilterAnd {
+		return false
+	}
+	for _, c := range n.children {
+		if t.findsOne(c) {
+			return true
+		}
+	}
+	return false
+}
+
+const stateMark = "mark"
+
+func newMark() []byte {
+	mark := make([]byte, 16)
+	_, _ = rand.Read(mark) // never fails (crypto/rand)
+	return mark
+}
