@@ -1,0 +1,105 @@
+package ldap
+
+import (
+	"cardinal/directory"
+	"cardinal/directory/tree"
+)
+
+// sight is what an identity may do at and below one base. Where the rules make
+// no difference between the entries there they are asked once; else for each
+// entry.
+type sight struct {
+	rules *directory.Rules
+	who   directory.Identity
+	fixed bool
+	grant directory.Access
+}
+
+// look sets s up for an identity and the base of its operation. A root
+// identity is one only within its own suffix.
+func (s *sight) look(c *conn, base directory.Key) {
+	s.rules, s.who = c.server.config.Rules, c.who.Identity
+	s.who.Root = c.who.rootOf != "" && c.who.rootOf.Contains(base)
+	_, s.fixed = s.rules.Fixed(&s.who, base, &s.grant)
+}
+
+// at is what may be done with one entry. It is valid until the next call.
+func (s *sight) at(e directory.EntryView) *directory.Access {
+	if s.fixed {
+		return &s.grant
+	}
+	return s.rules.On(&s.who, e, &s.grant)
+}
+
+// sees reports whether the entry may be known to exist.
+func (s *sight) sees(e directory.EntryView) bool {
+	return s.at(e).Allows(nil, directory.RightRead)
+}
+
+// Search applies the search right to filters (tree.Allow).
+func (s *sight) Search(e *tree.Entry, d directory.Description) bool {
+	return s.at(e).Allows(d.Type, directory.RightSearch)
+}
+
+// hideMatched shows of the names above one that does not exist only the
+// deepest that may be known.
+func (c *conn) hideMatched(base directory.Key, r result) result {
+	var s sight
+	s.look(c, "")
+	for key := base.Parent(); key != ""; key = key.Parent() {
+		seen := false
+		err := c.server.config.Tree.Get(key, func(e *tree.Entry) error {
+			dn, err := e.AppendDN(nil)
+			r.matched, seen = string(dn), s.seesWithin(c, key, e)
+			return err
+		})
+		if err == nil && seen {
+			return r
+		}
+	}
+	r.matched = ""
+	return r
+}
+
+// seesWithin is sees for an entry above the base that was looked at.
+func (s *sight) seesWithin(c *conn, key directory.Key, e directory.EntryView) bool {
+	who := c.who.Identity
+	who.Root = c.who.rootOf != "" && c.who.rootOf.Contains(key)
+	return s.rules.On(&who, e, nil).Allows(nil, directory.RightRead)
+}
+
+// hideBase turns an answer without entries into "no such object" when the base
+// itself may not be known: it must look as if it were not there.
+func (c *conn) hideBase(base directory.Key, r result) result {
+	var s sight
+	s.look(c, base)
+	if s.who.Root {
+		return r
+	}
+	hidden := false
+	err := c.server.config.Tree.Get(base, func(e *tree.Entry) error {
+		hidden = !s.sees(e)
+		return nil
+	})
+	if err != nil || !hidden {
+		return r
+	}
+	return c.hideMatched(base, result{code: directory.NoSuchObject})
+}
+
+// visible is the check before an operation on one entry: it must be there and
+// may be known, and then the right is asked for.
+func (c *conn) visible(key directory.Key, visit func(e *tree.Entry, grant *directory.Access) error) error {
+	var s sight
+	s.look(c, key)
+	err := c.server.config.Tree.Get(key, func(e *tree.Entry) error {
+		if !s.sees(e) {
+			return errHidden
+		}
+		return visit(e, s.at(e))
+	})
+	return err
+}
+
+// errHidden stands for an entry that must look as if it were not there.
+var errHidden = &tree.NoSuchBase{}

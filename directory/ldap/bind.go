@@ -1,0 +1,122 @@
+package ldap
+
+import (
+	"cardinal/directory"
+	"cardinal/internal/ber"
+)
+
+const (
+	authSimple ber.Tag = 0x80
+	authSASL   ber.Tag = 0xA3
+)
+
+// handleBind answers a Bind (RFC 4511 §4.2). Nothing else of the connection
+// runs meanwhile. Whatever the outcome, who was bound before is not any more.
+func (c *conn) handleBind(m *message) directory.Code {
+	c.become(Identity{})
+	if _, err := parseControls(m); err != nil {
+		return c.reply(m, c.resultOf(err))
+	}
+	who, r := c.authenticate(m)
+	if r.code == directory.Success {
+		c.become(who)
+	}
+	return c.reply(m, r)
+}
+
+// become makes the connection someone else's.
+func (c *conn) become(who Identity) {
+	c.who = who
+	c.bound = c.bound || !who.Anonymous()
+	c.checked = c.server.config.Now()
+}
+
+func (c *conn) authenticate(m *message) (who Identity, r result) {
+	b := ber.NewReader(m.body)
+	version, err := b.Int(ber.Integer)
+	if err != nil {
+		return who, c.resultOf(err)
+	}
+	name, err := b.Expect(ber.OctetString)
+	if err != nil {
+		return who, c.resultOf(err)
+	}
+	method, value, err := b.Next()
+	switch {
+	case err != nil:
+		return who, c.resultOf(err)
+	case version != 3:
+		return who, refuse(directory.ProtocolError, "only version 3 is spoken here")
+	case method == authSASL:
+		return c.authenticateSASL(value)
+	case method != authSimple:
+		return who, refuse(directory.AuthMethodNotSupported, "unknown authentication method")
+	}
+	return c.authenticateSimple(string(name), value)
+}
+
+func (c *conn) authenticateSimple(name string, password []byte) (who Identity, r result) {
+	if name == "" {
+		if len(password) > 0 {
+			return who, refuse(directory.InvalidCredentials, "")
+		}
+		return c.byCertificate("certificate"), result{}
+	}
+	dn, err := directory.ParseDN(name)
+	if err != nil {
+		return who, c.resultOf(badDN(err))
+	}
+	key, err := c.server.schema.Key(dn)
+	switch {
+	case err != nil:
+		return who, c.resultOf(err)
+	case len(password) == 0:
+		return who, refuse(directory.UnwillingToPerform, "unauthenticated bind (DN with no password) disallowed")
+	case c.tls == nil && !c.server.config.AllowPlaintextBind:
+		return who, refuse(directory.ConfidentialityRequired, "passwords travel over TLS only")
+	}
+	if r := c.stale(); r != nil {
+		return who, *r
+	}
+	return c.authenticatePassword(dn, key, password)
+}
+
+// authenticatePassword takes as long for a name that does not exist, or has no
+// password, as for a wrong one, and says the same.
+func (c *conn) authenticatePassword(dn directory.DN, key directory.Key, password []byte) (who Identity, r result) {
+	s := c.server
+	who.DN, who.Key, who.Method = dn, key, "simple"
+	if root := s.rootNamed(key); root != nil {
+		if !s.verify(c.ctx, string(key), root.RootPassword, password) {
+			return Identity{}, refuse(directory.InvalidCredentials, "")
+		}
+		who.rootOf = root.key
+		return who, result{}
+	}
+	verifiers, err := c.secretsOf(&who)
+	if err != nil {
+		return Identity{}, c.resultOf(err)
+	}
+	if len(verifiers) == 0 {
+		verifiers = [][]byte{s.nobody}
+	}
+	good := false
+	for _, v := range verifiers {
+		good = s.verify(c.ctx, who.UUID.String(), v, password) || good
+	}
+	if !good || who.UUID == (directory.UUID{}) {
+		return Identity{}, refuse(directory.InvalidCredentials, "")
+	}
+	who.Groups = s.groupsOf(who.DN)
+	return who, result{}
+}
+
+// rootNamed finds the suffix whose root identity has this name and a password.
+func (s *Server) rootNamed(key directory.Key) *suffix {
+	for i := range s.suffixes {
+		if x := &s.suffixes[i]; x.rootKey == key && len(x.RootPassword) > 0 {
+			return x
+		}
+	}
+	return nil
+}

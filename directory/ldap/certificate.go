@@ -1,0 +1,299 @@
+package ldap
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"regexp"
+	"time"
+
+	"cardinal/directory"
+	"cardinal/directory/tree"
+	"cardinal/internal/ber"
+)
+
+// From says which part of a client certificate a Mapping looks at.
+type From string
+
+// The parts.
+const (
+	FromCommonName  From = "commonName"
+	FromSubject     From = "subject"     // the whole subject, RFC 4514
+	FromUPN         From = "upn"         // the Microsoft user principal name
+	FromMail        From = "mail"        // the first RFC 822 name
+	FromFingerprint From = "fingerprint" // SHA-256 of the DER, lower-case hexadecimal
+)
+
+// Mapping turns a client certificate into an identity. The first mapping that
+// fits and leads to an entry decides.
+type Mapping struct {
+	// Issuers are the certificates of CAs whose certificates it is for, DER;
+	// none: those CardStatus knows as ours.
+	Issuers [][]byte
+	From    From
+	// Match must fit the whole part; nil fits anything.
+	Match *regexp.Regexp
+	// To is the name of the entry, with $1 … for groups of Match and $0 for the
+	// whole. Values are escaped. Empty: the subject itself is the name, and no
+	// entry is needed; rules can speak of it.
+	To string
+}
+
+// DefaultMappings lead a card's certificate (12-digit common name) to the
+// person in ou=People of each suffix, and any other certificate of ours to its
+// own subject as a name.
+func DefaultMappings(suffixes []Suffix) []Mapping {
+	var out []Mapping
+	for _, s := range suffixes {
+		out = append(out, Mapping{From: FromCommonName, Match: regexp.MustCompile(`^[0-9]{12}$`),
+			To: "uid=$0,ou=People," + s.DN.String()})
+	}
+	return append(out, Mapping{From: FromSubject})
+}
+
+func (s *Server) checkMappings() error {
+	for i, m := range s.config.Certificates {
+		switch m.From {
+		case FromCommonName, FromSubject, FromUPN, FromMail, FromFingerprint:
+		default:
+			return fmt.Errorf("certificate mapping %d: unknown part %q", i+1, m.From)
+		}
+		if m.To == "" && m.From != FromSubject {
+			return fmt.Errorf("certificate mapping %d: without a name to lead to it must be from the subject", i+1)
+		}
+		for _, der := range m.Issuers {
+			if _, err := x509.ParseCertificate(der); err != nil {
+				return fmt.Errorf("certificate mapping %d: issuer: %w", i+1, err)
+			}
+		}
+	}
+	return nil
+}
+
+// peer is the verified certificate of the client, nil if there is none.
+func (c *conn) peer() *x509.Certificate {
+	if c.tls == nil || len(c.tls.VerifiedChains) == 0 || len(c.tls.PeerCertificates) == 0 {
+		return nil
+	}
+	return c.tls.PeerCertificates[0]
+}
+
+// byCertificate is the identity of an anonymous bind: that of the client
+// certificate if so configured and it is good, else nobody's.
+func (c *conn) byCertificate(method string) Identity {
+	if !c.server.config.BindByCertificate {
+		return Identity{}
+	}
+	who, err := c.server.identify(c.peer())
+	if err != nil {
+		return Identity{}
+	}
+	who.Method = method
+	return who
+}
+
+var (
+	errNoCertificate = errors.New("no verified client certificate")
+	errNotGood       = errors.New("the certificate is not good")
+	errNoMapping     = errors.New("the certificate leads to no entry")
+)
+
+// identify finds the identity a certificate stands for.
+func (s *Server) identify(cert *x509.Certificate) (Identity, error) {
+	if cert == nil {
+		return Identity{}, errNoCertificate
+	}
+	ours, err := s.checkGood(cert.Raw)
+	if err != nil {
+		return Identity{}, err
+	}
+	now := s.config.Now()
+	if now.After(cert.NotAfter) || now.Before(cert.NotBefore) {
+		return Identity{}, errNotGood
+	}
+	for i := range s.config.Certificates {
+		m := &s.config.Certificates[i]
+		if !m.accepts(cert, ours) {
+			continue
+		}
+		who, err := s.follow(m, cert)
+		if err == nil {
+			who.Certificate = cert.Raw
+			return who, nil
+		}
+		if !errors.Is(err, errNoMapping) {
+			return Identity{}, err
+		}
+	}
+	return Identity{}, errNoMapping
+}
+
+// checkGood refuses a certificate of ours that is revoked, held, or was never
+// issued. Others are for their own CAs to judge.
+func (s *Server) checkGood(der []byte) (ours bool, err error) {
+	if s.config.CardStatus == nil {
+		return false, nil
+	}
+	known, good := s.config.CardStatus.Known(der)
+	if known && !good {
+		return true, errNotGood
+	}
+	return known, nil
+}
+
+func (m *Mapping) accepts(cert *x509.Certificate, ours bool) bool {
+	if len(m.Issuers) == 0 {
+		return ours
+	}
+	for _, der := range m.Issuers {
+		issuer, err := x509.ParseCertificate(der)
+		if err == nil && bytes.Equal(issuer.RawSubject, cert.RawIssuer) && cert.CheckSignatureFrom(issuer) == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// follow leads a certificate to its identity, errNoMapping if this mapping
+// does not.
+func (s *Server) follow(m *Mapping, cert *x509.Certificate) (who Identity, err error) {
+	part, ok := m.From.of(cert)
+	if !ok {
+		return who, errNoMapping
+	}
+	name := part
+	if m.To != "" {
+		if name, ok = m.name(part); !ok {
+			return who, errNoMapping
+		}
+	}
+	if who.DN, err = directory.ParseDN(name); err != nil {
+		return who, errNoMapping
+	}
+	if who.Key, err = s.schema.Key(who.DN); err != nil {
+		return who, errNoMapping
+	}
+	err = s.config.Tree.Get(who.Key, func(e *tree.Entry) error {
+		who.UUID = e.UUID()
+		return nil
+	})
+	var missing *tree.NoSuchBase
+	if errors.As(err, &missing) {
+		err = nil
+		if m.To != "" {
+			err = errNoMapping
+		}
+	}
+	who.Method = "EXTERNAL"
+	if err == nil {
+		who.Groups = s.groupsOf(who.DN)
+	}
+	return who, err
+}
+
+// name puts the groups of Match into To, escaped as values of a name.
+func (m *Mapping) name(part string) (string, bool) {
+	if m.Match == nil {
+		return expand(m.To, []string{part}), true
+	}
+	groups := m.Match.FindStringSubmatch(part)
+	if groups == nil || groups[0] != part {
+		return "", false
+	}
+	return expand(m.To, groups), true
+}
+
+func expand(to string, groups []string) string {
+	var b []byte
+	for i := 0; i < len(to); i++ {
+		if to[i] == '$' && i+1 < len(to) && to[i+1] >= '0' && int(to[i+1]-'0') < len(groups) {
+			value := directory.RDN{{Type: "", Value: []byte(groups[to[i+1]-'0'])}}.Append(nil)
+			b = append(b, value[1:]...) // without the "=" of the empty type
+			i++
+			continue
+		}
+		b = append(b, to[i])
+	}
+	return string(b)
+}
+
+// of takes the part out of a certificate.
+func (f From) of(cert *x509.Certificate) (string, bool) {
+	switch f {
+	case FromCommonName:
+		return cert.Subject.CommonName, cert.Subject.CommonName != ""
+	case FromSubject:
+		return subjectName(cert.RawSubject)
+	case FromUPN:
+		return principalName(cert)
+	case FromMail:
+		if len(cert.EmailAddresses) == 0 {
+			return "", false
+		}
+		return cert.EmailAddresses[0], true
+	case FromFingerprint:
+		sum := sha256.Sum256(cert.Raw)
+		return hex.EncodeToString(sum[:]), true
+	}
+	return "", false
+}
+
+// stillGood looks at the certificate behind the connection again, at most once
+// a second: a card reported lost ends the sessions it opened.
+func (c *conn) stillGood() bool {
+	if c.who.Certificate == nil {
+		return true
+	}
+	now := c.server.config.Now()
+	if since := now.Sub(c.checked); since >= 0 && since < time.Second {
+		return true
+	}
+	c.checked = now
+	_, err := c.server.checkGood(c.who.Certificate)
+	return err == nil
+}
+
+// authenticateSASL answers a SASL bind (RFC 4422); EXTERNAL is the only
+// mechanism.
+func (c *conn) authenticateSASL(value []byte) (who Identity, r result) {
+	b := ber.NewReader(value)
+	mechanism, err := b.Expect(ber.OctetString)
+	if err != nil {
+		return who, c.resultOf(err)
+	}
+	credentials, _, err := b.Optional(ber.OctetString)
+	if err != nil {
+		return who, c.resultOf(err)
+	}
+	if string(mechanism) != "EXTERNAL" || c.peer() == nil {
+		return who, refuse(directory.AuthMethodNotSupported, "SASL mechanism not available")
+	}
+	if r := c.stale(); r != nil {
+		return who, *r
+	}
+	who, err = c.server.identify(c.peer())
+	if err != nil {
+		c.server.config.Logger.Info("refusing a client certificate", "connection", c.number, "subject", c.peer().Subject.String(), "why", err)
+		return Identity{}, refuse(directory.InvalidCredentials, err.Error())
+	}
+	if len(credentials) > 0 && !c.server.isOwn(who, string(credentials)) {
+		return Identity{}, refuse(authorizationDenied, "not authorized to assume identity")
+	}
+	return who, result{}
+}
+
+// authorizationDenied is the result code of RFC 4370 §6.
+const authorizationDenied directory.Code = 123
+
+// isOwn reports whether an authorization identity (RFC 4513 §5.2.1.8) is the
+// identity itself.
+func (s *Server) isOwn(who Identity, authz string) bool {
+	if len(authz) < 3 || authz[:3] != "dn:" {
+		return false
+	}
+	key, err := s.schema.ParseKey(authz[3:])
+	return err == nil && key == who.Key
+}

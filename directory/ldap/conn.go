@@ -1,0 +1,269 @@
+package ldap
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"cardinal/directory"
+	"cardinal/internal/ber"
+)
+
+// conn is one connection. The goroutine in serve reads it and runs what is
+// short; other goroutines run what may take long and write their answers
+// through write.
+type conn struct {
+	server  *Server
+	number  uint64
+	plain   net.Conn // the socket
+	net     net.Conn // the same, or TLS over it
+	tls     *tls.ConnectionState
+	who     Identity  // changed by Bind alone, while nothing else runs
+	checked time.Time // when the certificate behind it was last seen to be good
+	lastDN  string    // the name asked for last, and its key
+	lastKey directory.Key
+	bound   bool // a bind has succeeded: larger requests are read
+
+	in       []byte // read but not yet used: in[from:to]
+	from, to int
+	out      []byte // answers of the reading goroutine, not yet written
+	search   *searching
+	readBy   time.Time // the read deadline in force
+	draining atomic.Bool
+
+	ctx      context.Context
+	cancel   context.CancelFunc
+	running  sync.WaitGroup
+	mu       sync.Mutex // guards requests
+	requests map[int64]*task
+
+	writing sync.Mutex
+	writeBy time.Time // the write deadline in force
+}
+
+func newConn(s *Server, nc net.Conn, secure bool) *conn {
+	c := &conn{server: s, number: s.numbers.Add(1), plain: nc, net: nc, requests: map[int64]*task{}}
+	c.ctx, c.cancel = context.WithCancel(context.Background())
+	if secure {
+		c.net = tls.Server(nc, s.config.TLS)
+	}
+	return c
+}
+
+// serve runs the connection to its end.
+func (c *conn) serve() {
+	defer c.close()
+	defer c.recovered()
+	if t, ok := c.net.(*tls.Conn); ok {
+		if err := c.handshake(t); err != nil {
+			return
+		}
+	}
+	first := true
+	for {
+		pdu, err := c.next(first)
+		if err != nil {
+			c.goodbye(err)
+			return
+		}
+		first = false
+		if !c.handle(pdu) {
+			return
+		}
+	}
+}
+
+// recovered keeps one connection's fault from ending the process.
+func (c *conn) recovered() {
+	if p := recover(); p != nil {
+		c.server.metrics.panics.Inc()
+		c.server.config.Logger.Error("a request made the server panic", "connection", c.number, "panic", p, "stack", string(debug.Stack()))
+	}
+}
+
+func (c *conn) close() {
+	c.cancel()
+	_ = c.flush()
+	_ = c.net.Close()
+	c.running.Wait()
+}
+
+// cut ends the connection at once.
+func (c *conn) cut() {
+	c.cancel()
+	_ = c.plain.Close()
+}
+
+func (c *conn) handshake(t *tls.Conn) error {
+	deadline := time.Now().Add(c.server.config.Limits.Handshake)
+	if err := c.plain.SetDeadline(deadline); err != nil {
+		return err
+	}
+	if err := t.HandshakeContext(c.ctx); err != nil {
+		c.server.metrics.handshakes.Inc()
+		return err
+	}
+	state := t.ConnectionState()
+	c.tls, c.readBy, c.writeBy = &state, deadline, deadline
+	return c.plain.SetDeadline(time.Time{})
+}
+
+// next returns the next whole request. Before it waits it writes what is
+// gathered. The request lives until the next call.
+func (c *conn) next(first bool) ([]byte, error) {
+	for {
+		h, err := c.header()
+		if err != nil {
+			return nil, err
+		}
+		if n := h.Total(); n > 0 && c.to-c.from >= n {
+			pdu := c.in[c.from : c.from+n : c.from+n]
+			c.from += n
+			return pdu, nil
+		}
+		if err := c.flush(); err != nil {
+			return nil, err
+		}
+		if err := c.fill(h.Total(), first); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// header decides from the first octets whether a request may come. A zero
+// Header means more octets are needed for that.
+func (c *conn) header() (ber.Header, error) {
+	pending := c.in[c.from:c.to]
+	if len(pending) > 0 && pending[0] != byte(ber.Sequence) {
+		return ber.Header{}, errMessage
+	}
+	h, err := ber.ParseHeader(pending)
+	if errors.Is(err, ber.ErrShort) {
+		return ber.Header{}, nil
+	}
+	limit := c.server.config.Limits.MaxAnonymousPDU
+	if c.bound {
+		limit = c.server.config.Limits.MaxPDU
+	}
+	if err == nil && h.Length > limit {
+		err = ber.ErrLength
+	}
+	return h, err
+}
+
+// fill reads more. The buffer grows with what arrives, never with what is
+// announced.
+func (c *conn) fill(need int, first bool) error {
+	if c.from == c.to {
+		c.from, c.to = 0, 0
+		if cap(c.in) > keptBuffer {
+			c.in = nil
+		}
+	}
+	if c.in == nil {
+		c.in = make([]byte, readBuffer)
+	}
+	if c.from > 0 && (c.to == len(c.in) || need > len(c.in)-c.from) {
+		c.to = copy(c.in, c.in[c.from:c.to])
+		c.from = 0
+	}
+	if c.to == len(c.in) {
+		c.in = append(c.in, make([]byte, len(c.in))...)
+	}
+	if err := c.patience(first); err != nil {
+		return err
+	}
+	n, err := c.net.Read(c.in[c.to:])
+	c.to += n
+	if n > 0 {
+		return nil
+	}
+	return err
+}
+
+// patience moves the read deadline on. Setting one costs as much as a small
+// search, so it is set again only when an eighth of the time is used up.
+func (c *conn) patience(first bool) error {
+	patience := c.server.config.Limits.Idle
+	if first {
+		patience = c.server.config.Limits.Handshake
+	}
+	now := time.Now()
+	if left := c.readBy.Sub(now); left > patience-patience/8 && left <= patience {
+		return nil
+	}
+	c.readBy = now.Add(patience)
+	if err := c.plain.SetReadDeadline(c.readBy); err != nil {
+		return err
+	}
+	if c.draining.Load() { // drain may have come just before
+		return errDraining
+	}
+	return nil
+}
+
+var errDraining = errors.New("the server is stopping")
+
+// goodbye tells the client why the connection ends, if he made it end.
+func (c *conn) goodbye(err error) {
+	switch {
+	case c.draining.Load():
+		c.running.Wait()
+		c.out = notice(c.out, directory.Unavailable, "the server is stopping")
+	case isDecoding(err):
+		c.server.metrics.malformed.Inc()
+		c.out = notice(c.out, directory.ProtocolError, "the request could not be decoded")
+	case errors.Is(err, io.EOF), errors.Is(err, net.ErrClosed):
+	}
+}
+
+// drain stops reading; what runs is answered.
+func (c *conn) drain() {
+	c.draining.Store(true)
+	_ = c.plain.SetReadDeadline(time.Unix(1, 0))
+}
+
+// flush writes the reading goroutine's answers.
+func (c *conn) flush() error {
+	if len(c.out) == 0 {
+		return nil
+	}
+	err := c.write(c.out)
+	if cap(c.out) > keptBuffer {
+		c.out = nil
+	}
+	c.out = c.out[:0]
+	return err
+}
+
+// write sends whole messages. It takes at most the write timeout; a client
+// that does not read loses the connection.
+func (c *conn) write(b []byte) error {
+	c.writing.Lock()
+	defer c.writing.Unlock()
+	patience := c.server.config.Limits.Write
+	now := time.Now()
+	if left := c.writeBy.Sub(now); left < patience/2 || left > patience {
+		c.writeBy = now.Add(patience)
+		if err := c.net.SetWriteDeadline(c.writeBy); err != nil {
+			return err
+		}
+	}
+	if _, err := c.net.Write(b); err != nil {
+		c.cut()
+		return err
+	}
+	return nil
+}
+
+func isExhausted(err error) bool {
+	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) ||
+		errors.Is(err, syscall.ENOBUFS) || errors.Is(err, syscall.ENOMEM) || errors.Is(err, syscall.ECONNABORTED)
+}

@@ -1,0 +1,166 @@
+package ldap
+
+import (
+	"cardinal/directory"
+	"cardinal/internal/ber"
+)
+
+// Object identifiers of controls, extended operations and features.
+const (
+	oidPaged       = "1.2.840.113556.1.4.319"  // RFC 2696
+	oidManageDSAIT = "2.16.840.1.113730.3.4.2" // RFC 3296
+	oidSubentries  = "1.3.6.1.4.1.4203.1.10.1" // RFC 3672
+	oidAssertion   = "1.3.6.1.1.12"            // RFC 4528
+	oidPreRead     = "1.3.6.1.1.13.1"          // RFC 4527
+	oidPostRead    = "1.3.6.1.1.13.2"          // RFC 4527
+	oidDomainScope = "1.2.840.113556.1.4.1339" // no referrals are made here anyway
+
+	oidDisconnection  = "1.3.6.1.4.1.1466.20036"  // RFC 4511 §4.4.1
+	oidStartTLS       = "1.3.6.1.4.1.1466.20037"  // RFC 4511 §4.14
+	oidPasswordModify = "1.3.6.1.4.1.4203.1.11.1" // RFC 3062
+	oidWhoAmI         = "1.3.6.1.4.1.4203.1.11.3" // RFC 4532
+	oidCancel         = "1.3.6.1.1.8"             // RFC 3909
+
+	oidAllOperational = "1.3.6.1.4.1.4203.1.5.1" // RFC 3673
+	oidClassLists     = "1.3.6.1.4.1.4203.1.5.2" // RFC 4529
+	oidTrueFalse      = "1.3.6.1.4.1.4203.1.5.3" // RFC 4526
+	oidLanguageTags   = "1.3.6.1.4.1.4203.1.5.4" // RFC 3866
+	oidLanguageRanges = "1.3.6.1.4.1.4203.1.5.5" // RFC 3866
+	oidIncrement      = "1.3.6.1.1.14"           // RFC 4525
+)
+
+func supportedControls() []string {
+	return []string{oidPaged, oidManageDSAIT, oidSubentries, oidAssertion, oidPreRead, oidPostRead, oidDomainScope}
+}
+
+func supportedFeatures() []string {
+	return []string{oidIncrement, oidAllOperational, oidClassLists, oidTrueFalse, oidLanguageTags, oidLanguageRanges}
+}
+
+// controls are those of one request that this server acts on.
+type controls struct {
+	paged      *paging
+	subentries bool // only subentries are wanted; there are none
+	assertion  *directory.Filter
+	preRead    [][]byte // attribute lists; nil: not asked
+	postRead   [][]byte
+}
+
+// paging is the request of RFC 2696.
+type paging struct {
+	size   int
+	cookie []byte
+}
+
+// parseControls reads the controls of a request (RFC 4511 §4.1.11). A
+// critical one that is unknown, or means nothing for the operation, is
+// refused before anything is done; one that is not critical is passed over.
+func parseControls(m *message) (out controls, err error) {
+	if m.controls == nil {
+		return out, nil
+	}
+	r := ber.NewReader(m.controls)
+	for n := 0; !r.Empty(); n++ {
+		if n >= maxControls {
+			return out, protocolError("too many controls")
+		}
+		seq, err := r.Enter(ber.Sequence)
+		if err != nil {
+			return out, err
+		}
+		oid, err := seq.Expect(ber.OctetString)
+		if err != nil {
+			return out, err
+		}
+		critical := false
+		if seq.Peek() == ber.Boolean {
+			if critical, err = seq.Bool(ber.Boolean); err != nil {
+				return out, err
+			}
+		}
+		value, _, err := seq.Optional(ber.OctetString)
+		if err != nil {
+			return out, err
+		}
+		if err := out.take(m.op, string(oid), value, critical); err != nil {
+			return out, err
+		}
+	}
+	return out, nil
+}
+
+func protocolError(message string) error {
+	return &directory.Error{Code: directory.ProtocolError, Message: message}
+}
+
+// take adds one control.
+func (c *controls) take(op ber.Tag, oid string, value []byte, critical bool) error {
+	search := op == searchRequest
+	update := op == addRequest || op == modifyRequest || op == delRequest || op == modDNRequest
+	switch {
+	case oid == oidManageDSAIT, oid == oidDomainScope && search:
+		return nil
+	case oid == oidPaged && search:
+		if c.paged != nil {
+			return protocolError("the paged results control stands twice")
+		}
+		return c.takePaged(value)
+	case oid == oidSubentries && search:
+		visible, err := ber.NewReader(value), error(nil)
+		c.subentries, err = visible.Bool(ber.Boolean)
+		return err
+	case oid == oidAssertion && (search || update || op == compareRequest):
+		if c.assertion != nil {
+			return protocolError("the assertion control stands twice")
+		}
+		var err error
+		c.assertion, err = parseFilter(value)
+		return err
+	case oid == oidPreRead && update && op != addRequest:
+		return takeRead(&c.preRead, value)
+	case oid == oidPostRead && update && op != delRequest:
+		return takeRead(&c.postRead, value)
+	case critical && op != unbindRequest && op != abandonRequest:
+		return &directory.Error{Code: directory.UnavailableCriticalExtension, Message: "critical control " + oid + " is not available here"}
+	}
+	return nil
+}
+
+func (c *controls) takePaged(value []byte) error {
+	r := ber.NewReader(value)
+	seq, err := r.Enter(ber.Sequence)
+	if err != nil {
+		return err
+	}
+	size, err := seq.Int(ber.Integer)
+	if err != nil {
+		return err
+	}
+	cookie, err := seq.Expect(ber.OctetString)
+	if err != nil {
+		return err
+	}
+	if size < 0 || size > 1<<31-1 {
+		return protocolError("paged results: a size below zero")
+	}
+	c.paged = &paging{size: int(size), cookie: cookie}
+	return nil
+}
+
+func takeRead(into *[][]byte, value []byte) error {
+	if *into != nil {
+		return protocolError("a read entry control stands twice")
+	}
+	r := ber.NewReader(value)
+	list, err := parseAttributeList(&r)
+	*into = append([][]byte{}, list...)
+	return err
+}
+
+// appendControl appends one control of a response.
+func appendControl(b []byte, oid string, value []byte) []byte {
+	b, mark := ber.Begin(b, ber.Sequence)
+	b = ber.AppendString(b, ber.OctetString, oid)
+	b = ber.Append(b, ber.OctetString, value)
+	return ber.End(b, mark)
+}

@@ -1,0 +1,188 @@
+package ldap
+
+import (
+	"cardinal/directory"
+	"cardinal/internal/ber"
+)
+
+// parseFilter reads one Filter (RFC 4511 §4.5.1.7) and nothing after it. The
+// result looks into b. A choice this server does not know is Undefined, not an
+// error.
+func parseFilter(b []byte) (*directory.Filter, error) {
+	r := ber.NewReader(b)
+	f, err := readFilter(&r)
+	if err != nil {
+		return nil, err
+	}
+	return f, r.End()
+}
+
+func readFilter(r *ber.Reader) (*directory.Filter, error) {
+	p := filterParser{left: maxFilterNodes}
+	return p.read(r, 0)
+}
+
+type filterParser struct{ left int }
+
+func (p *filterParser) read(r *ber.Reader, depth int) (*directory.Filter, error) {
+	if p.left--; p.left < 0 || depth > maxFilterDepth {
+		return nil, &directory.Error{Code: directory.AdminLimitExceeded, Message: "the filter has too many parts"}
+	}
+	tag, value, err := r.Next()
+	if err != nil {
+		return nil, err
+	}
+	in := ber.NewReader(value)
+	f := &directory.Filter{}
+	switch tag {
+	case 0xA0, 0xA1:
+		f.Kind = directory.FilterKind(tag & 0x1F)
+		for !in.Empty() {
+			child, err := p.read(&in, depth+1)
+			if err != nil {
+				return nil, err
+			}
+			f.Children = append(f.Children, child)
+		}
+		return f, nil
+	case 0xA2:
+		child, err := p.read(&in, depth+1)
+		f.Kind, f.Children = directory.FilterNot, []*directory.Filter{child}
+		return f, err
+	case 0xA3, 0xA5, 0xA6, 0xA8:
+		f.Kind = directory.FilterKind(tag & 0x1F)
+		return f, readAssertion(f, &in)
+	case 0xA4:
+		f.Kind = directory.FilterSubstrings
+		return f, readSubstrings(f, &in)
+	case 0x87:
+		f.Kind, f.Attr = directory.FilterPresent, string(value)
+		return f, nil
+	case 0xA9:
+		f.Kind = directory.FilterExtensible
+		return f, readExtensible(f, &in)
+	}
+	f.Kind = directory.FilterNone
+	return f, nil
+}
+
+func readAssertion(f *directory.Filter, r *ber.Reader) error {
+	attr, err := r.Expect(ber.OctetString)
+	if err != nil {
+		return err
+	}
+	f.Attr = string(attr)
+	f.Value, err = r.Expect(ber.OctetString)
+	return err
+}
+
+// readSubstrings wants initial first, final last, each at most once, and no
+// empty part (RFC 4511 §4.5.1.7.2).
+func readSubstrings(f *directory.Filter, r *ber.Reader) error {
+	attr, err := r.Expect(ber.OctetString)
+	if err != nil {
+		return err
+	}
+	f.Attr = string(attr)
+	parts, err := r.Enter(ber.Sequence)
+	if err != nil {
+		return err
+	}
+	if parts.Empty() {
+		return errProtocol
+	}
+	for n := 0; !parts.Empty(); n++ {
+		tag, value, err := parts.Next()
+		switch {
+		case err != nil:
+			return err
+		case len(value) == 0 || f.Final != nil || n >= maxFilterNodes:
+			return errProtocol
+		case tag == 0x80 && n == 0:
+			f.Initial = value
+		case tag == 0x81:
+			f.Any = append(f.Any, value)
+		case tag == 0x82:
+			f.Final = value
+		default:
+			return errProtocol
+		}
+	}
+	return nil
+}
+
+func readExtensible(f *directory.Filter, r *ber.Reader) error {
+	rule, _, err := r.Optional(0x81)
+	if err != nil {
+		return err
+	}
+	attr, _, err := r.Optional(0x82)
+	if err != nil {
+		return err
+	}
+	f.Rule, f.Attr = string(rule), string(attr)
+	if f.Value, err = r.Expect(0x83); err != nil {
+		return err
+	}
+	dn, there, err := r.Optional(0x84)
+	if err != nil || !there {
+		return err
+	}
+	f.DNAttrs, err = ber.ParseBool(dn)
+	return err
+}
+
+// AppendFilter appends the BER form of a filter. FilterNone is written as a
+// choice nobody knows.
+func AppendFilter(b []byte, f *directory.Filter) []byte {
+	switch f.Kind {
+	case directory.FilterPresent:
+		return ber.AppendString(b, 0x87, f.Attr)
+	case directory.FilterNone:
+		return ber.Append(b, 0x8F, nil)
+	}
+	b, mark := ber.Begin(b, 0xA0|ber.Tag(f.Kind))
+	switch f.Kind {
+	case directory.FilterAnd, directory.FilterOr, directory.FilterNot:
+		for _, c := range f.Children {
+			b = AppendFilter(b, c)
+		}
+	case directory.FilterSubstrings:
+		b = appendSubstrings(b, f)
+	case directory.FilterExtensible:
+		b = appendExtensible(b, f)
+	default:
+		b = ber.AppendString(b, ber.OctetString, f.Attr)
+		b = ber.Append(b, ber.OctetString, f.Value)
+	}
+	return ber.End(b, mark)
+}
+
+func appendSubstrings(b []byte, f *directory.Filter) []byte {
+	b = ber.AppendString(b, ber.OctetString, f.Attr)
+	b, mark := ber.Begin(b, ber.Sequence)
+	if f.Initial != nil {
+		b = ber.Append(b, 0x80, f.Initial)
+	}
+	for _, v := range f.Any {
+		b = ber.Append(b, 0x81, v)
+	}
+	if f.Final != nil {
+		b = ber.Append(b, 0x82, f.Final)
+	}
+	return ber.End(b, mark)
+}
+
+func appendExtensible(b []byte, f *directory.Filter) []byte {
+	if f.Rule != "" {
+		b = ber.AppendString(b, 0x81, f.Rule)
+	}
+	if f.Attr != "" {
+		b = ber.AppendString(b, 0x82, f.Attr)
+	}
+	b = ber.Append(b, 0x83, f.Value)
+	if f.DNAttrs {
+		b = ber.AppendBool(b, 0x84, true)
+	}
+	return b
+}

@@ -1,0 +1,223 @@
+package ldap
+
+import (
+	"errors"
+	"time"
+
+	"cardinal/directory"
+	"cardinal/directory/tree"
+	"cardinal/internal/ber"
+)
+
+// cancelled marks, in metrics, a request that was given up without an answer.
+const cancelled directory.Code = 118
+
+// handle works on one request. It returns false when the connection ends.
+func (c *conn) handle(pdu []byte) bool {
+	started := time.Now()
+	m, err := parseMessage(pdu)
+	if err != nil {
+		c.goodbye(err)
+		return false
+	}
+	if !c.stillGood() {
+		c.out = notice(c.out, directory.StrongerAuthRequired, "the certificate of this connection is no longer good")
+		return false
+	}
+	switch m.op {
+	case unbindRequest:
+		c.server.metrics.count(m.op, directory.Success, started)
+		return false
+	case abandonRequest:
+		c.handleAbandon(&m)
+		c.server.metrics.count(m.op, directory.Success, started)
+		return true
+	}
+	if responseTo(m.op) == 0 {
+		c.server.metrics.malformed.Inc()
+		c.out = notice(c.out, directory.ProtocolError, "unknown request")
+		return false
+	}
+	if m.op == bindRequest {
+		c.running.Wait()
+		c.server.metrics.count(m.op, c.handleBind(&m), started)
+		return true
+	}
+	return c.work(&m, started)
+}
+
+// work runs a request that counts against the limits on work in flight.
+func (c *conn) work(m *message, started time.Time) bool {
+	s := c.server
+	if s.inFlight.Add(1) > int64(s.config.Limits.MaxInFlight) || c.crowded() {
+		s.inFlight.Add(-1)
+		s.metrics.count(m.op, c.reply(m, refuse(directory.Busy, "too many requests at once")), started)
+		return true
+	}
+	code, done := directory.Success, true
+	switch m.op {
+	case searchRequest:
+		if code, done = c.handleSearch(m, started); !done {
+			q := c.search
+			c.search = nil
+			c.detach(m, started, q.finish)
+		}
+	case compareRequest:
+		code = c.handleCompare(m)
+	case extendedRequest:
+		code, done = c.handleExtended(m, started)
+	default:
+		done = false
+		c.detach(m, started, c.updating(m))
+	}
+	if done {
+		s.inFlight.Add(-1)
+		s.metrics.count(m.op, code, started)
+	}
+	return true
+}
+
+// crowded reports whether the connection has as much in flight as it may.
+func (c *conn) crowded() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.requests) >= c.server.config.Limits.MaxInFlightPerConnection
+}
+
+// reply gathers the answer to a request and returns its code.
+func (c *conn) reply(m *message, r result) directory.Code {
+	c.out = r.append(c.out, m.id, responseTo(m.op))
+	return r.code
+}
+
+// stale is the refusal of everything while the local copy is not to be
+// believed: nil when it is.
+func (c *conn) stale() *result {
+	state := c.server.config.Replica.State()
+	var r result
+	switch {
+	case state.Time.IsZero():
+		r = refuse(directory.Busy, "the directory is being loaded")
+	case state.Age > c.server.config.Limits.Age:
+		r = refuse(directory.Unavailable, "this copy of the directory is too old")
+	default:
+		return nil
+	}
+	return &r
+}
+
+// special answers what needs no search in the tree: the root DSE, the schema,
+// and a copy that is too old.
+func (q *searching) special(m *message) (result, bool) {
+	c := q.conn
+	switch {
+	case q.base == "" && q.scope == tree.ScopeBase:
+		return q.showStatic(c.server.rootEntry(c)), true
+	case q.base == c.server.root.schemaKey && q.scope != tree.ScopeOneLevel && q.scope != tree.ScopeSubordinate:
+		return q.showStatic(c.server.root.schema), true
+	case q.base == "":
+		return refuse(directory.NoSuchObject, ""), true
+	}
+	if r := c.stale(); r != nil {
+		return *r, true
+	}
+	return result{}, false
+}
+
+// handleCompare answers a Compare (RFC 4511 §4.10).
+func (c *conn) handleCompare(m *message) directory.Code {
+	r, err := c.compare(m)
+	if err != nil {
+		r = c.resultOf(err)
+	}
+	return c.reply(m, r)
+}
+
+func (c *conn) compare(m *message) (r result, err error) {
+	controls, err := parseControls(m)
+	if err != nil {
+		return r, err
+	}
+	b := ber.NewReader(m.body)
+	name, err := b.Expect(ber.OctetString)
+	if err != nil {
+		return r, err
+	}
+	ava, err := b.Enter(ber.Sequence)
+	if err != nil {
+		return r, err
+	}
+	f := &directory.Filter{Kind: directory.FilterEquality}
+	if err = readAssertion(f, &ava); err != nil {
+		return r, err
+	}
+	key, err := c.keyOf(name)
+	if err != nil {
+		return r, err
+	}
+	if r := c.stale(); r != nil {
+		return *r, nil
+	}
+	if controls.assertion != nil {
+		if err := c.assert(key, controls.assertion); err != nil {
+			return r, err
+		}
+	}
+	return c.compareEntry(key, f)
+}
+
+// compareEntry answers with slapd's codes: 16 for an attribute the entry lacks
+// or the client may not compare, 17 for one the schema lacks, 18 for one
+// without an equality rule, 21 for a value that is not of its syntax.
+func (c *conn) compareEntry(key directory.Key, f *directory.Filter) (r result, err error) {
+	d, ok := c.server.schema.Describe(f.Attr)
+	switch {
+	case !ok:
+		return refuse(directory.UndefinedAttributeType, "attribute type undefined"), nil
+	case d.Type.Equality == nil:
+		return refuse(directory.InappropriateMatching, "no equality rule"), nil
+	}
+	if _, err := d.Type.Equality.NormalizeAssertion(f.Value); err != nil {
+		return refuse(directory.InvalidAttributeSyntax, "invalid value"), nil
+	}
+	query := c.server.schema.Compile(f)
+	present := c.server.schema.Compile(&directory.Filter{Kind: directory.FilterPresent, Attr: f.Attr})
+	err = c.visible(key, func(e *tree.Entry, grant *directory.Access) error {
+		switch {
+		case !grant.Allows(d.Type, directory.RightCompare), e.Match(present) != directory.True:
+			r.code = directory.NoSuchAttribute
+		case e.Match(query) == directory.True:
+			r.code = directory.CompareTrue
+		default:
+			r.code = directory.CompareFalse
+		}
+		return nil
+	})
+	return r, c.noSuch(key, err)
+}
+
+// noSuch brings "no such entry" into the form that hides what may not be
+// known; other errors pass.
+func (c *conn) noSuch(key directory.Key, err error) error {
+	var missing *tree.NoSuchBase
+	if !errors.As(err, &missing) {
+		return err
+	}
+	r := c.hideMatched(key, result{})
+	return &tree.NoSuchBase{Matched: r.matched}
+}
+
+// assert is the assertion control (RFC 4528): 122 unless the filter is true.
+func (c *conn) assert(key directory.Key, f *directory.Filter) error {
+	query := c.server.schema.Compile(f)
+	err := c.visible(key, func(e *tree.Entry, grant *directory.Access) error {
+		if e.Match(query) != directory.True {
+			return &directory.Error{Code: assertionFailed}
+		}
+		return nil
+	})
+	return c.noSuch(key, err)
+}
+
+// assertionFailed is the result code of RFC 4528 §4.
+const assertionFailed directory.Code = 122

@@ -1,0 +1,50 @@
+package ldap
+
+import (
+	"cardinal/directory"
+)
+
+// Identity is who asks. The zero value is anonymous. Its Root is set only for
+// what lies in the suffix whose root identity it is.
+type Identity struct {
+	directory.Identity
+	UUID directory.UUID // of the entry; zero without one
+	// Method says how it was shown: "", "simple", "EXTERNAL" or "certificate".
+	Method string
+	// Certificate is the DER of the client certificate the identity rests on,
+	// nil for other methods.
+	Certificate []byte
+	rootOf      directory.Key
+}
+
+// at is the identity as it stands towards one entry.
+func (i Identity) at(key directory.Key) Identity {
+	i.Root = i.rootOf != "" && i.rootOf.Contains(key)
+	return i
+}
+
+// suffix is a Suffix with its names resolved.
+type suffix struct {
+	Suffix
+	key     directory.Key
+	rootKey directory.Key
+	text    string
+}
+
+func (s *Server) resolveSuffixes(in []Suffix) ([]suffix, error) {
+	out := make([]suffix, 0, len(in))
+	for _, x := range in {
+		y := suffix{Suffix: x, text: x.DN.String()}
+		var err error
+		if y.key, err = s.schema.Key(x.DN); err != nil {
+			return nil, err
+		}
+		if len(x.RootDN) > 0 {
+			if y.rootKey, err = s.schema.Key(x.RootDN); err != nil {
+				return nil, err
+			}
+		}
+		out = append(out, y)
+	}
+	return out, nil
+}

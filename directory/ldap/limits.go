@@ -1,0 +1,107 @@
+package ldap
+
+import "time"
+
+// Limits bound what one client, or all of them, can make the server do. The
+// zero value of a field means the default beside it.
+type Limits struct {
+	// MaxAnonymousPDU is the largest request before a successful bind, in
+	// octets of its declared length (256 KiB). No anonymous request needs
+	// more, and whoever has shown nothing should not be given buffers.
+	MaxAnonymousPDU int
+	// MaxPDU is the same after a bind (16 MiB): photos and large groups fit.
+	MaxPDU int
+	// MaxConnections are held at once over all listeners (20,000); the next
+	// one is accepted and closed. Each costs a goroutine and about 30 KiB.
+	MaxConnections int
+	// MaxInFlight are requests being worked on at once over all connections
+	// (2,000); past it the answer is busy. It bounds memory, not speed.
+	MaxInFlight int
+	// MaxInFlightPerConnection is the share of one connection (100), so that
+	// one client cannot make all others busy.
+	MaxInFlightPerConnection int
+	// Idle is how long a connection may say nothing (1 h); pools of relying
+	// systems rest for long.
+	Idle time.Duration
+	// Handshake is how long a TLS handshake or the first request may take
+	// (30 s): half-open connections go early.
+	Handshake time.Duration
+	// Write is how long a client may take to accept a piece of an answer
+	// (30 s). After it the connection is cut.
+	Write time.Duration
+	// Size is how many entries one search returns at most (soft: 500 for
+	// clients that ask for no limit do not fit a workforce, so 0 here means
+	// 10,000); MaxSize is what a client may ask for (hard: 100,000). A paged
+	// search is bounded by its pages alone.
+	Size, MaxSize int
+	// Time is how long one search may take (60 s); clients may ask for less.
+	Time time.Duration
+	// Candidates is how many entries one search may test (5,000,000): it
+	// stops a filter without an index on a directory far larger than planned.
+	Candidates int
+	// Wait is how long an update waits for the local copy to show it (10 s).
+	Wait time.Duration
+	// Hashing is how many passwords are verified at once (half the
+	// processors, at least one): binds cannot starve searches.
+	Hashing int
+	// Age is how old the local copy may be before every answer is
+	// unavailable (5 min).
+	Age time.Duration
+}
+
+// Limits of decoding and of one step, which nobody needs to change.
+const (
+	// maxFilterDepth and maxFilterNodes bound a filter before it is compiled;
+	// real filters have a depth of 3 and a dozen nodes. slapd allows 1,000
+	// levels, others 12 to 40.
+	maxFilterDepth = 100
+	maxFilterNodes = 2_000
+	// maxAttributes bounds the attribute list of a search.
+	maxAttributes = 2_000
+	// maxControls bounds the controls of one request.
+	maxControls = 32
+	// inlineCandidates and inlineOutput are how far a search goes on the
+	// goroutine that reads the connection: nearly every search ends within
+	// them and costs no hand-over. Beyond, the reader must be free again to
+	// see an abandon.
+	inlineCandidates = 200
+	inlineOutput     = 64 << 10
+	// stepCandidates is how many entries are tested before a long search
+	// looks at its time limit and lets go of the store.
+	stepCandidates = 2_000
+	// stepOutput is how much of an answer is gathered before it is written.
+	stepOutput = 128 << 10
+	// readBuffer is what a resting connection keeps for reading.
+	readBuffer = 4 << 10
+	// keptBuffer is the largest buffer that is kept for the next request.
+	keptBuffer = 64 << 10
+)
+
+func (l Limits) withDefaults(processors int) Limits {
+	setInt := func(v *int, d int) {
+		if *v == 0 {
+			*v = d
+		}
+	}
+	setTime := func(v *time.Duration, d time.Duration) {
+		if *v == 0 {
+			*v = d
+		}
+	}
+	setInt(&l.MaxAnonymousPDU, 256<<10)
+	setInt(&l.MaxPDU, 16<<20)
+	setInt(&l.MaxConnections, 20_000)
+	setInt(&l.MaxInFlight, 2_000)
+	setInt(&l.MaxInFlightPerConnection, 100)
+	setTime(&l.Idle, time.Hour)
+	setTime(&l.Handshake, 30*time.Second)
+	setTime(&l.Write, 30*time.Second)
+	setInt(&l.Size, 10_000)
+	setInt(&l.MaxSize, 100_000)
+	setTime(&l.Time, time.Minute)
+	setInt(&l.Candidates, 5_000_000)
+	setTime(&l.Wait, 10*time.Second)
+	setInt(&l.Hashing, max(1, processors/2))
+	setTime(&l.Age, 5*time.Minute)
+	return l
+}

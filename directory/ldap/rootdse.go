@@ -1,0 +1,114 @@
+package ldap
+
+import (
+	"slices"
+
+	"cardinal/directory"
+	"cardinal/directory/tree"
+	"cardinal/internal/ber"
+)
+
+// rootDSE is what the server says of itself (RFC 4512 §5.1) and the schema it
+// publishes (RFC 4512 §4.2).
+type rootDSE struct {
+	schemaKey directory.Key
+	schema    *directory.Entry
+	plain     *directory.Entry // without TLS
+	secure    *directory.Entry // with it: EXTERNAL is offered
+}
+
+func (s *Server) newRootDSE() rootDSE {
+	name, _ := directory.ParseDN(tree.SubschemaDN)
+	key, _ := s.schema.Key(name)
+	return rootDSE{schemaKey: key, schema: s.subschemaEntry(name), plain: s.describeSelf(false), secure: s.describeSelf(true)}
+}
+
+func (s *Server) rootEntry(c *conn) *directory.Entry {
+	if c.tls != nil {
+		return s.root.secure
+	}
+	return s.root.plain
+}
+
+func (s *Server) describeSelf(secure bool) *directory.Entry {
+	e := &directory.Entry{}
+	e.PutString("objectClass", "top")
+	e.PutString("structuralObjectClass", "top")
+	for i := range s.suffixes {
+		if s.suffixes[i].key != "" {
+			e.Put("namingContexts", append(e.Get("namingContexts"), []byte(s.suffixes[i].text))...)
+		}
+	}
+	e.PutString("supportedControl", supportedControls()...)
+	extensions := []string{oidPasswordModify, oidWhoAmI, oidCancel}
+	if !secure && s.config.TLS != nil {
+		extensions = append(extensions, oidStartTLS)
+	}
+	e.PutString("supportedExtension", extensions...)
+	e.PutString("supportedFeatures", supportedFeatures()...)
+	e.PutString("supportedLDAPVersion", "3")
+	if secure {
+		e.PutString("supportedSASLMechanisms", "EXTERNAL")
+	}
+	e.PutString("subschemaSubentry", tree.SubschemaDN)
+	e.PutString("vendorName", "Cardinal")
+	e.PutString("entryDN", "")
+	return e
+}
+
+func (s *Server) subschemaEntry(name directory.DN) *directory.Entry {
+	e := &directory.Entry{DN: name}
+	e.PutString("objectClass", "top", "subentry", "subschema", "extensibleObject")
+	e.PutString("structuralObjectClass", "subentry")
+	e.PutString("cn", "Subschema")
+	for _, part := range s.schema.Published() {
+		e.Put(part.Type, part.Values...)
+	}
+	e.PutString("entryDN", tree.SubschemaDN)
+	e.PutString("subschemaSubentry", tree.SubschemaDN)
+	return e
+}
+
+// showStatic answers a search with an entry that stands in no tree.
+func (q *searching) showStatic(e *directory.Entry) result {
+	c := q.conn
+	view, err := c.server.schema.View(e)
+	if err != nil {
+		return c.resultOf(err)
+	}
+	var s sight
+	s.look(c, view.Key())
+	grant := s.at(view)
+	if !grant.Allows(nil, directory.RightRead) {
+		return refuse(directory.NoSuchObject, "")
+	}
+	if c.server.schema.Match(q.filter, e) != directory.True || q.controls.subentries && len(e.DN) == 0 {
+		return result{}
+	}
+	b, message := ber.Begin(c.out, ber.Sequence)
+	b = ber.AppendInt(b, ber.Integer, q.id)
+	b, body := ber.Begin(b, searchResultEntry)
+	b = ber.AppendString(b, ber.OctetString, e.DN.String())
+	b, list := ber.Begin(b, ber.Sequence)
+	for i := range e.Attributes {
+		b = q.staticAttribute(b, &e.Attributes[i], grant)
+	}
+	c.out = ber.End(ber.End(ber.End(b, list), body), message)
+	return result{}
+}
+
+func (q *searching) staticAttribute(b []byte, a *directory.Attribute, grant *directory.Access) []byte {
+	d, ok := q.conn.server.schema.Describe(a.Type)
+	if !ok || !q.selection.wants(d, d.Type.Operational()) || !grant.Allows(d.Type, directory.RightRead) {
+		return b
+	}
+	b, attr := ber.Begin(b, ber.Sequence)
+	b = ber.AppendString(b, ber.OctetString, a.Type)
+	b, set := ber.Begin(b, ber.Set)
+	if !q.typesOnly {
+		for _, v := range slices.All(a.Values) {
+			b = ber.Append(b, ber.OctetString, v)
+		}
+	}
+	return ber.End(ber.End(b, set), attr)
+}

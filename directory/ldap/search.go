@@ -1,0 +1,281 @@
+package ldap
+
+import (
+	"context"
+	"time"
+
+	"cardinal/directory"
+	"cardinal/directory/tree"
+	"cardinal/internal/ber"
+)
+
+// searching is one search on its way. Its slices look into the request until
+// it moves to a goroutine of its own, which then owns the read buffer.
+type searching struct {
+	conn      *conn
+	id        int64
+	started   time.Time
+	base      directory.Key
+	scope     tree.Scope
+	sizeLimit int
+	sizeCode  directory.Code // what to answer when the limit is met
+	deadline  time.Time
+	typesOnly bool
+	filter    *directory.Filter
+	rawFilter []byte
+	selection *selection
+	controls  controls
+	sight     sight
+	cards     CardStatus // nil: certificates are shown as they are
+
+	scan *tree.Scan
+	sent int
+	stop stopping
+	dn   []byte // scratch
+}
+
+// stopping says why no more entries are taken.
+type stopping uint8
+
+const (
+	stopNot stopping = iota
+	stopSize
+	stopPage
+	stopOutput // only until what is gathered is written
+)
+
+// handleSearch answers a search (RFC 4511 §4.5). It returns false if the
+// search goes on elsewhere.
+func (c *conn) handleSearch(m *message, started time.Time) (code directory.Code, done bool) {
+	q := c.search
+	if q == nil {
+		q = &searching{}
+	}
+	*q = searching{conn: c, id: m.id, started: started, dn: q.dn}
+	c.search = q
+	if err := q.parse(m); err != nil {
+		return c.reply(m, c.resultOf(err)), true
+	}
+	if r, special := q.special(m); special {
+		return c.reply(m, r), true
+	}
+	var finished bool
+	var err error
+	c.out, finished, err = q.step(c.out, inlineCandidates, inlineOutput)
+	if err == nil && !finished {
+		return directory.Success, false
+	}
+	r := q.result(err)
+	c.out = r.append(c.out, m.id, searchResultDone)
+	return r.code, true
+}
+
+// parse reads the SearchRequest.
+func (q *searching) parse(m *message) (err error) {
+	if q.controls, err = parseControls(m); err != nil {
+		return err
+	}
+	r := ber.NewReader(m.body)
+	base, err := r.Expect(ber.OctetString)
+	if err != nil {
+		return err
+	}
+	numbers := [4]int64{}
+	for i, tag := range [4]ber.Tag{ber.Enumerated, ber.Enumerated, ber.Integer, ber.Integer} {
+		if numbers[i], err = r.Int(tag); err != nil {
+			return err
+		}
+	}
+	if q.typesOnly, err = r.Bool(ber.Boolean); err != nil {
+		return err
+	}
+	switch {
+	case numbers[0] < 0 || numbers[0] > 3:
+		return protocolError("invalid scope")
+	case numbers[1] < 0 || numbers[1] > 3:
+		return protocolError("invalid deref")
+	case numbers[2] < 0 || numbers[2] > 1<<31-1:
+		return protocolError("invalid size limit")
+	case numbers[3] < 0 || numbers[3] > 1<<31-1:
+		return protocolError("invalid time limit")
+	}
+	q.scope = tree.Scope(numbers[0])
+	q.limit(int(numbers[2]), time.Duration(numbers[3])*time.Second)
+	before := r.Rest()
+	if q.filter, err = readFilter(&r); err != nil {
+		return err
+	}
+	q.rawFilter = before[:len(before)-len(r.Rest())]
+	list, err := r.Expect(ber.Sequence)
+	if err != nil {
+		return err
+	}
+	if q.selection, err = q.conn.server.shapes.of(q.conn.server.schema, list); err != nil {
+		return err
+	}
+	q.base, err = q.conn.keyOf(base)
+	return err
+}
+
+// limit settles how much may be returned and how long it may take: what the
+// client asks for, within what the server gives.
+func (q *searching) limit(size int, patience time.Duration) {
+	l := &q.conn.server.config.Limits
+	q.sizeLimit, q.sizeCode = size, directory.SizeLimitExceeded
+	switch {
+	case q.conn.who.rootOf != "" || q.controls.paged != nil:
+		if size == 0 {
+			q.sizeLimit = 1<<63 - 1
+		}
+	case size == 0:
+		q.sizeLimit = l.Size
+	case size > l.MaxSize:
+		q.sizeLimit = l.MaxSize
+	}
+	if patience == 0 || patience > l.Time {
+		patience = l.Time
+	}
+	q.deadline = q.started.Add(patience)
+}
+
+// keyOf brings a name from the wire to its key. The last one is remembered:
+// most searches of a connection have the same base.
+func (c *conn) keyOf(dn []byte) (directory.Key, error) {
+	if c.lastKey != "" && string(dn) == c.lastDN {
+		return c.lastKey, nil
+	}
+	parsed, err := directory.ParseDN(string(dn))
+	if err != nil {
+		return "", badDN(err)
+	}
+	key, err := c.server.schema.Key(parsed)
+	if err != nil {
+		return "", err
+	}
+	c.lastDN, c.lastKey = string(dn), key
+	return key, nil
+}
+
+// prepare sets up the scan once the request is known to be a plain search.
+func (q *searching) prepare() error {
+	request := tree.Request{Base: q.base, Scope: q.scope, Filter: q.filter,
+		MaxCandidates: q.conn.server.config.Limits.Candidates}
+	q.sight.look(q.conn, q.base)
+	q.cards = q.conn.server.config.CardStatus
+	if q.sight.who.Root {
+		request.MaxCandidates = 0
+	} else {
+		request.Allow = &q.sight
+	}
+	if q.controls.paged != nil {
+		after, err := q.openCookie()
+		if err != nil {
+			return err
+		}
+		request.After = after
+	}
+	if q.controls.assertion != nil {
+		if err := q.conn.assert(q.base, q.controls.assertion); err != nil {
+			return err
+		}
+	}
+	q.scan = q.conn.server.config.Tree.Open(request)
+	return nil
+}
+
+// step goes on with the search until it is finished, or has tested and
+// gathered as much as one step may.
+func (q *searching) step(out []byte, candidates, output int) ([]byte, bool, error) {
+	if q.scan == nil {
+		if err := q.prepare(); err != nil {
+			return out, true, err
+		}
+	}
+	if q.stop == stopOutput {
+		q.stop = stopNot
+	}
+	start := len(out)
+	done, err := q.scan.Step(candidates, func(e *tree.Entry) bool {
+		out = q.visit(out, e)
+		if q.stop == stopNot && len(out)-start >= output {
+			q.stop = stopOutput
+		}
+		return q.stop == stopNot
+	})
+	if err != nil || done {
+		return out, true, err
+	}
+	return out, q.stop == stopSize || q.stop == stopPage, nil
+}
+
+// visit returns one entry that matches, if the limits and the rules allow.
+func (q *searching) visit(out []byte, e *tree.Entry) []byte {
+	grant := q.sight.at(e)
+	if !grant.Allows(nil, directory.RightRead) {
+		return out
+	}
+	if q.controls.subentries {
+		return out
+	}
+	if q.sent >= q.sizeLimit {
+		q.stop = stopSize
+		return out
+	}
+	w := entryWriter{selection: q.selection, typesOnly: q.typesOnly, grant: grant, cards: q.cards}
+	after, err := w.append(out, q.id, e)
+	if err != nil {
+		return out
+	}
+	q.sent++
+	if q.controls.paged != nil && q.sent >= q.pageSize() {
+		q.stop = stopPage
+	}
+	return after
+}
+
+// result ends the search.
+func (q *searching) result(err error) result {
+	r := result{}
+	switch {
+	case err != nil:
+		r = q.conn.resultOf(err)
+		if r.code == directory.NoSuchObject {
+			r = q.conn.hideMatched(q.base, r)
+		}
+	case q.stop == stopSize:
+		r.code = q.sizeCode
+	case q.sent == 0 && q.scan != nil && !q.sight.who.Root:
+		r = q.conn.hideBase(q.base, r)
+	}
+	if q.controls.paged != nil && r.code == directory.Success {
+		r.controls = q.appendPaged(nil)
+	}
+	return r
+}
+
+// finish carries a search on, on a goroutine of its own, until it is done, cut
+// short, or out of time.
+func (q *searching) finish(ctx context.Context, t *task) directory.Code {
+	c := q.conn
+	out := c.server.takeBuffer()
+	defer func() { c.server.giveBuffer(out) }()
+	for ctx.Err() == nil {
+		var err error
+		finished := false
+		if time.Now().After(q.deadline) {
+			finished, err = true, context.DeadlineExceeded
+		} else {
+			out, finished, err = q.step(out, stepCandidates, stepOutput)
+		}
+		if finished {
+			return c.conclude(t, out, q.result(err))
+		}
+		if len(out) >= stepOutput/2 {
+			if c.write(out) != nil {
+				return cancelled
+			}
+			out = out[:0]
+		}
+	}
+	return c.conclude(t, out[:0], refuse(directory.Unavailable, "the server is stopping"))
+}

@@ -1,0 +1,279 @@
+package ldap
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"cardinal/directory"
+	"cardinal/directory/tree"
+	"cardinal/internal/journal"
+	"cardinal/internal/replica"
+)
+
+// Replica tells how old the local copy is and when it shows an update;
+// *replica.Replica is one.
+type Replica interface {
+	State() replica.State
+	WaitFor(ctx context.Context, p journal.Position) error
+}
+
+// Writer makes updates durable and returns the position at which they stand in
+// the journal. Refusals are *directory.Error. It judges managed subtrees; what
+// access rules forbid has been refused before.
+type Writer interface {
+	Add(ctx context.Context, who Identity, e *directory.Entry) (journal.Position, error)
+	Modify(ctx context.Context, who Identity, dn directory.DN, mods []directory.Modification) (journal.Position, error)
+	Delete(ctx context.Context, who Identity, dn directory.DN) (journal.Position, error)
+	ModifyDN(ctx context.Context, who Identity, move Move) (journal.Position, error)
+}
+
+// Move is a Modify DN request (RFC 4511 §4.9). NewSuperior is nil when the
+// entry stays where it is.
+type Move struct {
+	DN           directory.DN
+	NewRDN       directory.RDN
+	DeleteOldRDN bool
+	NewSuperior  *directory.DN
+}
+
+// CardStatus says what is known of a certificate, by its DER: whether one of
+// our issuers made it, and if so whether it is good now.
+type CardStatus interface {
+	Known(der []byte) (known, good bool)
+}
+
+// Config is what a Server is made of. Tree and Replica are required.
+type Config struct {
+	Tree    *tree.Tree
+	Replica Replica
+	// Rules decide who sees and changes what; nil means directory.DefaultRules.
+	Rules *directory.Rules
+	// Writer takes updates; nil on a node that only reads: updates are
+	// answered with a referral to Referrals, or unwillingToPerform.
+	Writer    Writer
+	Referrals []string // LDAP URIs
+	// CardStatus hides certificates that are not good and keeps their holders
+	// from binding; nil: no certificate is ours.
+	CardStatus CardStatus
+	// TLS serves LDAPS and StartTLS; nil: neither. Client certificates are
+	// asked for and verified as it says (ClientAuth, ClientCAs).
+	TLS *tls.Config
+	// AllowPlaintextBind lets passwords travel without TLS.
+	AllowPlaintextBind bool
+	// BindByCertificate gives an anonymous bind over TLS, and a connection
+	// that never binds, the identity of the client certificate. It deviates
+	// from RFC 4513 §5.1.1 for clients that present a certificate and then
+	// bind anonymously.
+	BindByCertificate bool
+	// Certificates map client certificates to entries; nil means DefaultMappings.
+	Certificates []Mapping
+	Suffixes     []Suffix
+	Limits       Limits
+	Logger       *slog.Logger
+	Now          func() time.Time
+	Registerer   prometheus.Registerer // nil: no metrics
+}
+
+// Suffix is the top of one tree this server answers for.
+type Suffix struct {
+	DN directory.DN
+	// RootDN may do anything in the suffix that access rules could allow; it
+	// needs no entry. RootPassword verifies it: any form userPassword may
+	// have. Without a password nobody can bind as RootDN.
+	RootDN       directory.DN
+	RootPassword []byte
+}
+
+// Server answers on any number of listeners. Its methods may be used by
+// several goroutines.
+type Server struct {
+	config   Config
+	schema   *directory.Schema
+	suffixes []suffix
+	root     rootDSE
+	hashing  chan struct{}
+	verified verified
+	nobody   []byte // a verifier no password fits
+	shapes   shapes
+	metrics  *metrics
+	pagedKey [32]byte
+	buffers  sync.Pool
+
+	inFlight    atomic.Int64
+	connections atomic.Int64
+	numbers     atomic.Uint64
+
+	mu        sync.Mutex
+	listeners map[net.Listener]bool
+	open      map[*conn]bool
+	closing   bool
+	done      sync.WaitGroup
+}
+
+// ErrServerClosed is what Serve returns after Shutdown.
+var ErrServerClosed = errors.New("the LDAP server is closed")
+
+// New makes a Server that serves nothing yet. Errors name the part of the
+// configuration that is wrong.
+func New(c Config) (*Server, error) {
+	if c.Tree == nil || c.Replica == nil {
+		return nil, errors.New("configuring LDAP: a tree and a replica are needed")
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	c.Limits = c.Limits.withDefaults(runtime.GOMAXPROCS(0))
+	s := &Server{config: c, schema: c.Tree.Schema(),
+		hashing: make(chan struct{}, c.Limits.Hashing), listeners: map[net.Listener]bool{}, open: map[*conn]bool{}}
+	var err error
+	if s.config.Rules == nil {
+		if s.config.Rules, err = s.schema.ParseRules([]byte(directory.DefaultRules)); err != nil {
+			return nil, err
+		}
+	}
+	if s.suffixes, err = s.resolveSuffixes(c.Suffixes); err != nil {
+		return nil, fmt.Errorf("configuring LDAP: %w", err)
+	}
+	if s.config.Certificates == nil {
+		s.config.Certificates = DefaultMappings(c.Suffixes)
+	}
+	if err = s.checkMappings(); err != nil {
+		return nil, fmt.Errorf("configuring LDAP: %w", err)
+	}
+	s.prepareSecrets()
+	s.root = s.newRootDSE()
+	if s.metrics, err = newMetrics(c.Registerer, s); err != nil {
+		return nil, fmt.Errorf("registering LDAP metrics: %w", err)
+	}
+	return s, nil
+}
+
+// Serve answers LDAP on l, with StartTLS if there is a TLS configuration,
+// until Shutdown; then it returns ErrServerClosed. It closes l.
+func (s *Server) Serve(l net.Listener) error { return s.serve(l, false) }
+
+// ServeTLS answers LDAPS on l, as Serve does.
+func (s *Server) ServeTLS(l net.Listener) error {
+	if s.config.TLS == nil {
+		return errors.New("serving LDAPS: there is no TLS configuration")
+	}
+	return s.serve(l, true)
+}
+
+func (s *Server) serve(l net.Listener, secure bool) error {
+	if !s.track(l) {
+		return errors.Join(ErrServerClosed, l.Close())
+	}
+	defer s.untrack(l)
+	for {
+		nc, err := l.Accept()
+		if err == nil {
+			s.accept(nc, secure)
+			continue
+		}
+		if s.isClosing() {
+			return ErrServerClosed
+		}
+		var temporary interface{ Timeout() bool }
+		if !isExhausted(err) && !(errors.As(err, &temporary) && temporary.Timeout()) {
+			return fmt.Errorf("accepting LDAP connections: %w", err)
+		}
+		s.config.Logger.Warn("accepting LDAP connections", "error", err)
+		time.Sleep(50 * time.Millisecond) // out of file descriptors: some will come free
+	}
+}
+
+func (s *Server) accept(nc net.Conn, secure bool) {
+	if s.connections.Add(1) > int64(s.config.Limits.MaxConnections) {
+		s.connections.Add(-1)
+		s.metrics.refused.Inc()
+		_ = nc.Close()
+		return
+	}
+	c := newConn(s, nc, secure)
+	s.mu.Lock()
+	if s.closing {
+		s.mu.Unlock()
+		s.connections.Add(-1)
+		_ = nc.Close()
+		return
+	}
+	s.open[c] = true
+	s.done.Add(1)
+	s.mu.Unlock()
+	go func() {
+		defer s.done.Done()
+		defer s.forget(c)
+		c.serve()
+	}()
+}
+
+func (s *Server) forget(c *conn) {
+	s.connections.Add(-1)
+	s.mu.Lock()
+	delete(s.open, c)
+	s.mu.Unlock()
+}
+
+func (s *Server) track(l net.Listener) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.closing {
+		s.listeners[l] = true
+	}
+	return !s.closing
+}
+
+func (s *Server) untrack(l net.Listener) {
+	s.mu.Lock()
+	delete(s.listeners, l)
+	s.mu.Unlock()
+	_ = l.Close()
+}
+
+func (s *Server) isClosing() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.closing
+}
+
+// Shutdown closes the listeners, tells each client by a notice of
+// disconnection (RFC 4511 §4.4.1), lets requests in flight end, and returns
+// when all connections are closed or ctx ends; then it cuts what is left.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.mu.Lock()
+	s.closing = true
+	for l := range s.listeners {
+		_ = l.Close()
+	}
+	for c := range s.open {
+		go c.drain()
+	}
+	s.mu.Unlock()
+	finished := make(chan struct{})
+	go func() { s.done.Wait(); close(finished) }()
+	select {
+	case <-finished:
+		return nil
+	case <-ctx.Done():
+	}
+	s.mu.Lock()
+	for c := range s.open {
+		c.cut()
+	}
+	s.mu.Unlock()
+	return ctx.Err()
+}

@@ -1,0 +1,97 @@
+package ldap
+
+import (
+	"cardinal/directory"
+	"cardinal/directory/tree"
+	"cardinal/internal/ber"
+)
+
+// entryWriter writes what one client may see of an entry.
+type entryWriter struct {
+	selection *selection
+	typesOnly bool
+	grant     *directory.Access
+	cards     CardStatus
+}
+
+// append appends a SearchResultEntry message.
+func (w *entryWriter) append(b []byte, id int64, e *tree.Entry) ([]byte, error) {
+	b, message := ber.Begin(b, ber.Sequence)
+	b = ber.AppendInt(b, ber.Integer, id)
+	b, err := w.appendEntry(b, searchResultEntry, e)
+	return ber.End(b, message), err
+}
+
+// appendEntry appends objectName and attributes under a tag: the body of a
+// SearchResultEntry, and the value of the read entry controls (RFC 4527 §3).
+func (w *entryWriter) appendEntry(b []byte, tag ber.Tag, e *tree.Entry) ([]byte, error) {
+	b, body := ber.Begin(b, tag)
+	b, name := ber.Begin(b, ber.OctetString)
+	b, err := e.AppendDN(b)
+	if err != nil {
+		return b, err
+	}
+	b = ber.End(b, name)
+	b, list := ber.Begin(b, ber.Sequence)
+	want := w.selection.numbers(e.Names())
+	e.Each(func(a *tree.Attribute) bool {
+		if want[a.Code] && w.grant.Allows(a.Description.Type, directory.RightRead) {
+			b = w.attribute(b, a)
+		}
+		return true
+	})
+	for _, d := range w.selection.computed {
+		if w.grant.Allows(d.Type, directory.RightRead) {
+			b = w.computed(b, d, e)
+		}
+	}
+	b = ber.End(b, list)
+	return ber.End(b, body), nil
+}
+
+func (w *entryWriter) attribute(b []byte, a *tree.Attribute) []byte {
+	before := len(b)
+	b, attr := ber.Begin(b, ber.Sequence)
+	b = append(b, a.Header...)
+	b, set := ber.Begin(b, ber.Set)
+	switch {
+	case w.cards != nil && isCertificate(a.Description):
+		valued := false
+		b, valued = w.certificates(b, a)
+		if !valued { // nothing left to show: the attribute is not there
+			return b[:before]
+		}
+		if w.typesOnly {
+			b = b[:set]
+		}
+	case !w.typesOnly:
+		b = a.AppendValues(b)
+	}
+	return ber.End(ber.End(b, set), attr)
+}
+
+func isCertificate(d directory.Description) bool {
+	return d.Type != nil && d.Type.Name() == "userCertificate"
+}
+
+// certificates appends those that are good, or not ours to judge.
+func (w *entryWriter) certificates(b []byte, a *tree.Attribute) (out []byte, valued bool) {
+	a.Values(func(v []byte) bool {
+		if known, good := w.cards.Known(v); !known || good {
+			b = ber.Append(b, ber.OctetString, v)
+			valued = true
+		}
+		return true
+	})
+	return b, valued
+}
+
+func (w *entryWriter) computed(b []byte, d directory.Description, e *tree.Entry) []byte {
+	b, attr := ber.Begin(b, ber.Sequence)
+	b = ber.AppendString(b, ber.OctetString, d.Type.Name())
+	b, set := ber.Begin(b, ber.Set)
+	if !w.typesOnly {
+		b = ber.Append(b, ber.OctetString, e.Computed(d))
+	}
+	return ber.End(ber.End(b, set), attr)
+}

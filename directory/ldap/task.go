@@ -1,0 +1,150 @@
+package ldap
+
+import (
+	"context"
+	"time"
+
+	"cardinal/directory"
+	"cardinal/internal/ber"
+)
+
+// task is a request that runs on a goroutine of its own. Its fate is decided
+// once, under the connection's lock: it concludes with its own answer, or was
+// abandoned or cancelled before.
+type task struct {
+	id     int64
+	op     ber.Tag
+	fate   fate
+	cancel context.CancelFunc
+}
+
+type fate uint8
+
+const (
+	fateOpen fate = iota
+	fateConcluded
+	fateAbandoned
+	fateCancelled
+)
+
+// detach runs the rest of a request on a goroutine of its own. The read buffer
+// goes with it, since the request looks into it.
+func (c *conn) detach(m *message, started time.Time, run func(ctx context.Context, t *task) directory.Code) {
+	rest := c.in[c.from:c.to]
+	in := make([]byte, max(readBuffer, len(rest)))
+	c.from, c.to = 0, copy(in, rest)
+	c.in = in
+	ctx, cancel := context.WithCancel(c.ctx)
+	t := &task{id: m.id, op: m.op, cancel: cancel}
+	c.mu.Lock()
+	if c.requests[t.id] == nil {
+		c.requests[t.id] = t
+	} // else the id means the other one, and this cannot be abandoned
+	c.mu.Unlock()
+	c.running.Add(1)
+	go func() {
+		defer c.running.Done()
+		defer c.server.inFlight.Add(-1)
+		defer cancel()
+		defer c.forget(t)
+		defer c.recovered()
+		c.server.metrics.count(t.op, run(ctx, t), started)
+	}()
+}
+
+func (c *conn) forget(t *task) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	t.fate = fateConcluded
+	if c.requests[t.id] == t {
+		delete(c.requests, t.id)
+	}
+}
+
+// settle decides a task's fate unless that has been done; it returns the one
+// in force.
+func (c *conn) settle(t *task, f fate) fate {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if t.fate == fateOpen {
+		t.fate = f
+	}
+	return t.fate
+}
+
+// conclude writes the end of a task's answer after out, unless it was given
+// up: nothing follows an abandon (RFC 4511 §4.11), and a cancel is answered
+// with "canceled" (RFC 3909 §2.2).
+func (c *conn) conclude(t *task, out []byte, r result) directory.Code {
+	switch c.settle(t, fateConcluded) {
+	case fateAbandoned:
+		return cancelled
+	case fateCancelled:
+		out, r = out[:0], result{code: cancelled}
+	}
+	_ = c.write(r.append(out, t.id, responseTo(t.op))) // a client that is gone has no use for it
+	return r.code
+}
+
+// handleAbandon gives up a request in flight; there is no answer to it. An
+// update is not given up half way, only its answer is left out.
+func (c *conn) handleAbandon(m *message) {
+	id, err := ber.ParseInt(m.body)
+	if err != nil {
+		return
+	}
+	c.mu.Lock()
+	t := c.requests[id]
+	c.mu.Unlock()
+	if t != nil && c.settle(t, fateAbandoned) == fateAbandoned {
+		t.cancel()
+	}
+}
+
+// The result codes of the cancel operation (RFC 3909 §2.3).
+const (
+	noSuchOperation directory.Code = 119
+	tooLate         directory.Code = 120
+	cannotCancel    directory.Code = 121
+)
+
+// handleCancel gives up a search in flight and says whether that succeeded.
+func (c *conn) handleCancel(value []byte) result {
+	r := ber.NewReader(value)
+	seq, err := r.Enter(ber.Sequence)
+	if err != nil {
+		return c.resultOf(err)
+	}
+	id, err := seq.Int(ber.Integer)
+	if err != nil {
+		return c.resultOf(err)
+	}
+	c.mu.Lock()
+	t := c.requests[id]
+	c.mu.Unlock()
+	switch {
+	case t == nil:
+		return refuse(noSuchOperation, "")
+	case t.op != searchRequest:
+		return refuse(cannotCancel, "")
+	case c.settle(t, fateCancelled) != fateCancelled:
+		return refuse(tooLate, "")
+	}
+	t.cancel()
+	return result{}
+}
+
+// takeBuffer and giveBuffer lend buffers for answers gathered off the reading
+// goroutine.
+func (s *Server) takeBuffer() []byte {
+	if b, ok := s.buffers.Get().(*[]byte); ok {
+		return (*b)[:0]
+	}
+	return make([]byte, 0, stepOutput)
+}
+
+func (s *Server) giveBuffer(b []byte) {
+	if cap(b) <= 4*stepOutput {
+		s.buffers.Put(&b)
+	}
+}

@@ -1,0 +1,128 @@
+package ldap
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"errors"
+	"sync"
+
+	"cardinal/directory"
+	"cardinal/directory/tree"
+	"cardinal/internal/ber"
+)
+
+// verified remembers binds that succeeded, as keyed digests over identity,
+// verifier and password: the same password is not hashed again until the
+// verifier changes. The key is made at start and never leaves the process.
+type verified struct {
+	key   [32]byte
+	mu    sync.Mutex
+	known map[string][32]byte
+}
+
+// maxVerified bounds what is remembered: 100 bytes each.
+const maxVerified = 200_000
+
+func (s *Server) prepareSecrets() {
+	_, _ = rand.Read(s.verified.key[:]) // never fails (crypto/rand)
+	_, _ = rand.Read(s.pagedKey[:])
+	s.verified.known = map[string][32]byte{}
+	unguessable := make([]byte, 32)
+	_, _ = rand.Read(unguessable)
+	s.nobody = directory.HashPassword(unguessable)
+}
+
+// verify tells whether a password belongs to a verifier of an identity. At
+// most Limits.Hashing run at once; a bind that finds no place in time fails.
+func (s *Server) verify(ctx context.Context, whose string, verifier, password []byte) bool {
+	mac := s.verified.digest(whose, verifier, password)
+	if s.verified.knows(whose, mac) {
+		return true
+	}
+	select {
+	case s.hashing <- struct{}{}:
+		defer func() { <-s.hashing }()
+	case <-ctx.Done():
+		return false
+	}
+	good, err := directory.CheckPassword(verifier, password)
+	if err != nil && !errors.Is(err, directory.ErrPasswordScheme) {
+		s.config.Logger.Error("verifying a password", "error", err)
+	}
+	if good {
+		s.verified.remember(whose, mac)
+	}
+	return good
+}
+
+func (v *verified) digest(whose string, verifier, password []byte) (mac [32]byte) {
+	h := hmac.New(sha256.New, v.key[:])
+	for _, part := range [][]byte{[]byte(whose), verifier, password} {
+		h.Write(ber.AppendLength(nil, len(part)))
+		h.Write(part)
+	}
+	h.Sum(mac[:0])
+	return mac
+}
+
+func (v *verified) knows(whose string, mac [32]byte) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	known, ok := v.known[whose]
+	return ok && hmac.Equal(known[:], mac[:])
+}
+
+func (v *verified) remember(whose string, mac [32]byte) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if len(v.known) >= maxVerified {
+		for k := range v.known { // any one: the map's order is random
+			delete(v.known, k)
+			break
+		}
+	}
+	v.known[whose] = mac
+}
+
+// secretsOf finds the entry of an identity and its password verifiers.
+func (c *conn) secretsOf(who *Identity) ([][]byte, error) {
+	t := c.server.config.Tree
+	err := t.Get(who.Key, func(e *tree.Entry) error {
+		who.UUID = e.UUID()
+		return nil
+	})
+	var missing *tree.NoSuchBase
+	if errors.As(err, &missing) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return t.Secrets(who.UUID, "userPassword")
+}
+
+// maxGroups bounds the groups an identity is looked up in.
+const maxGroups = 1_000
+
+// groupsOf finds the groups an identity is a direct member of.
+func (s *Server) groupsOf(dn directory.DN) (groups []directory.Key) {
+	text := []byte(dn.String())
+	f := &directory.Filter{Kind: directory.FilterOr, Children: []*directory.Filter{
+		{Kind: directory.FilterEquality, Attr: "member", Value: text},
+		{Kind: directory.FilterEquality, Attr: "uniqueMember", Value: text},
+	}}
+	for i := range s.suffixes {
+		scan := s.config.Tree.Open(tree.Request{Base: s.suffixes[i].key, Scope: tree.ScopeSubtree, Filter: f, MaxCandidates: maxGroups})
+		_, err := scan.Step(0, func(e *tree.Entry) bool {
+			groups = append(groups, e.Key())
+			return len(groups) < maxGroups
+		})
+		var missing *tree.NoSuchBase
+		if err != nil && !errors.As(err, &missing) {
+			s.config.Logger.Warn("looking for groups", "suffix", s.suffixes[i].text, "error", err)
+		}
+	}
+	return groups
+}
