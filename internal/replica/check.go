@@ -23,7 +23,7 @@ type File struct {
 
 // OpenFile opens the file at path for reading. What cannot be a replica is Damage.
 func OpenFile(path string) (*File, error) {
-	if err := checkMeta(path); err != nil {
+	if err := inspectHead(path); err != nil {
 		return nil, err
 	}
 	f := &file{path: path}
@@ -55,8 +55,26 @@ func (f *File) State() State {
 		Quarantine: p.quarantine, ReseedRevoked: int(p.kept)}
 }
 
-// Check walks the whole file: every page once, keys in order, no page lost. The errors are Damage.
-func (f *File) Check() error { return check(f.file.db) }
+// Check reads the whole file, by this package and then by the store itself: every page once, keys in order, no page
+// lost, the progress as it was written. The errors are Damage.
+func (f *File) Check() error {
+	return f.file.db.View(func(tx *bbolt.Tx) error {
+		if err := inspect(tx, f.file.path); err != nil {
+			return err
+		}
+		var found []error
+		for err := range tx.Check() {
+			if len(found) < 10 {
+				found = append(found, err)
+			}
+		}
+		if len(found) > 0 {
+			return &Damage{What: "its pages", Err: errors.Join(found...)}
+		}
+		_, err := readProgress(tx)
+		return err
+	})
+}
 
 // Digest is the SHA-256 of everything in an applier's bucket but its local buckets; copies at the same position have the
 // same.
@@ -67,14 +85,21 @@ func (f *File) View(name string, fn func(b *bbolt.Bucket) error) error {
 	return viewBucket(f.file.db, name, fn)
 }
 
-// Check is File.Check on the file in use; following goes on meanwhile.
+// Check is File.Check on the file in use, without the store's own part, which would not bear following going on.
 func (r *Replica) Check() error {
-	db, release, err := r.hold()
-	if err != nil {
-		return err
+	var err error
+	for range 10 { // commits may be faster than finding the pinned header
+		tx, begun := r.beginRead()
+		if begun != nil {
+			return begun
+		}
+		err = inspect(tx, r.options.Path)
+		_ = tx.Rollback()
+		if !errors.Is(err, errMoved) {
+			return err
+		}
 	}
-	defer release()
-	return check(db)
+	return err
 }
 
 // Digest is File.Digest on the file in use.
@@ -94,29 +119,6 @@ func (r *Replica) hold() (*bbolt.DB, func(), error) {
 		return nil, nil, err
 	}
 	return tx.DB(), func() { _ = tx.Rollback() }, nil
-}
-
-func check(db *bbolt.DB) error {
-	// Reading every item first meets memory faults here, where they are caught, and not in the store's own goroutine.
-	err := guarded("walking it", func() error {
-		return db.View(walkAll)
-	})
-	if err != nil {
-		return err
-	}
-	return db.View(func(tx *bbolt.Tx) error {
-		var found []error
-		for err := range tx.Check() {
-			if len(found) < 10 {
-				found = append(found, err)
-			}
-		}
-		if len(found) > 0 {
-			return &Damage{What: "its pages", Err: errors.Join(found...)}
-		}
-		_, err := readProgress(tx)
-		return err
-	})
 }
 
 // Key is the way to an item: the names of nested buckets, then the key.
@@ -192,16 +194,6 @@ func (l *level) step() (k, v []byte) {
 	return l.cursor.Next()
 }
 
-// walkAll reads every item of the file.
-func walkAll(tx *bbolt.Tx) error {
-	return tx.ForEach(func(_ []byte, b *bbolt.Bucket) error {
-		w := newWalker(b, true)
-		for _, _, ok := w.next(); ok; _, _, ok = w.next() {
-		}
-		return nil
-	})
-}
-
 func viewBucket(db *bbolt.DB, name string, fn func(b *bbolt.Bucket) error) error {
 	return guarded("reading bucket "+name, func() error {
 		return db.View(func(tx *bbolt.Tx) error {
@@ -214,9 +206,9 @@ func viewBucket(db *bbolt.DB, name string, fn func(b *bbolt.Bucket) error) error
 	})
 }
 
-func digest(db *bbolt.DB, name string) (sum journal.Hash, err error) {
+func digest(db *bbolt.DB, name string) (journal.Hash, error) {
 	h := sha256.New()
-	err = viewBucket(db, name, func(b *bbolt.Bucket) error {
+	err := viewBucket(db, name, func(b *bbolt.Bucket) error {
 		w := newWalker(b, false)
 		for k, v, ok := w.next(); ok; k, v, ok = w.next() {
 			h.Write(binary.AppendUvarint(nil, uint64(len(k))))
@@ -227,7 +219,10 @@ func digest(db *bbolt.DB, name string) (sum journal.Hash, err error) {
 		}
 		return nil
 	})
-	return journal.Hash(h.Sum(nil)), err
+	if err != nil { // a fault within h left it in no state to be asked
+		return journal.Hash{}, err
+	}
+	return journal.Hash(h.Sum(nil)), nil
 }
 
 func writeLong(h hash.Hash, part []byte) {

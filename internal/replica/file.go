@@ -4,8 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/fnv"
-	"io"
 	"os"
 	"path/filepath"
 	"runtime/debug"
@@ -80,7 +78,7 @@ var errOtherLayout = errors.New("replica of another layout")
 // load opens an existing file. Damage and another layout are errors the caller answers by rebuilding; the file is still
 // open then when f is not nil.
 func load(path string, appliers []Applier) (f *file, err error) {
-	if err := checkMeta(path); err != nil {
+	if err := inspectHead(path); err != nil {
 		return nil, err
 	}
 	err = guarded("opening it", func() error {
@@ -119,62 +117,6 @@ func guarded(doing string, fn func() error) (err error) {
 		}
 	}()
 	return fn()
-}
-
-// bbolt's two meta pages: where the fields stand behind the 16 bytes of a page's header (github.com/etcd-io/bbolt,
-// version 2 of its format).
-const (
-	metaHeader   = 16
-	metaMagic    = 0xED0CDAED
-	metaVersion  = 2
-	metaPages    = 40 // offset of the number of pages
-	metaTxid     = 48
-	metaChecksum = 56
-	metaLength   = 64
-)
-
-// checkMeta looks at a file before it is mapped: a mapping that reaches past the end of a file cut short ends the whole
-// process at the first touch. It returns Damage for anything that bbolt cannot have left behind.
-func checkMeta(path string) error {
-	f, err := os.Open(path)
-	if err != nil {
-		return fmt.Errorf("opening replica: %w", err)
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return fmt.Errorf("opening replica: %w", err)
-	}
-	pages, ok := newestMeta(f)
-	if !ok {
-		return &Damage{What: "no valid header page"}
-	}
-	if pages > uint64(info.Size())/pageSize {
-		return &Damage{What: fmt.Sprintf("cut short: %d bytes of %d pages", info.Size(), pages)}
-	}
-	return nil
-}
-
-// newestMeta returns the number of pages by the newest valid meta page.
-func newestMeta(f io.ReaderAt) (pages uint64, ok bool) {
-	var newest uint64
-	for i := range int64(2) {
-		var raw [metaLength]byte
-		if _, err := f.ReadAt(raw[:], i*pageSize+metaHeader); err != nil {
-			continue
-		}
-		sum := fnv.New64a()
-		sum.Write(raw[:metaChecksum])
-		le := binary.LittleEndian
-		if le.Uint32(raw[:]) != metaMagic || le.Uint32(raw[4:]) != metaVersion || le.Uint32(raw[8:]) != pageSize ||
-			sum.Sum64() != le.Uint64(raw[metaChecksum:]) {
-			continue
-		}
-		if txid := le.Uint64(raw[metaTxid:]); !ok || txid > newest {
-			newest, pages, ok = txid, le.Uint64(raw[metaPages:]), true
-		}
-	}
-	return pages, ok
 }
 
 // syncDir makes a rename durable.

@@ -204,15 +204,24 @@ func (r *Replica) settle(ctx context.Context, f *file) error {
 		for again := true; again; {
 			var err error
 			if again, err = r.settleOnce(ctx, f, i, s); err != nil {
-				r.options.Logger.Warn("settling is put off", "room", a.Name(), "why", err)
+				r.putOff(a.Name(), err)
 				break
 			}
+			delete(r.unsettled, a.Name())
 		}
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
 	}
 	return nil
+}
+
+// putOff logs why settling failed, once as long as the reason is the same.
+func (r *Replica) putOff(room string, why error) {
+	if text := why.Error(); r.unsettled[room] != text {
+		r.unsettled[room] = text
+		r.options.Logger.Warn("settling is put off", "room", room, "why", why)
+	}
 }
 
 func (r *Replica) settleOnce(ctx context.Context, f *file, applier int, s Settler) (again bool, err error) {

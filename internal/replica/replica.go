@@ -58,9 +58,9 @@ type Replica struct {
 	file  *file        // nil after Close
 
 	// Only the following goroutine uses these.
-	clock   clock
-	next    *file // the file being built for a new epoch
-	settled bool
+	clock     clock
+	next      *file             // the file being built for a new epoch
+	unsettled map[string]string // by room: why settling fails, as logged
 
 	following sync.Mutex // held by Follow
 	stop      context.Context
@@ -79,7 +79,7 @@ func Open(_ context.Context, o Options) (*Replica, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Replica{options: o, file: f, pools: map[string]*pool{}}
+	r := &Replica{options: o, file: f, pools: map[string]*pool{}, unsettled: map[string]string{}}
 	r.stop, r.cancel = context.WithCancel(context.Background())
 	now := o.Now()
 	r.moment.Store(&moment{

@@ -1,0 +1,146 @@
+package replica_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"cardinal/internal/journal"
+	"cardinal/internal/replica"
+)
+
+// child, when set, makes the test binary follow a fixed history at that path until it is killed.
+const child = "CARDINAL_REPLICA_CHILD"
+
+// replay is a journal from a file, so that two processes follow the same one.
+type replay struct {
+	head    journal.Head
+	changes []journal.Change
+}
+
+func saveFeed(t *testing.T, feed *journal.Memory, path string) {
+	t.Helper()
+	changes, err := feed.Read(t.Context(), 0, 1<<30)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var raw []byte
+	for i := range changes {
+		raw = journal.AppendChange(raw, &changes[i])
+	}
+	if err := os.WriteFile(path, raw, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func loadFeed(t *testing.T, path string) *replay {
+	t.Helper()
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &replay{}
+	for len(raw) > 0 {
+		var c journal.Change
+		if c, raw, err = journal.ParseChange(raw); err != nil {
+			t.Fatal(err)
+		}
+		f.changes = append(f.changes, c)
+		f.head = journal.Head{Epoch: 1, Position: c.Position, Link: c.Link, Time: c.Time}
+	}
+	return f
+}
+
+func (f *replay) Head(context.Context) (journal.Head, error) { return f.head, nil }
+
+func (f *replay) Read(_ context.Context, after journal.Position, limit int) ([]journal.Change, error) {
+	var out []journal.Change
+	for _, c := range f.changes[after:] {
+		out = append(out, c)
+		if c.Last && len(out) >= limit {
+			break
+		}
+	}
+	return out, nil
+}
+
+func (f *replay) Wait(ctx context.Context, _ journal.Position) error {
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+func (f *replay) Content(context.Context, journal.Hash) (io.ReadCloser, error) {
+	return nil, journal.ErrNoContent
+}
+
+func TestFollowUntilKilled(t *testing.T) {
+	path := os.Getenv(child)
+	if path == "" {
+		return // only for the children of TestKilledProcessLeavesACopyThatGoesOn
+	}
+	options := replica.Options{Path: path, Feed: loadFeed(t, filepath.Join(filepath.Dir(path), "journal")),
+		Appliers: []replica.Applier{newTape()}, BatchMax: 1}
+	r, err := replica.Open(t.Context(), options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = r.Follow(t.Context())
+}
+
+func TestKilledProcessLeavesACopyThatGoesOn(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("short")
+	}
+	dir := t.TempDir()
+	source := newBench(t)
+	history(source.feed, rand.New(rand.NewPCG(40, 41)), 1500)
+	want := source.straight()
+	saveFeed(t, source.feed, filepath.Join(dir, "journal"))
+	path := filepath.Join(dir, "replica.db")
+	random := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 1))
+	var last journal.Position
+	for range 8 {
+		cmd := exec.Command(os.Args[0], "-test.run=^TestFollowUntilKilled$")
+		cmd.Env = append(os.Environ(), child+"="+path)
+		var out bytes.Buffer
+		cmd.Stdout, cmd.Stderr = &out, &out
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Duration(80+random.IntN(150)) * time.Millisecond)
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+		f, err := replica.OpenFile(path)
+		if errors.Is(err, os.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			t.Fatalf("%v\n%s", err, out.String())
+		}
+		if err := f.Check(); err != nil {
+			t.Errorf("after a kill: %v", err)
+		}
+		p := f.State().Position
+		if p < last {
+			t.Errorf("position went back from %d to %d", last, p)
+		}
+		last = p
+		_ = f.Close()
+	}
+	b := &bench{t: t, feed: source.feed, options: replica.Options{Path: path, Feed: source.feed,
+		Appliers: []replica.Applier{newTape()}}}
+	r := b.open()
+	t.Logf("killed 8 times up to position %d", r.State().Position)
+	b.catchUp(r)
+	if got := b.digest(r); got != want {
+		t.Errorf("digest %s, straight %s", got, want)
+	}
+}
