@@ -1,0 +1,90 @@
+package main
+
+import (
+	"context"
+	"crypto"
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"cardinal/ca"
+	"cardinal/certs"
+	"cardinal/internal/replica"
+	"cardinal/ocsp"
+)
+
+// readSide answers from a copy of the ledger.
+type readSide struct {
+	replica   *replica.Replica
+	table     *ocsp.Table
+	responder *ocsp.Responder
+}
+
+func (r *readSide) Close() error { return r.replica.Close() }
+
+var errBehind = errors.New("the ledger is behind its own replica: this is an older ledger than was served before; put one back with cardinal restore, which begins a new epoch")
+
+// openReadSide opens the replica and checks it against the ledger.
+func (n *node) openReadSide(ctx context.Context) (*readSide, error) {
+	r := &readSide{table: ocsp.NewTable()}
+	if err := makeFolders(filepath.Dir(n.folder.replica())); err != nil {
+		return nil, err
+	}
+	var err error
+	r.replica, err = replica.Open(ctx, replica.Options{Path: n.folder.replica(), Feed: n.ledger.Feed(), Appliers: []replica.Applier{r.table}, Logger: n.logger, Now: n.now})
+	if err != nil {
+		return nil, fmt.Errorf("opening the replica: %w", err)
+	}
+	if err := n.notBehind(ctx, r.replica.State()); err != nil {
+		return nil, errors.Join(err, r.replica.Close())
+	}
+	r.responder = ocsp.New(ocsp.Config{Table: r.table, Replica: r.replica, Enroller: enroller{n}, Limits: ocsp.Limits{Stale: n.config.Limits.OCSPAge}, Now: n.now, Logger: n.logger})
+	n.registry.MustRegister(r.responder.Collectors()...)
+	n.task("replica", r.replica.Follow)
+	n.task("responder keys", r.responder.Run)
+	return r, nil
+}
+
+// notBehind refuses a ledger whose replica has seen more than it holds.
+func (n *node) notBehind(ctx context.Context, copied replica.State) error {
+	head, err := n.ledger.Head(ctx)
+	if err != nil {
+		return fmt.Errorf("reading the ledger's head: %w", err)
+	}
+	if copied.Epoch > head.Epoch || copied.Epoch == head.Epoch && copied.Position > head.Position {
+		return usage(fmt.Sprintf("ledger at epoch %d position %d, replica at epoch %d position %d", head.Epoch, head.Position, copied.Epoch, copied.Position), errBehind)
+	}
+	return nil
+}
+
+// enroller has responder keys certified by the CA of this process, or by the
+// write role of the same folder.
+type enroller struct{ n *node }
+
+func (e enroller) Responder(ctx context.Context, issuer certs.IssuerID, pub crypto.PublicKey) ([]byte, error) {
+	if e.n.write == nil {
+		return e.n.askResponder(ctx, issuer, pub)
+	}
+	return e.n.write.responder(ctx, issuer, pub)
+}
+
+// responder certifies a responder key of an issuing CA. Nobody answers for the
+// root: its key is not here, and its list says all there is to say.
+func (w *writeSide) responder(ctx context.Context, issuer certs.IssuerID, pub crypto.PublicKey) ([]byte, error) {
+	der, err := w.authority.Responder(ctx, issuer, pub)
+	if errors.Is(err, ca.ErrNoKey) || errors.Is(err, ca.ErrUnknownIssuer) {
+		return nil, ocsp.ErrNotServed
+	}
+	return der, err
+}
+
+// serveReads listens for questions.
+func (n *node) serveReads() error {
+	status, err := listen("status", n.config.Listen.Status)
+	if err != nil {
+		return err
+	}
+	n.addresses.Status = "http://" + status.Addr().String()
+	n.serveHTTP("status", status, n.read.responder.Handler())
+	return nil
+}

@@ -1,0 +1,134 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// server answers on a listener until it is shut down.
+type server struct {
+	name     string
+	serve    func() error // returns an error that is closed when shut down
+	shutdown func(context.Context) error
+	closed   error
+}
+
+// task runs until its context ends, then returns nil.
+type task struct {
+	name string
+	run  func(context.Context) error
+}
+
+func (n *node) task(name string, run func(context.Context) error) {
+	n.tasks = append(n.tasks, task{name, run})
+}
+
+// listen opens a listener, so that an address in use is found before anything
+// is announced.
+func listen(what, address string) (net.Listener, error) {
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, usage("listening for "+what, err)
+	}
+	return l, nil
+}
+
+// Limits of an HTTP connection: slow clients do not hold sockets for ever.
+const (
+	httpHeaderWait = 10 * time.Second
+	httpIdle       = 2 * time.Minute
+	httpHeaderSize = 32 << 10 // a GET of OCSP carries its request in the path
+)
+
+// serveHTTP adds an HTTP server. It speaks TLS when the listener does.
+func (n *node) serveHTTP(name string, l net.Listener, handler http.Handler) {
+	s := &http.Server{Handler: handler, ReadHeaderTimeout: httpHeaderWait, IdleTimeout: httpIdle, MaxHeaderBytes: httpHeaderSize}
+	n.servers = append(n.servers, server{name: name, serve: func() error { return s.Serve(l) }, shutdown: s.Shutdown, closed: http.ErrServerClosed})
+}
+
+// run works until ctx ends or something cannot go on. Servers are drained
+// while what they need still works; then that ends too.
+func (n *node) run(ctx context.Context) error {
+	working, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	g, broken := errgroup.WithContext(working)
+	for _, t := range n.tasks {
+		g.Go(func() error { return named(t.name, t.run(broken)) })
+	}
+	for _, s := range n.servers {
+		g.Go(func() error {
+			if err := s.serve(); !errors.Is(err, s.closed) {
+				return named(s.name, err)
+			}
+			return nil
+		})
+	}
+	g.Go(func() error { return n.announce(broken) })
+	select {
+	case <-ctx.Done():
+		n.logger.Info("ending: draining what is in hand")
+	case <-broken.Done():
+	}
+	n.drain()
+	stop()
+	return g.Wait()
+}
+
+func named(name string, err error) error {
+	if err == nil || errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", name, err)
+}
+
+// drain lets each server finish what it has in hand, all at the same time.
+func (n *node) drain() {
+	os.Remove(n.folder.ready())
+	ctx, cancel := context.WithTimeout(context.Background(), n.config.Limits.Drain)
+	defer cancel()
+	var g errgroup.Group
+	for _, s := range n.servers {
+		g.Go(func() error {
+			if err := s.shutdown(ctx); err != nil {
+				n.logger.Warn("cut what did not end in time", "server", s.name, "error", err)
+			}
+			return nil
+		})
+	}
+	_ = g.Wait()
+}
+
+// readyCheck is how often a starting node looks whether it can be asked.
+const readyCheck = 20 * time.Millisecond
+
+// announce prints the ready line once every part can answer.
+func (n *node) announce(ctx context.Context) error {
+	for len(n.unready()) > 0 {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(readyCheck):
+		}
+	}
+	return n.writeReady(n.addresses)
+}
+
+func (n *node) writeReady(r ready) error {
+	data, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	if err := replaceFile(n.folder.ready(), append(data, '\n')); err != nil {
+		return err
+	}
+	_, err = n.a.out.Write(append(data, '\n'))
+	return err
+}

@@ -1,0 +1,65 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"path/filepath"
+
+	"cardinal/ca"
+)
+
+// openWriteSide opens the keys, settles what an earlier process left open, and
+// puts the desk together.
+func (n *node) openWriteSide(ctx context.Context) (*writeSide, error) {
+	set, err := loadPolicies(n.folder, n.config)
+	if err != nil {
+		return nil, err
+	}
+	issuers, err := openIssuers(ctx, n.folder, n.config, n.passphrase)
+	if err != nil {
+		return nil, err
+	}
+	w, err := n.a.writeSide(writeSideOf{folder: n.folder, config: n.config, ledger: n.ledger, policies: set, issuers: issuers, now: n.now, logger: n.logger})
+	if err != nil {
+		return nil, err
+	}
+	if err := w.authority.Recover(ctx); err != nil {
+		return nil, err
+	}
+	n.task("heartbeat", func(ctx context.Context) error { n.ledger.Beat(ctx); return nil })
+	n.task("publisher", (&ca.Publisher{Authority: w.authority}).Run)
+	return w, nil
+}
+
+// openCertificate reads the server's certificate and keeps it new.
+func (n *node) openCertificate() error {
+	mine, err := readServerCertificate(n.folder)
+	if err != nil {
+		return err
+	}
+	root, err := readCertificate(filepath.Join(n.folder.certificates(), ca.Root+".cer"))
+	if err != nil {
+		return usage("reading the root", err)
+	}
+	n.certificate = &serverCertificate{roots: x509.NewCertPool(), now: n.now, logger: n.logger}
+	n.certificate.roots.AddCert(root)
+	n.certificate.current.Store(mine)
+	renew := func(context.Context) (*tls.Certificate, error) { return readServerCertificate(n.folder) }
+	if n.write != nil {
+		renew = n.write.newServerCertificate
+	}
+	n.task("server certificate", func(ctx context.Context) error { return n.certificate.keep(ctx, renew) })
+	return nil
+}
+
+// serveWrites listens for stations, and for the read role when that is another
+// process.
+func (n *node) serveWrites() error {
+	if n.read == nil {
+		if err := n.serveEnrolment(); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,141 @@
+package main
+
+import (
+	"context"
+
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/url"
+	"os"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"cardinal/ca"
+	"cardinal/policies"
+)
+
+// serverNames are what the server's certificate is good for: the public
+// address, what it listens on, and this host.
+func serverNames(c Config) (names []string, ips []net.IP) {
+	hosts := []string{"localhost", "127.0.0.1", "::1"}
+	if u, err := url.Parse(c.PublicURL); err == nil {
+		hosts = append(hosts, u.Hostname())
+	}
+	for _, address := range []string{c.Listen.LDAP, c.Listen.LDAPS, c.Listen.Issuance} {
+		if host, _, err := net.SplitHostPort(address); err == nil {
+			hosts = append(hosts, host)
+		}
+	}
+	if host, err := os.Hostname(); err == nil {
+		hosts = append(hosts, host)
+	}
+	slices.Sort(hosts)
+	for _, host := range slices.Compact(hosts) {
+		switch ip := net.ParseIP(host); {
+		case host == "" || ip != nil && ip.IsUnspecified():
+		case ip != nil:
+			ips = append(ips, ip)
+		default:
+			names = append(names, host)
+		}
+	}
+	return names, ips
+}
+
+// newServerCertificate makes a key, has it certified, and puts both in place:
+// the key first under another name, so that the two files always fit.
+func (w *writeSide) newServerCertificate(ctx context.Context) (*tls.Certificate, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	names, ips := serverNames(w.config)
+	issued, _, err := w.authority.Issue(ctx, []ca.Order{{Issuer: ca.Services, Request: policies.Request{Profile: policies.ProfileServer, PublicKey: key.Public(),
+		Subject: policies.Subject{CommonName: "Cardinal server", DNSNames: names, IPs: ips}}}}, nil)
+	if err != nil {
+		return nil, fmt.Errorf("issuing the server's certificate: %w", err)
+	}
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return nil, err
+	}
+	// One file holds both: key and certificate change together or not at all.
+	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: issued[0].Certificate.Raw})
+	text = append(text, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: w.issuers[ca.Services].Certificate.Raw})...)
+	chain := slices.Clone(text)
+	text = append(text, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private})...)
+	if err := errors.Join(replaceFile(w.folder.serverKey(), text), replaceFile(w.folder.serverCertificate(), chain)); err != nil {
+		return nil, err
+	}
+	return readServerCertificate(w.folder)
+}
+
+// readServerCertificate reads key and certificates from the key's file; the
+// certificate's own file is for people and programs that want only that.
+func readServerCertificate(f folder) (*tls.Certificate, error) {
+	mine, err := tls.LoadX509KeyPair(f.serverKey(), f.serverKey())
+	if err != nil {
+		return nil, usage("reading the server's certificate", err)
+	}
+	return &mine, nil
+}
+
+// replaceFile puts a whole new file in the place of an old one.
+func replaceFile(path string, data []byte) error {
+	if err := os.WriteFile(path+".part", data, 0o600); err != nil {
+		return err
+	}
+	return os.Rename(path+".part", path)
+}
+
+// serverCertificate is the certificate in use; it is replaced while serving.
+type serverCertificate struct {
+	current atomic.Pointer[tls.Certificate]
+	roots   *x509.CertPool // of client certificates
+	now     func() time.Time
+	logger  *slog.Logger
+}
+
+// tlsConfig asks clients for certificates. Whether one is needed, and whether
+// it is still good, is the server's to say.
+func (s *serverCertificate) tlsConfig(auth tls.ClientAuthType) *tls.Config {
+	return &tls.Config{MinVersion: tls.VersionTLS12, ClientAuth: auth, ClientCAs: s.roots, Time: s.now,
+		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return s.current.Load(), nil }}
+}
+
+// due is when a certificate should be renewed: after two thirds of its life.
+func due(c *x509.Certificate) time.Time {
+	return c.NotBefore.Add(c.NotAfter.Sub(c.NotBefore) / 3 * 2)
+}
+
+// renewCheck is how often the server looks whether its certificate is due.
+const renewCheck = time.Minute
+
+// keep renews the certificate when it is due, until ctx ends. A renewal that
+// does not succeed is tried again; a third of a year is left for it.
+func (s *serverCertificate) keep(ctx context.Context, renew func(context.Context) (*tls.Certificate, error)) error {
+	for {
+		if s.now().After(due(s.current.Load().Leaf)) {
+			if next, err := renew(ctx); err != nil {
+				s.logger.Error("renewing the server's certificate", "error", err)
+			} else {
+				s.current.Store(next)
+				s.logger.Info("renewed the server's certificate", "until", next.Leaf.NotAfter)
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(renewCheck):
+		}
+	}
+}

@@ -1,0 +1,110 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/hex"
+	"encoding/pem"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"software.sslmate.com/src/go-pkcs12"
+
+	"cardinal/ca"
+	"cardinal/certs"
+	"cardinal/internal/keys"
+	"cardinal/internal/ledger"
+	"cardinal/policies"
+)
+
+// writeSideOf is what the write side is made from.
+type writeSideOf struct {
+	folder   folder
+	config   Config
+	ledger   *ledger.Ledger
+	policies *policies.Set
+	issuers  map[string]ca.Issuer
+	now      func() time.Time
+	logger   *slog.Logger
+}
+
+// writeSide is the hand that signs and the desk that decides, over one ledger.
+type writeSide struct {
+	writeSideOf
+	authority *ca.Authority
+}
+
+func (a *app) writeSide(of writeSideOf) (*writeSide, error) {
+	if of.logger == nil {
+		of.logger = a.logger(slog.LevelWarn)
+	}
+	authority, err := ca.New(ca.Config{Ledger: of.ledger, Issuers: of.issuers, Policies: of.policies, PublicURL: of.config.PublicURL, Now: of.now, Logger: of.logger})
+	if err != nil {
+		return nil, fmt.Errorf("configuring the CA: %w", err)
+	}
+	return &writeSide{writeSideOf: of, authority: authority}, nil
+}
+
+// openIssuers reads the CA certificates of a folder and opens the issuing CAs'
+// keys. The root's key is never opened here.
+func openIssuers(ctx context.Context, f folder, c Config, pass []byte) (map[string]ca.Issuer, error) {
+	issuers := map[string]ca.Issuer{}
+	for _, name := range ca.Names() {
+		certificate, err := readCertificate(filepath.Join(f.certificates(), name+".cer"))
+		if err != nil {
+			return nil, usage("reading the CA "+name, err)
+		}
+		issuer := ca.Issuer{Certificate: certificate, Shards: 1}
+		if name != ca.Root {
+			issuer.Shards = ca.Shards
+			if issuer.Signer, err = keys.Open(ctx, f.keyURI(c.Keys.of(name)), pass); err != nil {
+				return nil, usage("opening the key of the CA "+name, err)
+			}
+		}
+		issuers[name] = issuer
+	}
+	return issuers, nil
+}
+
+// operatorNames are the bootstrap operators, by the names of their files.
+func operatorNames() []string { return []string{"manager", "sponsor"} }
+
+// writeOperator leaves an operator's key and certificates as PEM and PKCS #12.
+func (w *writeSide) writeOperator(name string, leaf *x509.Certificate, key any, pass []byte) error {
+	chain := []*x509.Certificate{w.issuers[ca.Services].Certificate, w.issuers[ca.Root].Certificate}
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return err
+	}
+	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: leaf.Raw})
+	for _, c := range chain {
+		text = append(text, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw})...)
+	}
+	text = append(text, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private})...)
+	path := filepath.Join(w.folder.operators(), name)
+	if err := os.WriteFile(path+".pem", text, 0o600); err != nil {
+		return err
+	}
+	p12, err := pkcs12.Modern.Encode(key, leaf, chain, string(pass))
+	if err != nil {
+		return fmt.Errorf("writing operator %s: %w", name, err)
+	}
+	return os.WriteFile(path+".p12", p12, 0o600)
+}
+
+func serialOf(c *x509.Certificate) string {
+	serial, err := certs.SerialFromBig(c.SerialNumber)
+	if err != nil {
+		return c.SerialNumber.Text(16)
+	}
+	return serial.Hex()
+}
+
+func fingerprint(c *x509.Certificate) string {
+	sum := sha256.Sum256(c.Raw)
+	return hex.EncodeToString(sum[:])
+}
