@@ -57,13 +57,13 @@ func InitHierarchy(ctx context.Context, c Ceremony) (Hierarchy, error) {
 			return made, fmt.Errorf("making the key of %s: %w", name, err)
 		}
 	}
-	root, err := a.makeRoot(ctx, c.Name, signers[Root])
+	root, err := a.makeRoot(ctx, c.Name+" "+title(Root), signers[Root])
 	if err != nil {
 		return made, fmt.Errorf("making the root: %w", err)
 	}
 	made.Issuers[Root] = root.Issuer
 	for _, name := range Names()[1:] {
-		if made.Issuers[name], err = a.makeIssuing(ctx, root, name, c.Name, signers[name]); err != nil {
+		if made.Issuers[name], err = a.makeIssuing(ctx, name, c.Name+" "+title(name), signers[name]); err != nil {
 			return made, fmt.Errorf("making authority %s: %w", name, err)
 		}
 	}
@@ -72,14 +72,14 @@ func InitHierarchy(ctx context.Context, c Ceremony) (Hierarchy, error) {
 }
 
 // makeRoot signs the root certificate and adds the root as the issuer of its own.
-func (a *Authority) makeRoot(ctx context.Context, name string, signer crypto.Signer) (*hand, error) {
+func (a *Authority) makeRoot(ctx context.Context, commonName string, signer crypto.Signer) (*hand, error) {
 	serial, err := certs.NewSerial(rand.Reader)
 	if err != nil {
 		return nil, err
 	}
 	approved, err := a.Policies.Decide(policies.Request{Profile: policies.ProfileRoot, IssuerName: Root, Serial: serial,
 		Now: a.Now(), PublicURL: a.PublicURL, PublicKey: signer.Public(),
-		Subject: policies.Subject{CommonName: name + " " + title(Root)}})
+		Subject: policies.Subject{CommonName: commonName}})
 	if err != nil {
 		return nil, err
 	}
@@ -111,9 +111,9 @@ func (a *Authority) makeRoot(ctx context.Context, name string, signer crypto.Sig
 
 // makeIssuing issues the certificate of an authority below the root and adds it
 // as an issuer in the same transaction.
-func (a *Authority) makeIssuing(ctx context.Context, root *hand, name, organisation string, signer crypto.Signer) (Issuer, error) {
-	order := Order{Issuer: root.name, Request: policies.Request{Profile: policies.ProfileIssuing, PublicKey: signer.Public(),
-		Subject: policies.Subject{CommonName: organisation + " " + title(name)}}}
+func (a *Authority) makeIssuing(ctx context.Context, name, commonName string, signer crypto.Signer) (Issuer, error) {
+	order := Order{Issuer: Root, Request: policies.Request{Profile: policies.ProfileIssuing, PublicKey: signer.Public(),
+		Subject: policies.Subject{CommonName: commonName}}}
 	issued, _, err := a.Issue(ctx, []Order{order}, func(tx *ledger.Tx, issued []Issued) error {
 		return register.AddIssuer(tx, certs.IssuerAdded{Name: name, DER: issued[0].Certificate.Raw, Shards: Shards})
 	})
@@ -128,19 +128,18 @@ func (a *Authority) makeIssuing(ctx context.Context, root *hand, name, organisat
 
 // publishAll publishes the first list of every shard and gives the root's.
 func (a *Authority) publishAll(ctx context.Context) ([]byte, error) {
-	var rootList []byte
-	for _, name := range Names() {
-		for shard := range a.byName[name].Shards {
-			list, err := a.PublishList(ctx, name, shard)
-			if err != nil {
-				return nil, err
-			}
-			if name == Root {
-				if rootList, err = a.content(ctx, list); err != nil {
-					return nil, err
-				}
-			}
+	rootList, err := a.PublishList(ctx, Root, 0)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range Names()[1:] { // side by side, to share the commits
+		err := each(int(a.byName[name].Shards), func(shard int) error {
+			_, err := a.PublishList(ctx, name, uint16(shard))
+			return err
+		})
+		if err != nil {
+			return nil, err
 		}
 	}
-	return rootList, nil
+	return a.content(ctx, rootList)
 }

@@ -56,7 +56,7 @@ func checkList(r io.Reader, issuer *x509.Certificate, want header, n int64) erro
 	var signature asn1.BitString
 	if raw, err := c.element(0x03); err != nil {
 		return err
-	} else if rest, err := asn1.Unmarshal(raw, &signature); err != nil || len(rest) > 0 {
+	} else if rest, err := asn1.Unmarshal(raw, &signature); err != nil || len(rest) > 0 || signature.BitLength%8 != 0 {
 		return fmt.Errorf("%w: signature value", errList)
 	}
 	if _, err := c.in.ReadByte(); c.left != 0 || err != io.EOF {

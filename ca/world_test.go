@@ -6,6 +6,9 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/x509"
+	"errors"
+	"os"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -58,34 +61,69 @@ func newKey(t testing.TB, curve elliptic.Curve) *ecdsa.PrivateKey {
 	return key
 }
 
-func newWorld(t testing.TB) *world {
-	t.Helper()
-	return newWorldAt(t, time.Now())
+// fixture is a ledger after the ceremony, made once and copied for each world.
+type fixture struct {
+	ledger    []byte
+	hierarchy ca.Hierarchy
+	now       time.Time
+	err       error
 }
 
-func newWorldAt(t testing.TB, now time.Time) *world {
+var made = sync.OnceValue(func() (f fixture) {
+	dir, err := os.MkdirTemp("", "ca-test-*")
+	if err != nil {
+		return fixture{err: err}
+	}
+	defer os.RemoveAll(dir)
+	f.now = time.Now()
+	f.hierarchy, f.err = ceremony(filepath.Join(dir, "ledger.db"), f.now)
+	if f.err == nil {
+		f.ledger, f.err = os.ReadFile(filepath.Join(dir, "ledger.db"))
+	}
+	return f
+})
+
+func ceremony(path string, now time.Time) (ca.Hierarchy, error) {
+	set, err := policies.Default()
+	if err != nil {
+		return ca.Hierarchy{}, err
+	}
+	clock := func() time.Time { return now }
+	l, err := ledger.Create(context.Background(), ledger.Options{URL: "sqlite:" + path, Rooms: []ledger.Room{register.Room()}, Now: clock})
+	if err != nil {
+		return ca.Hierarchy{}, err
+	}
+	h, err := ca.InitHierarchy(context.Background(), ca.Ceremony{Ledger: l, Policies: set, Name: "Example Health",
+		PublicURL: publicURL, Now: clock, Key: func(_ context.Context, name string) (crypto.Signer, error) {
+			if name == ca.Root {
+				return ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
+			}
+			return ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		}})
+	return h, errors.Join(err, l.Close())
+}
+
+func newWorld(t testing.TB) *world {
 	t.Helper()
-	w := &world{TB: t, clock: &clock{now: now}, faults: &ledger.Faults{}}
+	f := made()
+	if f.err != nil {
+		t.Fatal(f.err)
+	}
+	w := &world{TB: t, clock: &clock{now: f.now}, faults: &ledger.Faults{}, hierarchy: f.hierarchy}
 	var err error
 	if w.policies, err = policies.Default(); err != nil {
 		t.Fatal(err)
 	}
-	w.ledger, err = ledger.Create(t.Context(), ledger.Options{URL: "sqlite:" + filepath.Join(t.TempDir(), "ledger.db"),
+	path := filepath.Join(t.TempDir(), "ledger.db")
+	if err := os.WriteFile(path, f.ledger, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w.ledger, err = ledger.Open(t.Context(), ledger.Options{URL: "sqlite:" + path,
 		Rooms: []ledger.Room{register.Room()}, Now: w.Now, Faults: w.faults})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { w.ledger.Close() })
-	w.hierarchy, err = ca.InitHierarchy(t.Context(), ca.Ceremony{Ledger: w.ledger, Policies: w.policies, Name: "Example Health",
-		PublicURL: publicURL, Now: w.Now, Key: func(_ context.Context, name string) (crypto.Signer, error) {
-			if name == ca.Root {
-				return newKey(t, elliptic.P384()), nil
-			}
-			return newKey(t, elliptic.P256()), nil
-		}})
-	if err != nil {
-		t.Fatal(err)
-	}
 	w.authority = w.newAuthority(w.hierarchy.Issuers)
 	return w
 }
@@ -137,4 +175,30 @@ func (w *world) read(fn func(*ledger.Tx) error) {
 func (w *world) setStatus(s certs.Status, refs ...certs.Ref) {
 	w.Helper()
 	w.write(func(tx *ledger.Tx) error { return register.SetStatus(tx, refs, s) })
+}
+
+// list is the published list of a shard as crypto/x509 reads it, its signature checked.
+func (w *world) list(issuer string, shard uint16) *x509.RevocationList {
+	w.Helper()
+	list, err := x509.ParseRevocationList(w.listDER(issuer, shard))
+	if err != nil {
+		w.Fatal(err)
+	}
+	if err := list.CheckSignatureFrom(w.hierarchy.Issuers[issuer].Certificate); err != nil {
+		w.Fatal(err)
+	}
+	return list
+}
+
+func (w *world) listDER(issuer string, shard uint16) (der []byte) {
+	w.Helper()
+	w.read(func(tx *ledger.Tx) error {
+		s, err := register.LastList(tx, certs.IssuerIDOf(w.hierarchy.Issuers[issuer].Certificate), shard)
+		if err != nil {
+			return err
+		}
+		der, err = tx.Content(s.List.Content)
+		return err
+	})
+	return der
 }

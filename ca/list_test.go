@@ -1,0 +1,303 @@
+package ca
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"errors"
+	"io"
+	"math/big"
+	"runtime"
+	"slices"
+	"testing"
+	"time"
+
+	"cardinal/certs"
+	"cardinal/certs/register"
+)
+
+func newIssuer(t testing.TB, key crypto.Signer) *x509.Certificate {
+	t.Helper()
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{Organization: []string{"Exämple"}, CommonName: "CA"},
+		NotBefore: time.Now(), NotAfter: time.Now().AddDate(1, 0, 0), IsCA: true, BasicConstraintsValid: true,
+		KeyUsage: x509.KeyUsageCRLSign, SubjectKeyId: []byte{1, 2, 3, 4}}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func p256(t testing.TB) crypto.Signer {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+func fixed(list []register.Entry) entries {
+	return func(yield func(register.Entry) error) error {
+		for _, e := range list {
+			if err := yield(e); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
+func newEncoder(issuer *x509.Certificate, key crypto.Signer, walk entries) *encoder {
+	at := time.Date(2027, 1, 2, 3, 4, 5, 0, time.UTC)
+	return &encoder{signer: key, entries: walk, header: header{issuer: issuer.RawSubject, authorityKey: issuer.SubjectKeyId,
+		url: "http://pki.example/crl/signing/3.crl", number: 1 << 33, thisUpdate: at, nextUpdate: at.AddDate(0, 0, 7)}}
+}
+
+func encode(t testing.TB, e *encoder) ([]byte, size) {
+	t.Helper()
+	s, err := e.measure()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b bytes.Buffer
+	if err := e.write(&b, rand.Reader, s); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes(), s
+}
+
+// variety is entries with every reason, both time forms, long and short
+// serials, with and without a date of invalidity.
+func variety(t testing.TB, n int) []register.Entry {
+	t.Helper()
+	reasons := []certs.Reason{0, 1, 2, 3, 4, 5, 6, 9, 10}
+	var list []register.Entry
+	for i := range n {
+		serial, err := certs.NewSerial(rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if i%7 == 0 {
+			serial = "\x80" + serial[1:]
+		}
+		at := time.Date(2026+i%40, 1, 2, 3, 4, 5, 0, time.UTC)
+		e := register.Entry{Serial: serial, Status: certs.Status{State: certs.StateRevoked, Reason: reasons[i%len(reasons)], At: at}}
+		if i%3 == 0 {
+			e.Status.Invalidity = at.AddDate(0, -1, 0)
+		}
+		list = append(list, e)
+	}
+	slices.SortFunc(list, func(a, b register.Entry) int { return bytes.Compare([]byte(a.Serial), []byte(b.Serial)) })
+	return list
+}
+
+func TestListSaysToX509WhatWasPutIn(t *testing.T) {
+	t.Parallel()
+	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p384, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range []crypto.Signer{p256(t), p384, rsaKey} {
+		issuer := newIssuer(t, key)
+		for _, n := range []int{0, 1, 2, 3, 50, 2000} {
+			want := variety(t, n)
+			e := newEncoder(issuer, key, fixed(want))
+			der, s := encode(t, e)
+			list, err := x509.ParseRevocationList(der)
+			if err != nil {
+				t.Fatalf("%T, %d entries: %v", key, n, err)
+			}
+			if err := list.CheckSignatureFrom(issuer); err != nil {
+				t.Fatalf("%T, %d entries: %v", key, n, err)
+			}
+			compare(t, list, e, want)
+			if err := checkList(bytes.NewReader(der), issuer, e.header, s.entries); err != nil {
+				t.Errorf("%T, %d entries: %v", key, n, err)
+			}
+		}
+	}
+}
+
+func compare(t *testing.T, list *x509.RevocationList, e *encoder, want []register.Entry) {
+	t.Helper()
+	if list.Number.Cmp(new(big.Int).SetUint64(e.number)) != 0 || !list.ThisUpdate.Equal(e.thisUpdate) || !list.NextUpdate.Equal(e.nextUpdate) ||
+		!bytes.Equal(list.AuthorityKeyId, e.authorityKey) || !bytes.Equal(list.RawIssuer, e.issuer) {
+		t.Errorf("header %+v", list)
+	}
+	if len(list.RevokedCertificateEntries) != len(want) {
+		t.Fatalf("%d entries, want %d", len(list.RevokedCertificateEntries), len(want))
+	}
+	for i, got := range list.RevokedCertificateEntries {
+		w := want[i]
+		if got.SerialNumber.Cmp(w.Serial.Big()) != 0 || got.ReasonCode != int(w.Status.Reason) || !got.RevocationTime.Equal(w.Status.At) {
+			t.Errorf("entry %d: %+v, want %+v", i, got, w)
+		}
+		extensions := 0
+		if w.Status.Reason != certs.ReasonUnspecified {
+			extensions++
+		}
+		if !w.Status.Invalidity.IsZero() {
+			extensions++
+		}
+		if len(got.Extensions) != extensions {
+			t.Errorf("entry %d has %d extensions, want %d", i, len(got.Extensions), extensions)
+		}
+	}
+}
+
+func TestGuardRefusesEveryChangedOctetAndWrongExpectation(t *testing.T) {
+	t.Parallel()
+	key := p256(t)
+	issuer := newIssuer(t, key)
+	e := newEncoder(issuer, key, fixed(variety(t, 3)))
+	der, s := encode(t, e)
+	for i := range der {
+		bad := bytes.Clone(der)
+		bad[i] ^= 0x01
+		if err := checkList(bytes.NewReader(bad), issuer, e.header, s.entries); !errors.Is(err, errList) {
+			t.Fatalf("octet %d of %d changed: %v", i, len(der), err)
+		}
+		if err := checkList(bytes.NewReader(der[:i]), issuer, e.header, s.entries); !errors.Is(err, errList) {
+			t.Fatalf("cut to %d of %d octets: %v", i, len(der), err)
+		}
+	}
+	if err := checkList(bytes.NewReader(append(bytes.Clone(der), 0)), issuer, e.header, s.entries); !errors.Is(err, errList) {
+		t.Errorf("an octet more: %v", err)
+	}
+	for name, change := range map[string]func(h *header){
+		"number":      func(h *header) { h.number++ },
+		"url":         func(h *header) { h.url += "x" },
+		"this update": func(h *header) { h.thisUpdate = h.thisUpdate.Add(time.Second) },
+		"next update": func(h *header) { h.nextUpdate = h.nextUpdate.Add(time.Second) },
+		"key":         func(h *header) { h.authorityKey = []byte{9} },
+		"issuer":      func(h *header) { h.issuer = []byte{0x30, 0} },
+	} {
+		want := e.header
+		change(&want)
+		if err := checkList(bytes.NewReader(der), issuer, want, s.entries); !errors.Is(err, errList) {
+			t.Errorf("another %s: %v", name, err)
+		}
+	}
+	if err := checkList(bytes.NewReader(der), issuer, e.header, s.entries+1); !errors.Is(err, errList) {
+		t.Errorf("an entry too few: %v", err)
+	}
+	other := newIssuer(t, p256(t))
+	if err := checkList(bytes.NewReader(der), other, e.header, s.entries); !errors.Is(err, errList) {
+		t.Errorf("another's key: %v", err)
+	}
+	twice := variety(t, 1)
+	e.entries = fixed(append(twice, twice...))
+	der, s = encode(t, e)
+	if err := checkList(bytes.NewReader(der), issuer, e.header, s.entries); !errors.Is(err, errList) {
+		t.Errorf("a serial twice: %v", err)
+	}
+}
+
+func TestListThatChangesBetweenTheWalksIsNotSigned(t *testing.T) {
+	t.Parallel()
+	key := p256(t)
+	list := variety(t, 4)
+	e := newEncoder(newIssuer(t, key), key, fixed(list))
+	s, err := e.measure()
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.entries = fixed(list[:3])
+	if err := e.write(io.Discard, rand.Reader, s); err == nil {
+		t.Error("it was signed")
+	}
+}
+
+// TestMemoryOfAListDoesNotGrowWithIt walks many entries that exist one at
+// a time: what lives while the list streams stays under a megabyte.
+func TestMemoryOfAListDoesNotGrowWithIt(t *testing.T) {
+	if testing.Short() {
+		t.Skip("short")
+	}
+	key := p256(t)
+	const n = 200_000
+	var most uint64
+	var start runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&start)
+	e := newEncoder(newIssuer(t, key), key, func(yield func(register.Entry) error) error {
+		status := certs.Status{State: certs.StateRevoked, Reason: certs.ReasonSuperseded, At: time.Unix(1.8e9, 0)}
+		for i := range n {
+			serial := certs.Serial([]byte{0x40, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, byte(i >> 24), byte(i >> 16), byte(i >> 8), byte(i)})
+			if i == n/2 {
+				var now runtime.MemStats
+				runtime.GC()
+				runtime.ReadMemStats(&now)
+				most = max(most, now.HeapAlloc)
+			}
+			if err := yield(register.Entry{Serial: serial, Status: status}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	s, err := e.measure()
+	if err != nil {
+		t.Fatal(err)
+	}
+	reader, writer := io.Pipe()
+	go func() { writer.CloseWithError(e.write(writer, rand.Reader, s)) }()
+	issuer := newIssuer(t, key)
+	e.header.issuer = issuer.RawSubject
+	if err := checkList(reader, issuer, e.header, n); err != nil {
+		t.Fatal(err)
+	}
+	if grown := int64(most) - int64(start.HeapAlloc); grown > 1<<20 {
+		t.Errorf("%d octets of heap for a list of %d octets", grown, s.octets)
+	}
+}
+
+func FuzzCheckList(f *testing.F) {
+	key := p256(f)
+	issuer := newIssuer(f, key)
+	e := newEncoder(issuer, key, fixed(variety(f, 2)))
+	der, s := encode(f, e)
+	f.Add(der)
+	empty, _ := encode(f, newEncoder(issuer, key, fixed(nil)))
+	f.Add(empty)
+	f.Add([]byte{0x30, 0x88, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		err := checkList(bytes.NewReader(b), issuer, e.header, s.entries)
+		if err == nil && !bytes.Equal(b, der) {
+			// another signature over the same list is a list, too
+			if list, err := x509.ParseRevocationList(b); err != nil || list.CheckSignatureFrom(issuer) != nil {
+				t.Fatalf("accepted %x", b)
+			}
+		}
+	})
+}
+
+func BenchmarkList100k(b *testing.B) {
+	key := p256(b)
+	issuer := newIssuer(b, key)
+	list := variety(b, 100_000)
+	e := newEncoder(issuer, key, fixed(list))
+	for b.Loop() {
+		s, err := e.measure()
+		if err != nil {
+			b.Fatal(err)
+		}
+		if err := e.write(io.Discard, rand.Reader, s); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
