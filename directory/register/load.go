@@ -1,0 +1,238 @@
+package register
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"cardinal/directory"
+	"cardinal/internal/journal"
+	"cardinal/internal/ledger"
+)
+
+// LoadJob fills an empty suffix.
+type LoadJob struct {
+	Ledger *ledger.Ledger
+	Suffix directory.DN
+	// Next gives the entries in any order, io.EOF at the end.
+	Next func() (*directory.Entry, error)
+	// Line says where the entry Next gave last stands, for errors; may be nil.
+	Line func() int
+	// Progress is called now and then, from one goroutine; may be nil.
+	Progress func(LoadProgress)
+	// By is the author of entries that do not bring creatorsName along.
+	By Author
+}
+
+// LoadProgress says how far a load is.
+type LoadProgress struct {
+	Stored bool   // false while reading, true while storing
+	Done   uint64 // entries
+	Total  uint64 // 0 while reading: not known yet
+}
+
+// LoadError says which entry of a load was refused.
+type LoadError struct {
+	Line int    // 0 if not known
+	Nth  uint64 // 1-based, in the order of Next; 0 if it is not one entry
+	DN   directory.DN
+	Err  error
+}
+
+// Error returns where, which entry and why.
+func (e *LoadError) Error() string {
+	at := fmt.Sprintf("entry %d", e.Nth)
+	if e.Line > 0 {
+		at = fmt.Sprintf("line %d", e.Line)
+	}
+	return fmt.Sprintf("%s: %s: %v", at, e.DN, e.Err)
+}
+
+// Unwrap returns the reason, mostly a *directory.Error.
+func (e *LoadError) Unwrap() error { return e.Err }
+
+// FromLDIF makes a job's Next and Line of an LDIF reader: content and add
+// records.
+func FromLDIF(r *directory.LDIFReader) (next func() (*directory.Entry, error), line func() int) {
+	at := 0
+	next = func() (*directory.Entry, error) {
+		rec, err := r.Next()
+		if err != nil {
+			return nil, err
+		}
+		at = rec.Line
+		if rec.Entry == nil {
+			return nil, &directory.LDIFError{Line: rec.Line, Offset: rec.Offset, What: "only entries can be loaded, not changes to them"}
+		}
+		return rec.Entry, nil
+	}
+	return next, func() int { return at }
+}
+
+// Load reads all entries, checks them as Add does, sorts them and stores them
+// as blocks, then makes them the entries of the suffix in one transaction that
+// appends one SuffixLoaded change. Until then nothing can be seen of them, and
+// what an interrupted load has stored is removed by the next.
+//
+// Operational attributes entries bring along are kept where they say who and
+// when (createTimestamp …) and which (entryUUID); others are dropped. The
+// memory used does not depend on the number of entries, but for some 100 bytes
+// each that has a password or brings an entryUUID. Errors are *LoadError for
+// an entry, *directory.Error 53 if the suffix is not empty.
+func (r *Register) Load(ctx context.Context, job LoadJob) (journal.Position, error) {
+	p, err := r.locate(job.Suffix)
+	if err != nil {
+		return 0, err
+	}
+	if p.key != p.suffix.key {
+		return 0, refuse(directory.UnwillingToPerform, "%q is not a suffix", job.Suffix)
+	}
+	x := &load{r: r, job: job, suffix: p.suffix}
+	defer x.close()
+	if err := x.begin(ctx); err != nil {
+		return 0, err
+	}
+	if err := x.read(ctx); err != nil {
+		return 0, err
+	}
+	if err := x.store(ctx); err != nil {
+		return 0, err
+	}
+	return x.finish(ctx)
+}
+
+// load is a load under way.
+type load struct {
+	r        *Register
+	job      LoadJob
+	suffix   *suffix
+	id       [16]byte
+	defaults []directory.Attribute
+	sorter   *sorter
+	uuids    []directory.UUID // brought along
+	secrets  secretBodies
+	manifest directory.LoadManifest
+	count    uint64
+}
+
+func (x *load) close() {
+	if x.sorter != nil {
+		x.sorter.close()
+	}
+}
+
+func (x *load) progress(p LoadProgress) {
+	if x.job.Progress != nil {
+		x.job.Progress(p)
+	}
+}
+
+// begin checks that the suffix is empty and removes what a load before this
+// one left behind.
+func (x *load) begin(ctx context.Context) error {
+	x.id = randomID()
+	_, err := x.job.Ledger.Write(ctx, func(tx *ledger.Tx) error {
+		x.defaults = x.r.stamps(x.job.By, tx)
+		if err := x.empty(tx); err != nil {
+			return err
+		}
+		tx.Defer(`DELETE FROM directory_block WHERE load NOT IN (SELECT load FROM directory_load)`)
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("beginning to load %q: %w", x.job.Suffix, err)
+	}
+	x.sorter, err = newSorter(x.r.config.TempDir)
+	return err
+}
+
+func (x *load) empty(tx *ledger.Tx) error {
+	c, err := x.r.cursor(tx, x.suffix, x.suffix.key, x.suffix.key.After())
+	if err != nil {
+		return err
+	}
+	s, err := c.next()
+	if err == nil && s != nil {
+		return refuse(directory.UnwillingToPerform, "suffix %q is not empty", x.job.Suffix)
+	}
+	return err
+}
+
+// finish makes the load visible.
+func (x *load) finish(ctx context.Context) (journal.Position, error) {
+	w, err := x.job.Ledger.NewContent(ctx)
+	if err != nil {
+		return 0, err
+	}
+	encoded := x.manifest.Append(nil)
+	if _, err := w.Write(encoded); err != nil {
+		return 0, fmt.Errorf("storing the manifest of a load: %w", err)
+	}
+	manifest, err := w.Close()
+	if err != nil {
+		return 0, fmt.Errorf("storing the manifest of a load: %w", err)
+	}
+	defaults := directory.EntryAdded{Entry: &directory.Entry{DN: x.suffix.dn, Attributes: x.defaults}}
+	change := directory.SuffixLoaded{Suffix: x.suffix.dn, Content: manifest, Size: int64(len(encoded)), Entries: x.count}
+	position, err := x.job.Ledger.Write(ctx, func(tx *ledger.Tx) error {
+		if err := x.empty(tx); err != nil {
+			return err
+		}
+		key := []byte(x.suffix.key)
+		tx.Defer(`DELETE FROM directory_block WHERE load IN (SELECT load FROM directory_load WHERE suffix = $1)`, key)
+		tx.Defer(`DELETE FROM directory_entry WHERE key >= $1 AND key < $2`, key, []byte(x.suffix.key.After()))
+		tx.Defer(`INSERT INTO directory_load (suffix, load, manifest, defaults, entries) VALUES ($1, $2, $3, $4, $5)
+			ON CONFLICT (suffix) DO UPDATE SET load = excluded.load, manifest = excluded.manifest,
+			defaults = excluded.defaults, entries = excluded.entries`,
+			key, x.id[:], manifest[:], defaults.Append(nil), int64(x.count))
+		tx.Append(journal.KindSuffixLoaded, directory.ChangeVersion, change.Append(nil))
+		for _, body := range x.secrets.bodies {
+			tx.Append(journal.KindSecretsChanged, directory.ChangeVersion, body)
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, fmt.Errorf("finishing the load of %q: %w", x.job.Suffix, err)
+	}
+	x.progress(LoadProgress{Stored: true, Done: x.count, Total: x.count})
+	return position, nil
+}
+
+// distinctUUIDs refuses a load in which two entries bring the same UUID.
+func (x *load) distinctUUIDs() error {
+	slices.SortFunc(x.uuids, func(a, b directory.UUID) int { return bytes.Compare(a[:], b[:]) })
+	for i := 1; i < len(x.uuids); i++ {
+		if x.uuids[i] == x.uuids[i-1] {
+			return refuse(directory.ConstraintViolation, "two entries have the entryUUID %s", x.uuids[i])
+		}
+	}
+	x.uuids = nil
+	return nil
+}
+
+// Loaded opens what a suffix was loaded from, for a verifier; nil if it was
+// not. Contents are read through tx.
+func (r *Register) Loaded(tx *ledger.Tx, dn directory.DN) (*directory.LoadReader, error) {
+	p, err := r.locate(dn)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := tx.Query(`SELECT manifest FROM directory_load WHERE suffix = $1`, []byte(p.suffix.key))
+	if err != nil {
+		return nil, fmt.Errorf("reading the load of %q: %w", dn, err)
+	}
+	var manifest []byte
+	if rows.Next() {
+		err = rows.Scan(&manifest)
+	}
+	if err = errors.Join(err, rows.Err(), rows.Close()); err != nil || manifest == nil {
+		return nil, err
+	}
+	return directory.OpenLoad(func(h journal.Hash) (io.ReadCloser, error) {
+		v, err := tx.Content(h)
+		return io.NopCloser(bytes.NewReader(v)), err
+	}, journal.Hash(manifest))
+}
