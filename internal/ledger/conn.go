@@ -82,8 +82,10 @@ func (c *conn) close() {
 	c.Conn.Close()
 }
 
-// discard closes the connection itself: nobody knows what state it is in.
+// discard closes the connection itself: nobody knows what state it is in. database/sql does not close the statements
+// prepared on a sql.Conn with it, and SQLite keeps a connection, with its locks, for as long as one of them lives.
 func (c *conn) discard() {
+	c.forget()
 	c.Conn.Raw(func(any) error { return driver.ErrBadConn })
 	c.Conn.Close()
 }

@@ -46,15 +46,7 @@ type statement struct {
 	args []any
 }
 
-// table is a table of the database as Dump sees it.
-type table struct {
-	name    string
-	columns []string
-	kinds   []string // BIGINT, TEXT or BYTEA
-	key     []int    // columns of the primary key
-}
-
-// schema is the ledger's own tables, as a room's.
+// ownRoom is the ledger's own tables, as a room's.
 func ownRoom() Room {
 	return Room{Name: "ledger", Migrations: []string{`
 CREATE TABLE ledger_head (
@@ -99,6 +91,8 @@ const (
 	selectHead = `SELECT epoch, position, link, at, quarantine, mark FROM ledger_head WHERE id = 1`
 	updateHead = `UPDATE ledger_head SET epoch = $1, position = $2, link = $3, at = $4, quarantine = $5, mark = $6 WHERE id = 1`
 	insertHead = `INSERT INTO ledger_head (id, epoch, position, link, at, quarantine, mark) VALUES (1, $1, $2, $3, $4, $5, $6)`
+
+	insertChange = `INSERT INTO ledger_journal (` + journalColumns + `) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`
 
 	journalColumns = `position, at, kind, version, last, salt, body, body_hash, link`
 )

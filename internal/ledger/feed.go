@@ -42,20 +42,23 @@ func (f feed) Wait(ctx context.Context, after journal.Position) error {
 	}
 }
 
-func (f feed) Read(ctx context.Context, after journal.Position, limit int) ([]journal.Change, error) {
+func (f feed) Read(ctx context.Context, after journal.Position, limit int) (out []journal.Change, err error) {
 	limit = max(limit, 1)
-	var out []journal.Change
 	size, ask := 0, limit
 	for {
-		rows, err := f.l.read.QueryContext(ctx, `SELECT `+journalColumns+` FROM ledger_journal WHERE position > $1 ORDER BY position LIMIT $2`,
-			int64(after), int64(ask))
+		var got []journal.Change
+		var whole bool
+		err := f.l.single(ctx, func(c *conn) error {
+			rows, err := c.query(ctx, selectChanges, int64(after), int64(ask))
+			if err != nil {
+				return err
+			}
+			defer rows.Close()
+			got, whole, err = scanChanges(rows, after, &size, limit-len(out))
+			return err
+		})
 		if err != nil {
 			return nil, fmt.Errorf("reading the journal after %d: %w", after, err)
-		}
-		got, whole, err := scanChanges(rows, after, &size, limit-len(out))
-		rows.Close()
-		if err != nil {
-			return nil, err
 		}
 		out = append(out, got...)
 		if whole || len(got) == 0 {
@@ -64,6 +67,8 @@ func (f feed) Read(ctx context.Context, after journal.Position, limit int) ([]jo
 		after, ask = got[len(got)-1].Position, 64
 	}
 }
+
+const selectChanges = `SELECT ` + journalColumns + ` FROM ledger_journal WHERE position > $1 ORDER BY position LIMIT $2`
 
 // scanChanges reads rows up to the end of a transaction at or beyond the limits; whole says that the last one read ends one.
 func scanChanges(rows *sql.Rows, after journal.Position, size *int, limit int) (out []journal.Change, whole bool, err error) {
@@ -86,18 +91,22 @@ func scanChanges(rows *sql.Rows, after journal.Position, size *int, limit int) (
 }
 
 func scanChange(rows *sql.Rows) (journal.Change, error) {
-	var c journal.Change
-	var at int64
-	var salt, hash, link []byte
-	if err := rows.Scan(&c.Position, &at, &c.Kind, &c.Version, &c.Last, &salt, &c.Body, &hash, &link); err != nil {
-		return c, fmt.Errorf("reading a change: %w", err)
+	var n [5]int64
+	var salt, body, hash, link []byte
+	if err := rows.Scan(&n[0], &n[1], &n[2], &n[3], &n[4], &salt, &body, &hash, &link); err != nil {
+		return journal.Change{}, fmt.Errorf("reading a change: %w", err)
 	}
-	c.Time = time.UnixMicro(at).UTC()
-	c.Erased = salt == nil
+	return changeOf(n, salt, body, hash, link), nil
+}
+
+// changeOf builds a change from the values of journalColumns; an erased one has no salt.
+func changeOf(n [5]int64, salt, body, hash, link []byte) journal.Change {
+	c := journal.Change{Position: journal.Position(n[0]), Time: time.UnixMicro(n[1]).UTC(), Kind: journal.Kind(n[2]),
+		Version: uint8(n[3]), Last: n[4] != 0, Erased: salt == nil, Body: body}
 	copy(c.Salt[:], salt)
 	copy(c.BodyHash[:], hash)
 	copy(c.Link[:], link)
-	return c, nil
+	return c
 }
 
 func (f feed) Content(ctx context.Context, h journal.Hash) (io.ReadCloser, error) {

@@ -28,6 +28,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"cardinal/internal/journal"
 )
 
 // Options say which database, for which rooms. URL and Rooms are required.
@@ -45,12 +47,15 @@ type Options struct {
 	// MaxSkew is how far the host's clock and PostgreSQL's may differ before writes are refused with ErrClock;
 	// 0 is 2 s, negative is any.
 	MaxSkew time.Duration
+	// EpochAbove is for Restore: the highest epoch any replica is known to have seen, so that the same dump restored
+	// twice does not give two histories one number.
+	EpochAbove journal.Epoch
 	// Faults is for tests.
 	Faults *Faults
 }
 
 // Faults lets a test stand between the ledger and its database. Before and After are called around each external write
-// with its name ("begin", "flush", "commit", "content", "migrate"); an error from either is that write's. Either may be nil.
+// with its name ("begin", "flush", "commit", "content", "migrate", "restore"); an error from either is that write's. Either may be nil.
 type Faults struct {
 	Before, After func(step string) error
 }
@@ -178,7 +183,7 @@ func (l *Ledger) open(ctx context.Context) error {
 			return err
 		}
 	}
-	return checkVersions(ctx, l.read, l.options.Rooms)
+	return checkVersions(ctx, l.read, l.options.rooms())
 }
 
 // Close ends the committer after the group it is at, and closes the database.

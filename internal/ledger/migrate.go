@@ -3,8 +3,9 @@ package ledger
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
+	"maps"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -58,6 +59,9 @@ const createVersions = `CREATE TABLE ledger_room (name TEXT PRIMARY KEY, version
 // create makes the database with all tables and the head of epoch 1, in one transaction.
 func create(ctx context.Context, e engine, o Options) error {
 	o.setDefaults()
+	if err := checkRooms(o.Rooms); err != nil {
+		return err
+	}
 	if err := e.create(ctx); err != nil {
 		return err
 	}
@@ -66,17 +70,11 @@ func create(ctx context.Context, e engine, o Options) error {
 		return err
 	}
 	defer db.Close()
-	if existing, err := scanHead(db.QueryRowContext(ctx, selectHead)); err == nil {
-		return fmt.Errorf("in epoch %d: %w", existing.Epoch, ErrExists)
-	}
-	tx, err := db.BeginTx(ctx, nil)
+	tx, err := beginCreate(ctx, e, db)
 	if err != nil {
 		return err
 	}
 	defer tx.Rollback()
-	if _, err := tx.ExecContext(ctx, e.translate(createVersions)[0]); err != nil {
-		return err
-	}
 	if _, err := migrate(ctx, e, tx, o.rooms(), map[string]int{}); err != nil {
 		return err
 	}
@@ -86,6 +84,43 @@ func create(ctx context.Context, e engine, o Options) error {
 	}
 	return o.Faults.around("migrate", tx.Commit)
 }
+
+// beginCreate opens the transaction that makes a new ledger's tables, with the table of versions. ErrExists if there is
+// a ledger.
+func beginCreate(ctx context.Context, e engine, db *sql.DB) (*sql.Tx, error) {
+	if have, err := versions(ctx, db); err == nil && len(have) > 0 {
+		return nil, ErrExists
+	}
+	tx, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := tx.ExecContext(ctx, e.translate(createVersions)[0]); err != nil {
+		tx.Rollback()
+		return nil, fmt.Errorf("making the table of versions: %w", err)
+	}
+	return tx, nil
+}
+
+// checkRooms refuses what only one engine, or only a fresh database, would take.
+func checkRooms(rooms []Room) error {
+	seen := map[string]bool{"ledger": true, unfinished: true, "": true}
+	for _, room := range rooms {
+		if seen[room.Name] {
+			return fmt.Errorf("room %q: the name is taken", room.Name)
+		}
+		seen[room.Name] = true
+		for i, script := range room.Migrations {
+			if word := forbidden.FindString(script); word != "" {
+				return fmt.Errorf("migration %d of room %s: %s is not for both engines or stands in the way of a restore", i+1, room.Name, word)
+			}
+		}
+	}
+	return nil
+}
+
+// forbidden words in migrations: types one engine alone knows, and foreign keys, which would fix the order of a restore.
+var forbidden = regexp.MustCompile(`\b(REFERENCES|FOREIGN KEY|BIGSERIAL|SERIAL|AUTOINCREMENT|INTEGER|INT|BOOLEAN|BLOB|TIMESTAMP|TIMESTAMPTZ|VARCHAR|JSONB?|ROWID)\b`)
 
 // migrate runs what is missing and says what it ran.
 func migrate(ctx context.Context, e engine, tx *sql.Tx, rooms []Room, have map[string]int) ([]string, error) {
@@ -132,9 +167,29 @@ func checkVersions(ctx context.Context, db *sql.DB, rooms []Room) error {
 	if err != nil {
 		return fmt.Errorf("reading the versions of the rooms: %w", err)
 	}
-	for _, room := range append([]Room{ownRoom()}, rooms...) {
+	if err := checkNotNewer(rooms, have); err != nil {
+		return err
+	}
+	for _, room := range rooms {
 		if have[room.Name] != len(room.Migrations) {
 			return &SchemaError{Room: room.Name, Have: have[room.Name], Want: len(room.Migrations)}
+		}
+	}
+	return nil
+}
+
+// checkNotNewer refuses a database that knows more than this program, or less than a whole ledger.
+func checkNotNewer(rooms []Room, have map[string]int) error {
+	if _, ok := have[unfinished]; ok {
+		return ErrUnfinished
+	}
+	want := map[string]int{}
+	for _, room := range rooms {
+		want[room.Name] = len(room.Migrations)
+	}
+	for _, name := range slices.Sorted(maps.Keys(have)) {
+		if have[name] > want[name] {
+			return &SchemaError{Room: name, Have: have[name], Want: want[name]}
 		}
 	}
 	return nil
@@ -162,10 +217,8 @@ func Migrate(ctx context.Context, o Options) ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("migrating: %w", err)
 	}
-	for _, room := range o.rooms() {
-		if have[room.Name] > len(room.Migrations) {
-			return nil, &SchemaError{Room: room.Name, Have: have[room.Name], Want: len(room.Migrations)}
-		}
+	if err := checkNotNewer(o.rooms(), have); err != nil {
+		return nil, err
 	}
 	ran, err := migrate(ctx, e, tx, o.rooms(), have)
 	if err != nil {
@@ -173,5 +226,3 @@ func Migrate(ctx context.Context, o Options) ([]string, error) {
 	}
 	return slices.Clip(ran), o.Faults.around("migrate", tx.Commit)
 }
-
-var errNotBuilt = errors.New("not built yet")

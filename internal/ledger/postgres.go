@@ -185,5 +185,14 @@ func (e postgresEngine) fault(c *conn, err error) fault {
 const pgDiskFull = "53100"
 
 func (e postgresEngine) tables(ctx context.Context, c *conn) ([]table, error) {
-	return nil, errNotBuilt
+	rows, err := c.QueryContext(ctx, `SELECT t.relname, a.attname, format_type(a.atttypid, NULL), coalesce(array_position(i.indkey::int[], a.attnum::int) + 1, 0)
+		FROM pg_class t
+		JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum > 0 AND NOT a.attisdropped
+		LEFT JOIN pg_index i ON i.indrelid = t.oid AND i.indisprimary
+		WHERE t.relkind = 'r' AND t.relnamespace = current_schema()::regnamespace
+		ORDER BY t.relname COLLATE "C", a.attnum`)
+	if err != nil {
+		return nil, err
+	}
+	return describeTables(rows, map[string]string{"bigint": "BIGINT", "text": "TEXT", "bytea": "BYTEA"})
 }

@@ -2,6 +2,8 @@ package ledger
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"fmt"
 	"sync"
 
@@ -10,8 +12,9 @@ import (
 
 // readers keeps connections for reading together with their prepared statements.
 type readers struct {
-	mu   sync.Mutex
-	idle []*conn
+	mu     sync.Mutex
+	idle   []*conn
+	closed bool
 }
 
 func (r *readers) take() *conn {
@@ -27,6 +30,11 @@ func (r *readers) take() *conn {
 }
 
 func (l *Ledger) reader(ctx context.Context) (*conn, error) {
+	select {
+	case <-l.done:
+		return nil, ErrClosed
+	default:
+	}
 	if c := l.readers.take(); c != nil {
 		return c, nil
 	}
@@ -39,13 +47,39 @@ func (l *Ledger) release(c *conn) {
 		c.discard()
 		return
 	}
+	l.keep(c)
+}
+
+// keep takes back a connection that is not in a transaction.
+func (l *Ledger) keep(c *conn) {
 	l.readers.mu.Lock()
 	defer l.readers.mu.Unlock()
-	if len(l.readers.idle) < idleReaders {
+	if len(l.readers.idle) < idleReaders && !l.readers.closed {
 		l.readers.idle = append(l.readers.idle, c)
 		return
 	}
 	c.close()
+}
+
+// single runs one read outside a transaction; a connection the server has closed meanwhile is replaced.
+func (l *Ledger) single(ctx context.Context, read func(c *conn) error) error {
+	var err error
+	for range maxAttempts {
+		var c *conn
+		if c, err = l.reader(ctx); err != nil {
+			return err
+		}
+		if err = read(c); err == nil || errors.Is(err, sql.ErrNoRows) {
+			l.keep(c)
+			return err
+		}
+		meaning := l.engine.fault(c, err)
+		c.discard()
+		if meaning != faultConnection || ctx.Err() != nil {
+			return err
+		}
+	}
+	return err
 }
 
 func (l *Ledger) closeReaders() {
@@ -54,7 +88,7 @@ func (l *Ledger) closeReaders() {
 	for _, c := range l.readers.idle {
 		c.close()
 	}
-	l.readers.idle = nil
+	l.readers.idle, l.readers.closed = nil, true
 }
 
 // snapshot opens a read transaction; the caller releases its connection.
@@ -93,9 +127,13 @@ func (l *Ledger) Read(ctx context.Context, fn func(tx *Tx) error) error {
 
 // Head reads the committed head.
 func (l *Ledger) Head(ctx context.Context) (journal.Head, error) {
-	c, head, err := l.snapshot(ctx)
-	if err == nil {
-		l.release(c)
+	var h head
+	err := l.single(ctx, func(c *conn) (err error) {
+		h, err = scanHead(c.queryRow(ctx, selectHead))
+		return err
+	})
+	if err != nil {
+		return journal.Head{}, fmt.Errorf("reading the head: %w", err)
 	}
-	return head, err
+	return h.Head, nil
 }

@@ -34,7 +34,7 @@ func (e sqliteEngine) pool(write, readOnly bool) (*sql.DB, error) {
 	switch {
 	case write:
 		pragmas = append(pragmas, "journal_mode(WAL)", "synchronous(FULL)", "wal_autocheckpoint(2000)",
-			"journal_size_limit(67108864)", "foreign_keys(1)")
+			"journal_size_limit(67108864)")
 	case readOnly:
 		mode = "ro"
 		pragmas = append(pragmas, "query_only(1)")
@@ -161,5 +161,10 @@ func (e sqliteEngine) fault(_ *conn, err error) fault {
 }
 
 func (e sqliteEngine) tables(ctx context.Context, c *conn) ([]table, error) {
-	return nil, errNotBuilt
+	rows, err := c.QueryContext(ctx, `SELECT s.name, i.name, i.type, i.pk FROM sqlite_schema s, pragma_table_info(s.name) i
+		WHERE s.type = 'table' AND s.name NOT LIKE 'sqlite%' ORDER BY s.name, i.cid`)
+	if err != nil {
+		return nil, err
+	}
+	return describeTables(rows, map[string]string{"INTEGER": "BIGINT", "TEXT": "TEXT", "BLOB": "BYTEA"})
 }

@@ -15,7 +15,7 @@ func TestURLIsADatabaseThatSyncs(t *testing.T) {
 	}
 	defer c.Close(t.Context())
 	var fsync, tables string
-	if err := c.QueryRow(t.Context(), `SELECT current_setting('fsync'), (SELECT count(*)::text FROM pg_tables WHERE schemaname = 'public')`).
+	if err := c.QueryRow(t.Context(), `SELECT current_setting('fsync'), (SELECT count(*)::text FROM pg_tables WHERE schemaname = current_schema())`).
 		Scan(&fsync, &tables); err != nil {
 		t.Fatal(err)
 	}
