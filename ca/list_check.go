@@ -140,11 +140,16 @@ func (c *checker) extensions(want header) error {
 	if err != nil {
 		return err
 	}
+	expected := 3
+	if want.url == "" {
+		expected = 2
+	}
 	var list []pkix.Extension
-	if rest, err := asn1.UnmarshalWithParams(raw, &list, "explicit,tag:0"); err != nil || len(rest) > 0 || len(list) != 3 {
+	if rest, err := asn1.UnmarshalWithParams(raw, &list, "explicit,tag:0"); err != nil || len(rest) > 0 || len(list) != expected {
 		return fmt.Errorf("%w: extensions", errList)
 	}
 	var number *big.Int
+	scoped := false
 	var key struct {
 		ID []byte `asn1:"tag:0"`
 	}
@@ -155,7 +160,8 @@ func (c *checker) extensions(want header) error {
 		case certs.OIDCRLNumber:
 			_, err = asn1.Unmarshal(x.Value, &number)
 		case certs.OIDIssuingDistribution:
-			if !x.Critical || !bytes.Equal(x.Value, distributionPoint(want.url)) {
+			scoped = true
+			if want.url == "" || !x.Critical || !bytes.Equal(x.Value, distributionPoint(want.url)) {
 				err = errList
 			}
 		default:
@@ -165,8 +171,8 @@ func (c *checker) extensions(want header) error {
 			return fmt.Errorf("%w: extension %s", errList, x.Id)
 		}
 	}
-	if number == nil || number.Cmp(new(big.Int).SetUint64(want.number)) != 0 || !bytes.Equal(key.ID, want.authorityKey) {
-		return fmt.Errorf("%w: number or authority key", errList)
+	if scoped != (want.url != "") || number == nil || number.Cmp(new(big.Int).SetUint64(want.number)) != 0 || !bytes.Equal(key.ID, want.authorityKey) {
+		return fmt.Errorf("%w: number, authority key or scope", errList)
 	}
 	return nil
 }

@@ -21,7 +21,9 @@ import (
 // header is what a revocation list says besides its entries (RFC 5280 §5.1.2
 // and §5.2). URL is the one place it may be fetched from, as its certificates
 // name it: it stands in the critical issuingDistributionPoint, so that one
-// shard's list cannot be passed off as another's.
+// shard's list cannot be passed off as another's. It is empty for an authority
+// with a single list, whose scope is every certificate: openssl verify
+// -crl_check_all looks up the root too, which names no list of its own.
 type header struct {
 	issuer       []byte // raw Name
 	authorityKey []byte // subjectKeyIdentifier of the issuer
@@ -167,7 +169,9 @@ func (e *encoder) extensions() ([]byte, error) {
 				})
 			})
 			addExtension(b, certs.OIDCRLNumber, false, func(b *cryptobyte.Builder) { b.AddASN1Uint64(e.number) })
-			addExtension(b, certs.OIDIssuingDistribution, true, func(b *cryptobyte.Builder) { b.AddBytes(distributionPoint(e.url)) })
+			if e.url != "" {
+				addExtension(b, certs.OIDIssuingDistribution, true, func(b *cryptobyte.Builder) { b.AddBytes(distributionPoint(e.url)) })
+			}
 		})
 	})
 	return b.Bytes()

@@ -116,6 +116,9 @@ func TestListSaysToX509WhatWasPutIn(t *testing.T) {
 		for _, n := range []int{0, 1, 2, 3, 50, 2000} {
 			want := variety(t, n)
 			e := newEncoder(issuer, key, fixed(want))
+			if n == 3 {
+				e.url = "" // a list of everything
+			}
 			der, s := encode(t, e)
 			list, err := x509.ParseRevocationList(der)
 			if err != nil {
@@ -181,6 +184,7 @@ func TestGuardRefusesEveryChangedOctetAndWrongExpectation(t *testing.T) {
 	for name, change := range map[string]func(h *header){
 		"number":      func(h *header) { h.number++ },
 		"url":         func(h *header) { h.url += "x" },
+		"scope":       func(h *header) { h.url = "" },
 		"this update": func(h *header) { h.thisUpdate = h.thisUpdate.Add(time.Second) },
 		"next update": func(h *header) { h.nextUpdate = h.nextUpdate.Add(time.Second) },
 		"key":         func(h *header) { h.authorityKey = []byte{9} },

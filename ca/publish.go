@@ -129,8 +129,10 @@ func (a *Authority) listHeader(at *hand, shard uint16, asOf time.Time) header {
 	h := header{
 		issuer:       at.Issuer.Certificate.RawSubject,
 		authorityKey: at.Issuer.Certificate.SubjectKeyId,
-		url:          fmt.Sprintf("%s/crl/%s/%d.crl", a.PublicURL, at.name, shard),
 		thisUpdate:   asOf.UTC().Truncate(time.Second),
+	}
+	if at.Shards > 1 {
+		h.url = fmt.Sprintf("%s/crl/%s/%d.crl", a.PublicURL, at.name, shard)
 	}
 	h.nextUpdate = h.thisUpdate.Add(listLife)
 	if at.name == Root {

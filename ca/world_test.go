@@ -94,13 +94,15 @@ func ceremony(path string, now time.Time) (ca.Hierarchy, error) {
 		return ca.Hierarchy{}, err
 	}
 	h, err := ca.InitHierarchy(context.Background(), ca.Ceremony{Ledger: l, Policies: set, Name: "Example Health",
-		PublicURL: publicURL, Now: clock, Key: func(_ context.Context, name string) (crypto.Signer, error) {
-			if name == ca.Root {
-				return ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
-			}
-			return ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-		}})
+		PublicURL: publicURL, Now: clock, Key: makeKey})
 	return h, errors.Join(err, l.Close())
+}
+
+func makeKey(_ context.Context, name string) (crypto.Signer, error) {
+	if name == ca.Root {
+		return ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
+	}
+	return ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 }
 
 func newWorld(t testing.TB) *world {

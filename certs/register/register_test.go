@@ -40,8 +40,12 @@ func newWorld(t *testing.T) *world {
 
 func (w *world) open(url string) *world {
 	w.Helper()
-	l, err := ledger.Create(w.Context(), ledger.Options{
-		URL: url, Rooms: []ledger.Room{register.Room()}, Now: func() time.Time { return w.now }})
+	return w.openWith(url, func() time.Time { return w.now })
+}
+
+func (w *world) openWith(url string, clock func() time.Time) *world {
+	w.Helper()
+	l, err := ledger.Create(w.Context(), ledger.Options{URL: url, Rooms: []ledger.Room{register.Room()}, Now: clock})
 	if err != nil {
 		w.Fatal(err)
 	}
