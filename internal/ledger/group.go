@@ -195,13 +195,13 @@ func (l *Ledger) compareClocks(before, clock time.Time) error {
 	return nil
 }
 
-// run runs what was taken and, on the fast path, what arrives meanwhile. It returns all it took; an error means that
-// the transaction is lost and all of it must be run again.
+// run runs what was taken and what arrives meanwhile. It returns all it took; an error means that the transaction is
+// lost and all of it must be run again.
 func (g *group) run(taken []*request, careful bool) ([]*request, error) {
 	began := time.Now()
 	for i := 0; ; i++ {
 		if i == len(taken) {
-			r := g.l.next(careful || i >= maxGroup || time.Since(began) > maxHold)
+			r := g.l.next(i >= maxGroup || time.Since(began) > maxHold)
 			if r == nil {
 				return taken, nil
 			}

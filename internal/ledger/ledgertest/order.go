@@ -235,7 +235,7 @@ func isolation(t *testing.T, e Engine) {
 	if n := count(t, l, `SELECT count(*) FROM suite_item`); n != len(bad)+1 {
 		t.Errorf("%d rows: a failed write left a trace", n)
 	}
-	if n := commits.Load(); n > 4 {
+	if n := commits.Load(); n > 3 {
 		t.Errorf("%d commits for one group", n)
 	}
 }

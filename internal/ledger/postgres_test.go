@@ -1,0 +1,338 @@
+package ledger_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"cardinal/internal/journal"
+	"cardinal/internal/ledger"
+	"cardinal/internal/ledger/ledgertest"
+	"cardinal/internal/ledger/pgtest"
+)
+
+// wire stands between a ledger and its server and cuts connections.
+type wire struct {
+	url    string
+	socket string
+	mu     sync.Mutex
+	open   map[net.Conn]bool
+	// onCommit is asked once, when a client sends a marked COMMIT: true forwards it and cuts the connection before the
+	// answer; false cuts at once.
+	onCommit atomic.Pointer[func() bool]
+	refuse   atomic.Bool // new connections are cut
+}
+
+func newWire(t *testing.T, databaseURL string) *wire {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &wire{socket: pgtest.Socket(databaseURL), open: map[net.Conn]bool{}}
+	_, parameters, _ := strings.Cut(databaseURL, "?")
+	w.url = fmt.Sprintf("postgres://app@%s/postgres?%s", listener.Addr(), strings.ReplaceAll(parameters, "host=", "application_name="))
+	t.Cleanup(func() { listener.Close(); w.cutAll() })
+	go func() {
+		for {
+			client, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go w.serve(client)
+		}
+	}()
+	return w
+}
+
+func (w *wire) cutAll() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for c := range w.open {
+		c.Close()
+	}
+	clear(w.open)
+}
+
+func (w *wire) serve(client net.Conn) {
+	server, err := net.Dial("unix", w.socket)
+	if err != nil || w.refuse.Load() {
+		client.Close()
+		return
+	}
+	w.mu.Lock()
+	w.open[client], w.open[server] = true, true
+	w.mu.Unlock()
+	var muted atomic.Bool
+	go func() {
+		buffer := make([]byte, 1<<16)
+		for {
+			n, err := server.Read(buffer)
+			if err != nil {
+				client.Close()
+				return
+			}
+			if !muted.Load() {
+				client.Write(buffer[:n])
+			}
+		}
+	}()
+	buffer := make([]byte, 1<<20)
+	for {
+		n, err := client.Read(buffer)
+		if err != nil {
+			server.Close()
+			return
+		}
+		// What is left of a group and its COMMIT travel in one write; the tests' groups carry these words.
+		if ask := w.onCommit.Load(); ask != nil && bytes.Contains(buffer[:n], []byte("cut here")) && w.onCommit.CompareAndSwap(ask, nil) {
+			if !(*ask)() {
+				client.Close()
+				server.Close()
+				return
+			}
+			muted.Store(true)
+			server.Write(buffer[:n])
+			time.Sleep(50 * time.Millisecond) // the server commits
+			client.Close()
+			server.Close()
+			return
+		}
+		server.Write(buffer[:n])
+	}
+}
+
+func TestConnectionLostDuringCommitIsAnsweredTruly(t *testing.T) {
+	t.Parallel()
+	w := newWire(t, pgtest.URL(t))
+	l, err := ledger.Create(t.Context(), ledger.Options{URL: w.url, Rooms: ledgertest.Rooms()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	marked := func(tx *ledger.Tx) error {
+		tx.Append(journal.KindEntryAdded, 1, []byte("cut here"))
+		return nil
+	}
+	sideTable := func(tx *ledger.Tx) error {
+		tx.Defer(`INSERT INTO suite_counter (name, n) VALUES ($1, 1)`, "cut here")
+		return nil
+	}
+	ask := func(forward bool) {
+		fn := func() bool { return forward }
+		w.onCommit.Store(&fn)
+	}
+	rows := func() (n int) {
+		if err := l.Read(t.Context(), func(tx *ledger.Tx) error {
+			return tx.QueryRow(`SELECT count(*) FROM suite_counter`).Scan(&n)
+		}); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	if p, err := l.Write(t.Context(), marked); err != nil || p != 1 {
+		t.Fatal(p, err)
+	}
+	for want := journal.Position(2); want < 4; want++ {
+		ask(false)
+		if _, err := l.Write(t.Context(), marked); err == nil || errors.Is(err, ledger.ErrOutcomeUnknown) {
+			t.Errorf("cut before the server saw it: %v", err)
+		}
+		ask(true)
+		if p, err := l.Write(t.Context(), marked); err != nil || p != want {
+			t.Errorf("cut after the server committed: position %d: %v", p, err)
+		}
+	}
+	// Without changes the mark in the head row tells.
+	ask(false)
+	if _, err := l.Write(t.Context(), sideTable); err == nil || rows() != 0 {
+		t.Errorf("cut before the server saw it: %d rows: %v", rows(), err)
+	}
+	ask(true)
+	if _, err := l.Write(t.Context(), sideTable); err != nil || rows() != 1 {
+		t.Errorf("cut after the server committed: %d rows: %v", rows(), err)
+	}
+	head, err := journal.VerifyChain(t.Context(), l.Feed())
+	if err != nil || head.Position != 3 {
+		t.Errorf("head at %d: %v", head.Position, err)
+	}
+}
+
+func TestConnectionLostBeforeCommitIsTriedAgain(t *testing.T) {
+	t.Parallel()
+	w := newWire(t, pgtest.URL(t))
+	var log bytes.Buffer
+	l, err := ledger.Create(t.Context(), ledger.Options{URL: w.url, Rooms: ledgertest.Rooms(), Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	runs := 0
+	p, err := l.Write(t.Context(), func(tx *ledger.Tx) error {
+		if runs++; runs == 1 {
+			w.cutAll()
+		}
+		tx.Append(journal.KindEntryAdded, 1, []byte("x"))
+		_, err := tx.Exec(`INSERT INTO suite_counter (name, n) VALUES ('x', 1)`)
+		return err
+	})
+	if err != nil || p != 1 || runs != 2 {
+		t.Errorf("position %d after %d runs: %v", p, runs, err)
+	}
+	w.cutAll() // an idle connection that the server has closed, for writing and for reading
+	if _, err := l.Head(t.Context()); err != nil {
+		t.Errorf("reading: %v", err)
+	}
+	if p, err := l.Write(t.Context(), func(tx *ledger.Tx) error {
+		tx.Append(journal.KindEntryAdded, 1, []byte("y"))
+		return nil
+	}); err != nil || p != 2 {
+		t.Errorf("position %d: %v", p, err)
+	}
+	l.Close()
+	if !strings.Contains(log.String(), "connection lost") {
+		t.Errorf("log: %s", log.String())
+	}
+}
+
+func TestServerGoneIsAnError(t *testing.T) {
+	t.Parallel()
+	w := newWire(t, pgtest.URL(t))
+	l, err := ledger.Create(t.Context(), ledger.Options{URL: w.url})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	w.refuse.Store(true)
+	w.cutAll()
+	if err := l.Heartbeat(t.Context()); err == nil {
+		t.Error("a heartbeat without a server")
+	}
+	if _, err := l.Head(t.Context()); err == nil {
+		t.Error("a head without a server")
+	}
+	w.refuse.Store(false)
+	if err := l.Heartbeat(t.Context()); err != nil {
+		t.Errorf("the server is back: %v", err)
+	}
+}
+
+func raw(t *testing.T, url string, statements ...string) {
+	t.Helper()
+	c, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close(t.Context())
+	for _, s := range statements {
+		if _, err := c.Exec(t.Context(), s); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestClockFarFromPostgreSQLRefusesWrites(t *testing.T) {
+	t.Parallel()
+	url := pgtest.URL(t)
+	var ahead atomic.Int64
+	l, err := ledger.Create(t.Context(), ledger.Options{URL: url, Now: func() time.Time {
+		return time.Now().Add(time.Duration(ahead.Load()))
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	for _, skew := range []time.Duration{5 * time.Second, -5 * time.Second} {
+		ahead.Store(int64(skew))
+		if err := l.Heartbeat(t.Context()); !errors.Is(err, ledger.ErrClock) {
+			t.Errorf("%v: %v", skew, err)
+		}
+	}
+	ahead.Store(int64(time.Second))
+	if err := l.Heartbeat(t.Context()); err != nil {
+		t.Errorf("1 s: %v", err)
+	}
+}
+
+func TestTimeNeverGoesBackOnPostgreSQL(t *testing.T) {
+	t.Parallel()
+	url := pgtest.URL(t)
+	l, err := ledger.Create(t.Context(), ledger.Options{URL: url})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	raw(t, url, `UPDATE ledger_head SET at = at + 3600000000`)
+	before, err := l.Head(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.Write(t.Context(), func(tx *ledger.Tx) error {
+		if !tx.Time().Equal(before.Time) {
+			t.Errorf("commit time %v before the head's %v", tx.Time(), before.Time)
+		}
+		tx.Append(journal.KindEntryAdded, 1, nil)
+		return nil
+	}); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestPostgreSQLWithoutDurableCommitsIsRefused(t *testing.T) {
+	t.Parallel()
+	url := pgtest.URL(t)
+	l, err := ledger.Create(t.Context(), ledger.Options{URL: url})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Close()
+	if l, err := ledger.Open(t.Context(), ledger.Options{URL: url + "&synchronous_commit=off"}); err == nil {
+		l.Close()
+		t.Error("opened with synchronous_commit=off")
+	} else if !strings.Contains(err.Error(), "synchronous_commit=off") {
+		t.Error(err)
+	}
+}
+
+func TestHungServerEndsWithTheCallersPatience(t *testing.T) {
+	t.Parallel()
+	url := pgtest.URL(t)
+	l, err := ledger.Create(t.Context(), ledger.Options{URL: url})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	c, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close(context.Background())
+	if _, err := c.Exec(t.Context(), `BEGIN; SELECT * FROM ledger_head FOR UPDATE`); err != nil {
+		t.Fatal(err)
+	}
+	first := make(chan error, 1)
+	go func() { first <- l.Heartbeat(t.Context()) }()
+	time.Sleep(20 * time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if _, err := l.Write(ctx, func(*ledger.Tx) error { return io.EOF }); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("a write behind one that waits for the lock: %v", err)
+	}
+	if _, err := c.Exec(t.Context(), `ROLLBACK`); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-first; err != nil {
+		t.Errorf("the write that waited: %v", err)
+	}
+}
