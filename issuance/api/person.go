@@ -32,7 +32,7 @@ type NewPerson struct {
 	Phone    string   `json:"phone,omitempty"` // stays in the tables of record
 	UPN      string   `json:"upn,omitempty"`   // Microsoft user principal name, goes into the authentication certificate
 	Evidence Evidence `json:"evidence"`
-	Photo    []byte   `json:"photo"`
+	Photo    []byte   `json:"photo,omitempty"`
 	// DistinctFrom names persons of the same name and birth who were looked at
 	// and found to be somebody else. Without it a namesake is refused.
 	DistinctFrom []string `json:"distinct_from,omitempty"`

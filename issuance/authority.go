@@ -1,0 +1,202 @@
+package issuance
+
+import (
+	"context"
+	"crypto/x509"
+	"fmt"
+	"time"
+
+	"cardinal/ca"
+	"cardinal/certs"
+	"cardinal/certs/register"
+	"cardinal/internal/journal"
+	"cardinal/internal/ledger"
+	"cardinal/policies"
+)
+
+// Self is who an operator is taken for.
+type Self struct {
+	Identity   string // a person's number or a bootstrap operator's name
+	Bootstrap  bool
+	Roles      []policies.Role
+	Activities []policies.Activity // what the roles together allow on other people's things, or on one's own
+}
+
+// Self says who the operator is taken for now.
+func (d *Desk) Self(ctx context.Context, op Operator) (*Self, error) {
+	var s *Self
+	err := d.read(ctx, op, func(tx *ledger.Tx, by *actor) error {
+		s = &Self{Identity: by.identity, Bootstrap: by.person == "", Roles: by.roles}
+		matrix := d.policies.Matrix()
+		for _, what := range activities() {
+			others := policies.Situation{InPerson: true, Assignable: true}
+			own := policies.Situation{Own: true}
+			if matrix.May(by.roles, what, others) == nil || matrix.May(by.roles, what, own) == nil {
+				s.Activities = append(s.Activities, what)
+			}
+		}
+		return nil
+	})
+	return s, err
+}
+
+// activities are those a station may offer somebody.
+func activities() []policies.Activity {
+	return []policies.Activity{
+		policies.PersonAdd, policies.PersonUpdate, policies.PersonContact, policies.PersonClose, policies.PersonReopen, policies.PersonRead,
+		policies.PositionAssign, policies.PositionRemove,
+		policies.CaseRequest, policies.CaseApprove, policies.CaseRefuse, policies.CaseRead,
+		policies.CardIssue, policies.CardHandOver, policies.CardReplace, policies.CardRenew, policies.CardRenewExpired,
+		policies.CardSuspend, policies.CardResume, policies.CardCancel, policies.CardRead,
+		policies.CertificateRead, policies.ListPublish, policies.OperatorRead,
+	}
+}
+
+// Operators lists the bootstrap operators, ended ones too.
+func (d *Desk) Operators(ctx context.Context, op Operator) ([]Bootstrap, error) {
+	var all []Bootstrap
+	err := d.read(ctx, op, func(tx *ledger.Tx, by *actor) error {
+		if _, err := d.may(by, policies.OperatorRead, policies.Situation{}); err != nil {
+			return err
+		}
+		var err error
+		all, err = operatorsWhere(tx, `1 = 1`)
+		return err
+	})
+	return all, err
+}
+
+// Issuer is a certification authority of this house.
+type Issuer struct {
+	register.Issuer
+	Certificate *x509.Certificate
+}
+
+// Issuers lists the authorities; any operator may see them.
+func (d *Desk) Issuers(ctx context.Context, op Operator) ([]Issuer, error) {
+	var all []Issuer
+	err := d.read(ctx, op, func(tx *ledger.Tx, by *actor) error {
+		found, err := register.Issuers(tx)
+		if err != nil {
+			return err
+		}
+		for _, i := range found {
+			c, err := x509.ParseCertificate(i.DER)
+			if err != nil {
+				return fmt.Errorf("parsing the certificate of issuer %s: %w", i.Name, err)
+			}
+			all = append(all, Issuer{i, c})
+		}
+		return nil
+	})
+	return all, err
+}
+
+// List is the newest revocation list of one issuer and shard.
+type List struct {
+	Name string // the issuer's
+	certs.ListPublished
+}
+
+// Lists gives the newest list of every issuer and shard; any operator may see
+// them.
+func (d *Desk) Lists(ctx context.Context, op Operator) ([]List, error) {
+	var all []List
+	err := d.read(ctx, op, func(tx *ledger.Tx, by *actor) error {
+		shards, err := register.Shards(tx)
+		for _, s := range shards {
+			if s.List.Number > 0 {
+				all = append(all, List{s.Name, s.List})
+			}
+		}
+		return err
+	})
+	return all, err
+}
+
+// Publication says which lists to sign: of every issuer whose key is here when
+// Issuer is empty, of every shard when Shard is negative.
+type Publication struct {
+	Issuer string
+	Shard  int
+}
+
+// PublishLists signs and announces new lists now.
+func (d *Desk) PublishLists(ctx context.Context, op Operator, p Publication) ([]List, journal.Position, error) {
+	wanted, err := d.listsWanted(ctx, op, p)
+	if err != nil {
+		return nil, 0, err
+	}
+	var all []List
+	for _, s := range wanted {
+		list, err := d.ca.PublishList(ctx, s.Name, s.Shard)
+		if err != nil {
+			return nil, 0, err
+		}
+		all = append(all, List{s.Name, list})
+	}
+	head, err := d.ledger.Head(ctx)
+	return all, head.Position, err
+}
+
+func (d *Desk) listsWanted(ctx context.Context, op Operator, p Publication) ([]register.Shard, error) {
+	var wanted []register.Shard
+	err := d.read(ctx, op, func(tx *ledger.Tx, by *actor) error {
+		if _, err := d.may(by, policies.ListPublish, policies.Situation{}); err != nil {
+			return err
+		}
+		shards, err := register.Shards(tx)
+		for _, s := range shards {
+			fits := p.Issuer == s.Name || p.Issuer == "" && s.Name != ca.Root
+			if fits && (p.Shard < 0 || p.Shard == int(s.Shard)) {
+				wanted = append(wanted, s)
+			}
+		}
+		return err
+	})
+	if err == nil && len(wanted) == 0 {
+		return nil, listUnknown.says("%q has no list %d", p.Issuer, p.Shard)
+	}
+	return wanted, err
+}
+
+// Health is where the ledger stands and what needs somebody.
+type Health struct {
+	Head     journal.Head
+	Policies [32]byte
+	Alarms   []Alarm
+}
+
+// Alarm is something that will stop issuing unless somebody acts.
+type Alarm struct {
+	Name   string
+	Until  time.Time
+	Detail string
+}
+
+// bootstrapWarning is how long before their end bootstrap operators are an alarm.
+const bootstrapWarning = 7 * 24 * time.Hour
+
+// Health is for any operator: the head, the policy set in force, the alarms.
+func (d *Desk) Health(ctx context.Context, op Operator) (*Health, error) {
+	h := &Health{Policies: d.policies.Hash()}
+	err := d.read(ctx, op, func(tx *ledger.Tx, by *actor) error {
+		h.Head = tx.Head()
+		open, err := operatorsWhere(tx, `ended = 0`)
+		for _, o := range open {
+			if tx.Time().After(o.Until.Add(-bootstrapWarning)) {
+				h.Alarms = append(h.Alarms, Alarm{"bootstrap-ending", o.Until,
+					"bootstrap operator " + o.Name + " ends before two RA managers hold active cards"})
+			}
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	alarms, err := d.ca.Alarms(ctx)
+	for _, a := range alarms {
+		h.Alarms = append(h.Alarms, Alarm{a.Kind, a.Until, a.Message})
+	}
+	return h, err
+}

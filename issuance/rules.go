@@ -1,0 +1,81 @@
+package issuance
+
+// Where a rule comes from when it is this house's own.
+const (
+	clauseTwoPersons = "FIPS 201-3 §2.7; ISO/IEC 27099 separation of duties"
+	clauseMatrix     = "policies/matrix.yaml"
+	clauseProofing   = "FIPS 201-3 §2.7; GPG 45; policies/POLICY.md identity proofing"
+	clauseCard       = "policies/POLICY.md card life"
+	clauseForm       = "OpenAPI document"
+)
+
+// Every reason the desk itself has to say no. What is wrong with a certificate
+// to be is policies' to say, and comes as a *policies.Refusal.
+var (
+	// Who asks.
+	operatorUnknown   = rule{"operator.unknown", KindOperator, "RFC 5280 §6.1"}
+	operatorRevoked   = rule{"operator.revoked", KindOperator, "RFC 5280 §6.1.3 (a)(3)"}
+	operatorSuspended = rule{"operator.suspended", KindOperator, "RFC 5280 §5.3.1 certificateHold"}
+	operatorExpired   = rule{"operator.expired", KindOperator, "RFC 5280 §6.1.3 (a)(2)"}
+	operatorEarly     = rule{"operator.not-yet-valid", KindOperator, "RFC 5280 §6.1.3 (a)(2)"}
+	operatorProfile   = rule{"operator.profile", KindOperator, clauseMatrix}
+	operatorCard      = rule{"operator.card-not-active", KindOperator, clauseCard}
+	operatorClosed    = rule{"operator.person-closed", KindOperator, clauseCard}
+	operatorsThere    = rule{"operator.enrolled-before", KindConflict, "policies/POLICY.md bootstrap operators"}
+	operatorEnded     = rule{"operator.ended", KindOperator, "policies/POLICY.md bootstrap operators"}
+
+	// Persons and their evidence.
+	inputField         = rule{"input.field", KindInput, clauseForm}
+	personUnknown      = rule{"person.unknown", KindUnknown, clauseForm}
+	personClosed       = rule{"person.closed", KindRule, clauseCard}
+	personDuplicate    = rule{"person.duplicate", KindConflict, clauseProofing}
+	personNotOnRecord  = rule{"person.not-on-record", KindRule, clauseProofing}
+	personNameEvidence = rule{"person.name-change-evidence", KindRule, clauseProofing}
+	evidenceCount      = rule{"evidence.three-documents", KindRule, clauseProofing}
+	evidenceKind       = rule{"evidence.kind", KindInput, clauseProofing}
+	evidenceRepeated   = rule{"evidence.repeated", KindRule, clauseProofing}
+	evidenceExpired    = rule{"evidence.expired", KindRule, clauseProofing}
+	evidenceCannot     = rule{"evidence.cannot-prove", KindRule, clauseProofing}
+	evidencePhoto      = rule{"evidence.photo", KindRule, clauseProofing}
+	evidenceAddress    = rule{"evidence.address", KindRule, clauseProofing}
+	evidenceNumber     = rule{"evidence.number", KindRule, clauseProofing}
+	evidenceDuplicate  = rule{"evidence.number-of-another", KindConflict, clauseProofing}
+	photoForm          = rule{"photo.form", KindInput, "ISO/IEC 19794-5; JPEG or PNG"}
+	photoMissing       = rule{"photo.missing", KindRule, clauseProofing}
+
+	// Positions.
+	positionUnknown = rule{"position.unknown", KindUnknown, clauseForm}
+	positionClosed  = rule{"position.closed", KindConflict, clauseForm}
+	positionRole    = rule{"position.registration-role", KindRight, clauseMatrix}
+	positionBoth    = rule{"position.approves-and-issues", KindRule, clauseTwoPersons}
+
+	// Cases.
+	caseUnknown = rule{"case.unknown", KindUnknown, clauseForm}
+	caseState   = rule{"case.state", KindConflict, clauseCard}
+	caseOpen    = rule{"case.already-open", KindConflict, clauseCard}
+	caseHasCard = rule{"case.card-exists", KindConflict, clauseCard}
+
+	// Pairs.
+	requestID       = rule{"request.id", KindInput, clauseForm}
+	requestOther    = rule{"request.other-content", KindConflict, clauseForm}
+	pairSameKey     = rule{"pair.same-key", KindRule, "FIPS 201-3 §4.2.2; SP 800-73 part 1"}
+	pairNames       = rule{"pair.names-changed", KindConflict, clauseCard}
+	keyOtherCard    = rule{"key.seen-on-another-card", KindRule, "RFC 5280 §4.2.1.2; SP 800-57 part 1 §5.2"}
+	keyUsedBefore   = rule{"key.used-before", KindRule, "SP 800-57 part 1 §5.3"}
+	attestationNone = rule{"attestation.missing", KindRule, clauseCard}
+	attestationBad  = rule{"attestation.untrusted", KindRule, clauseCard}
+	attestationKey  = rule{"attestation.other-key", KindRule, clauseCard}
+	attestationCard = rule{"attestation.other-card", KindRule, clauseCard}
+
+	// Cards.
+	cardUnknown = rule{"card.unknown", KindUnknown, clauseForm}
+	cardState   = rule{"card.state", KindConflict, clauseCard}
+	cardExpired = rule{"card.expired", KindConflict, clauseCard}
+	cancelSince = rule{"cancel.since", KindInput, "RFC 5280 §5.3.2"}
+	renewEarly  = rule{"renew.too-early", KindRule, clauseCard}
+	renewProof  = rule{"renew.proof", KindRule, clauseTwoPersons}
+
+	// Certificates.
+	certificateUnknown = rule{"certificate.unknown", KindUnknown, "RFC 5280 §4.1.2.2"}
+	listUnknown        = rule{"list.unknown", KindUnknown, clauseForm}
+)
