@@ -88,6 +88,11 @@ func (n *newInstallation) make(ctx context.Context) (err error) {
 			n.remove(f)
 		}
 	}()
+	if n.rootOut != "" {
+		if err := os.MkdirAll(n.rootOut, 0o700); err != nil {
+			return err
+		}
+	}
 	if err := makeFolders(string(f), f.keys(), f.certificates(), f.operators(), filepath.Dir(f.replica())); err != nil {
 		return err
 	}
@@ -157,6 +162,10 @@ func (n *newInstallation) build(ctx context.Context, f folder, c Config, pass []
 	if err != nil {
 		return made, err
 	}
+	d, err := loadDirectory(f, c)
+	if err != nil {
+		return made, err
+	}
 	l, err := ledger.Create(ctx, n.a.ledgerOptions(f, c))
 	if err != nil {
 		return made, fmt.Errorf("making the ledger: %w", err)
@@ -164,19 +173,21 @@ func (n *newInstallation) build(ctx context.Context, f folder, c Config, pass []
 	defer closeInto(&err, l)
 	n.a.say("making the hierarchy")
 	h, err := ca.InitHierarchy(ctx, ca.Ceremony{Ledger: l, Policies: set, Name: c.Name, PublicURL: c.PublicURL, Now: n.a.now,
-		Key: func(ctx context.Context, name string) (crypto.Signer, error) { return n.key(ctx, f, c, name, pass) }})
+		Key: func(ctx context.Context, name string) (crypto.Signer, error) {
+			return keys.Create(ctx, n.keyURI(f, c, name), algorithmOf(name), pass)
+		}})
 	if err != nil {
 		return made, err
 	}
 	if err := writeHierarchy(f, h); err != nil {
 		return made, err
 	}
-	w, err := n.a.writeSide(writeSideOf{folder: f, config: c, ledger: l, policies: set, issuers: h.Issuers, now: n.a.now})
+	w, err := n.a.writeSide(writeSideOf{folder: f, config: c, ledger: l, policies: set, issuers: h.Issuers, directory: d, now: n.a.now})
 	if err != nil {
 		return made, err
 	}
 	n.a.say("making the directory's base entries")
-	if err := w.foundDirectory(ctx, c); err != nil {
+	if err := foundDirectory(ctx, l, w.register); err != nil {
 		return made, err
 	}
 	n.a.say("issuing the server's certificate and two bootstrap operators")
@@ -189,19 +200,22 @@ func (n *newInstallation) build(ctx context.Context, f folder, c Config, pass []
 	return describe(f, h), nil
 }
 
-// key makes one CA's key where it is to live.
-func (n *newInstallation) key(ctx context.Context, f folder, c Config, name string, pass []byte) (crypto.Signer, error) {
-	if name != ca.Root {
-		return keys.Create(ctx, f.keyURI(c.Keys.of(name)), keys.P256, pass)
+// keyURI says where a CA's key is made.
+func (n *newInstallation) keyURI(f folder, c Config, name string) string {
+	switch {
+	case name != ca.Root:
+		return f.keyURI(c.Keys.of(name))
+	case n.rootOut != "":
+		return "file:" + filepath.Join(n.rootOut, "root.key")
 	}
-	path := filepath.Join(f.keys(), "root.key")
-	if n.rootOut != "" {
-		if err := os.MkdirAll(n.rootOut, 0o700); err != nil {
-			return nil, err
-		}
-		path = filepath.Join(n.rootOut, "root.key")
+	return "file:" + filepath.Join(f.keys(), "root.key")
+}
+
+func algorithmOf(name string) keys.Algorithm {
+	if name == ca.Root {
+		return keys.P384
 	}
-	return keys.Create(ctx, "file:"+path, keys.P384, pass)
+	return keys.P256
 }
 
 // of gives the URI of an issuing CA's key.

@@ -3,12 +3,16 @@ package main
 import (
 	"context"
 	"crypto"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"path/filepath"
 
 	"cardinal/ca"
 	"cardinal/certs"
+	"cardinal/directory/ldap"
+	"cardinal/directory/register"
+	"cardinal/directory/tree"
 	"cardinal/internal/replica"
 	"cardinal/ocsp"
 )
@@ -17,6 +21,7 @@ import (
 type readSide struct {
 	replica   *replica.Replica
 	table     *ocsp.Table
+	tree      *tree.Tree
 	responder *ocsp.Responder
 }
 
@@ -31,7 +36,10 @@ func (n *node) openReadSide(ctx context.Context) (*readSide, error) {
 		return nil, err
 	}
 	var err error
-	r.replica, err = replica.Open(ctx, replica.Options{Path: n.folder.replica(), Feed: n.ledger.Feed(), Appliers: []replica.Applier{r.table}, Logger: n.logger, Now: n.now})
+	if r.tree, err = tree.New(n.directory.schema, tree.Options{}); err != nil {
+		return nil, fmt.Errorf("arranging the directory: %w", err)
+	}
+	r.replica, err = replica.Open(ctx, replica.Options{Path: n.folder.replica(), Feed: n.ledger.Feed(), Appliers: []replica.Applier{r.table, r.tree}, Logger: n.logger, Now: n.now})
 	if err != nil {
 		return nil, fmt.Errorf("opening the replica: %w", err)
 	}
@@ -86,5 +94,41 @@ func (n *node) serveReads() error {
 	}
 	n.addresses.Status = "http://" + status.Addr().String()
 	n.serveHTTP("status", status, n.read.responder.Handler())
+	return n.serveDirectory()
+}
+
+// serveDirectory listens for LDAP and LDAPS. A node that does not write
+// answers updates with what it is.
+func (n *node) serveDirectory() error {
+	limits := n.config.Limits
+	config := ldap.Config{Tree: n.read.tree, Replica: n.read.replica, Rules: n.directory.rules, CardStatus: n.read.table, Suffixes: n.directory.roots,
+		TLS: n.certificate.tlsConfig(tls.VerifyClientCertIfGiven), AllowPlaintextBind: n.config.Directory.AllowPlaintextBind,
+		Limits: ldap.Limits{MaxConnections: limits.Connections, Size: limits.SearchEntries, Time: limits.SearchTime, Age: limits.DirectoryAge},
+		Logger: n.logger, Now: n.now, Registerer: n.registry}
+	if n.write != nil {
+		config.Writer = ldapWriter{register.Updates{Register: n.write.register, Ledger: n.ledger}}
+	}
+	answering, err := ldap.New(config)
+	if err != nil {
+		return usage("configuring LDAP", err)
+	}
+	plain, err := listen("ldap", n.config.Listen.LDAP)
+	if err != nil {
+		return err
+	}
+	secure, err := listen("ldaps", n.config.Listen.LDAPS)
+	if err != nil {
+		return errors.Join(err, plain.Close())
+	}
+	n.addresses.LDAP, n.addresses.LDAPS = "ldap://"+plain.Addr().String(), "ldaps://"+secure.Addr().String()
+	add := func(name string, serve func() error) {
+		n.servers = append(n.servers, directoryServer(name, serve, answering))
+	}
+	add("ldap", func() error { return answering.Serve(plain) })
+	add("ldaps", func() error { return answering.ServeTLS(secure) })
 	return nil
+}
+
+func directoryServer(name string, serve func() error, of *ldap.Server) server {
+	return server{name: name, serve: serve, shutdown: of.Shutdown, closed: ldap.ErrServerClosed}
 }

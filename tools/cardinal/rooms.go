@@ -5,13 +5,14 @@ import (
 	"io"
 	"log/slog"
 
-	"cardinal/certs/register"
+	certificates "cardinal/certs/register"
+	"cardinal/directory/register"
 	"cardinal/internal/ledger"
 )
 
 // rooms are those that keep tables in the ledger, in the order they are made.
 func rooms() []ledger.Room {
-	return []ledger.Room{register.Room()}
+	return []ledger.Room{certificates.Room(), register.Room()}
 }
 
 // ledgerOptions say which ledger an installation has.

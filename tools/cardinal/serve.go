@@ -67,6 +67,7 @@ type node struct {
 	now        func() time.Time
 	registry   *prometheus.Registry
 
+	directory   *directoryOf
 	ledger      *ledger.Ledger
 	certificate *serverCertificate
 	read        *readSide
@@ -80,6 +81,9 @@ type node struct {
 // takes it apart from the top down.
 func (n *node) serve(ctx context.Context) (err error) {
 	n.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	if n.directory, err = loadDirectory(n.folder, n.config); err != nil {
+		return err
+	}
 	options := n.a.ledgerOptions(n.folder, n.config)
 	options.ReadOnly, options.Logger, options.Now = n.role == "read", n.logger, n.now
 	if n.ledger, err = ledger.Open(ctx, options); err != nil {

@@ -20,7 +20,7 @@ func (n *node) openWriteSide(ctx context.Context) (*writeSide, error) {
 	if err != nil {
 		return nil, err
 	}
-	w, err := n.a.writeSide(writeSideOf{folder: n.folder, config: n.config, ledger: n.ledger, policies: set, issuers: issuers, now: n.now, logger: n.logger})
+	w, err := n.a.writeSide(writeSideOf{folder: n.folder, config: n.config, ledger: n.ledger, policies: set, issuers: issuers, directory: n.directory, now: n.now, logger: n.logger})
 	if err != nil {
 		return nil, err
 	}

@@ -16,6 +16,7 @@ import (
 
 	"cardinal/ca"
 	"cardinal/certs"
+	"cardinal/directory/register"
 	"cardinal/internal/keys"
 	"cardinal/internal/ledger"
 	"cardinal/policies"
@@ -23,19 +24,21 @@ import (
 
 // writeSideOf is what the write side is made from.
 type writeSideOf struct {
-	folder   folder
-	config   Config
-	ledger   *ledger.Ledger
-	policies *policies.Set
-	issuers  map[string]ca.Issuer
-	now      func() time.Time
-	logger   *slog.Logger
+	folder    folder
+	config    Config
+	ledger    *ledger.Ledger
+	policies  *policies.Set
+	issuers   map[string]ca.Issuer
+	directory *directoryOf
+	now       func() time.Time
+	logger    *slog.Logger
 }
 
 // writeSide is the hand that signs and the desk that decides, over one ledger.
 type writeSide struct {
 	writeSideOf
 	authority *ca.Authority
+	register  *register.Register
 }
 
 func (a *app) writeSide(of writeSideOf) (*writeSide, error) {
@@ -46,7 +49,11 @@ func (a *app) writeSide(of writeSideOf) (*writeSide, error) {
 	if err != nil {
 		return nil, fmt.Errorf("configuring the CA: %w", err)
 	}
-	return &writeSide{writeSideOf: of, authority: authority}, nil
+	entries, err := of.directory.register()
+	if err != nil {
+		return nil, err
+	}
+	return &writeSide{writeSideOf: of, authority: authority, register: entries}, nil
 }
 
 // openIssuers reads the CA certificates of a folder and opens the issuing CAs'

@@ -1,0 +1,180 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+
+	"cardinal/directory"
+	"cardinal/directory/ldap"
+	"cardinal/directory/register"
+	"cardinal/internal/journal"
+	"cardinal/internal/ledger"
+)
+
+// directoryOf is the directory as an installation configures it: what both
+// sides judge names and entries by.
+type directoryOf struct {
+	schema   *directory.Schema
+	suffixes []directory.DN
+	roots    []ldap.Suffix
+	managed  []directory.DN
+	rules    *directory.Rules
+}
+
+// loadDirectory reads schema, names, root passwords and rules, and reports
+// every problem.
+func loadDirectory(f folder, c Config) (*directoryOf, error) {
+	files := []fs.FS{directory.StandardFiles()}
+	for _, dir := range c.Directory.Schema {
+		files = append(files, os.DirFS(f.path(dir)))
+	}
+	schema, err := directory.LoadSchema(files...)
+	if err != nil {
+		return nil, usage("reading the schema", err)
+	}
+	d := &directoryOf{schema: schema}
+	var problems []error
+	for _, s := range c.Suffixes {
+		problems = append(problems, d.addSuffix(f, s))
+	}
+	for _, text := range c.Directory.Managed {
+		dn, err := directory.ParseDN(text)
+		if err != nil {
+			problems = append(problems, fmt.Errorf("directory.managed: %q: %w", text, err))
+			continue
+		}
+		d.managed = append(d.managed, dn)
+	}
+	text := []byte(directory.DefaultRules)
+	if c.Directory.Rules != "" {
+		if text, err = os.ReadFile(f.path(c.Directory.Rules)); err != nil {
+			return nil, usage("reading the access rules", err)
+		}
+	}
+	d.rules, err = schema.ParseRules(text)
+	if problems = append(problems, err); errors.Join(problems...) != nil {
+		return nil, usage("configuring the directory", errors.Join(problems...))
+	}
+	return d, nil
+}
+
+func (d *directoryOf) addSuffix(f folder, s Suffix) (err error) {
+	at := ldap.Suffix{}
+	if at.DN, err = directory.ParseDN(s.DN); err != nil {
+		return fmt.Errorf("suffix %q: %w", s.DN, err)
+	}
+	if s.RootDN != "" {
+		if at.RootDN, err = directory.ParseDN(s.RootDN); err != nil {
+			return fmt.Errorf("rootDN %q: %w", s.RootDN, err)
+		}
+		password, err := os.ReadFile(f.path(s.PasswordFile))
+		if err != nil {
+			return fmt.Errorf("reading the password of %s: %w", s.RootDN, err)
+		}
+		line, _, _ := bytes.Cut(password, []byte("\n"))
+		at.RootPassword = directory.SealPassword(bytes.TrimSuffix(line, []byte("\r")))
+	}
+	d.suffixes, d.roots = append(d.suffixes, at.DN), append(d.roots, at)
+	return nil
+}
+
+// register gives the entries of record.
+func (d *directoryOf) register() (*register.Register, error) {
+	r, err := register.New(d.schema, register.Config{Suffixes: d.suffixes, Managed: d.managed})
+	if err != nil {
+		return nil, usage("configuring the directory", err)
+	}
+	return r, nil
+}
+
+// ldapWriter hands updates that came by LDAP to the entries of record, in the
+// name of whoever asked. It never writes managed subtrees.
+type ldapWriter struct{ updates register.Updates }
+
+var _ ldap.Writer = ldapWriter{}
+
+func author(who ldap.Identity) register.Author {
+	if len(who.DN) > 0 {
+		return register.Author{DN: who.DN.String()}
+	}
+	return register.Author{DN: who.Name}
+}
+
+func (w ldapWriter) Add(ctx context.Context, who ldap.Identity, e *directory.Entry) (journal.Position, error) {
+	return w.updates.Add(ctx, author(who), e)
+}
+
+func (w ldapWriter) Modify(ctx context.Context, who ldap.Identity, dn directory.DN, mods []directory.Modification) (journal.Position, error) {
+	return w.updates.Modify(ctx, author(who), dn, mods)
+}
+
+func (w ldapWriter) Delete(ctx context.Context, who ldap.Identity, dn directory.DN) (journal.Position, error) {
+	return w.updates.Delete(ctx, author(who), dn)
+}
+
+func (w ldapWriter) ModifyDN(ctx context.Context, who ldap.Identity, m ldap.Move) (journal.Position, error) {
+	move := directory.Move{DN: m.DN, NewRDN: m.NewRDN, DeleteOldRDN: m.DeleteOldRDN}
+	if m.NewSuperior != nil {
+		move.NewSuperior = *m.NewSuperior
+	}
+	return w.updates.Move(ctx, author(who), move)
+}
+
+// baseEntries gives what stands at the top of a suffix before anything else
+// does: the suffix's own entry, and in the first the branches everything hangs
+// below.
+func baseEntries(suffix directory.DN, first bool) ([]*directory.Entry, error) {
+	rdn := suffix[0][0]
+	class := map[string]string{"o": "organization", "ou": "organizationalUnit", "dc": "domain", "c": "country", "l": "locality"}[strings.ToLower(rdn.Type)]
+	if class == "" {
+		return nil, usage("suffix "+suffix.String(), errSuffixKind)
+	}
+	entries := []*directory.Entry{newEntry(suffix, class, rdn.Type, string(rdn.Value))}
+	if !first {
+		return entries, nil
+	}
+	for _, ou := range []string{"People", "Organisations", "Services", "ReferenceData"} {
+		dn := append(directory.DN{{{Type: "ou", Value: []byte(ou)}}}, suffix...)
+		entries = append(entries, newEntry(dn, "organizationalUnit", "ou", ou))
+	}
+	return entries, nil
+}
+
+var errSuffixKind = errors.New("a suffix begins with o, ou, dc, c or l")
+
+func newEntry(dn directory.DN, class, naming, value string) *directory.Entry {
+	return &directory.Entry{DN: dn, Attributes: []directory.Attribute{
+		{Type: "objectClass", Values: directory.Values("top", class)},
+		{Type: naming, Values: directory.Values(value)},
+	}}
+}
+
+// founder is in whose name an installation makes its own entries.
+func founder() register.Author { return register.Author{DN: "cn=cardinal", Issuance: true} }
+
+// foundDirectory makes the base entries of every suffix.
+func foundDirectory(ctx context.Context, l *ledger.Ledger, r *register.Register) error {
+	for i, suffix := range r.Suffixes() {
+		entries, err := baseEntries(suffix, i == 0)
+		if err != nil {
+			return err
+		}
+		_, err = l.Write(ctx, func(tx *ledger.Tx) error {
+			for _, e := range entries {
+				if err := r.Add(tx, founder(), e); err != nil {
+					return fmt.Errorf("adding %s: %w", e.DN, err)
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
