@@ -9,7 +9,10 @@ import (
 	"net/url"
 	"strings"
 
+	"cardinal/directory"
+	"cardinal/internal/ledger"
 	"cardinal/issuance/api"
+	"cardinal/policies"
 )
 
 // The exit codes, which scripts rely on.
@@ -57,10 +60,19 @@ func failing(what string, err error) error {
 		return wrong(what, errInterrupted)
 	case errors.As(err, &problem):
 		return &failure{int(api.ClassOf(err)), what, err}
+	case isRefusal(err):
+		return refused(what, err)
 	case isUnreachable(err):
 		return unreachable(what, err)
 	}
 	return wrong(what, err)
+}
+
+// isRefusal knows the rules' own errors, for commands that open the folder.
+func isRefusal(err error) bool {
+	var byPolicy *policies.Refusal
+	var byDirectory *directory.Error
+	return errors.As(err, &byPolicy) || errors.As(err, &byDirectory) || errors.Is(err, ledger.ErrQuarantine)
 }
 
 func isUnreachable(err error) bool {

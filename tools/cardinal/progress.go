@@ -53,6 +53,9 @@ func (b *bar) add(n int64) {
 	}
 }
 
+// to says that n parts are done in all.
+func (b *bar) to(n int64) { b.add(n - b.done) }
+
 // finish ends the step and says what it came to.
 func (b *bar) finish() {
 	if b.line != nil {

@@ -112,7 +112,7 @@ func (j job) entry(at string) Entry {
 // mailOf keeps to the characters every mail system takes (RFC 5321 §4.1.2).
 func mailOf(p someone) string {
 	plain := func(s string) string {
-		s = strings.NewReplacer("ë", "e", "é", "e", "â", "a", "ö", "o", "'", "", " ", "").Replace(strings.ToLower(s))
+		s = strings.NewReplacer("ë", "e", "é", "e", "â", "a", "ö", "o", "ü", "u", "'", "", " ", "").Replace(strings.ToLower(s))
 		return s
 	}
 	return fmt.Sprintf("%s.%s.%s@example.org", plain(p.given), plain(p.family), p.uid[8:])

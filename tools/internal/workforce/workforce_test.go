@@ -116,3 +116,16 @@ func TestEveryEntryFitsTheSchema(t *testing.T) {
 		t.Errorf("%d entries read back", n)
 	}
 }
+
+// TestMailAddressesAreASCII: IA5String is what the mail attribute takes
+// (RFC 4524 §2.16), whatever the names are.
+func TestMailAddressesAreASCII(t *testing.T) {
+	t.Parallel()
+	for e := range workforce.All(workforce.Options{People: 5000, Organisations: 10, Seed: 2}) {
+		for _, a := range e.Attributes {
+			if a.Type == "mail" && strings.ContainsFunc(a.Values[0], func(r rune) bool { return r > 126 || r <= ' ' || r == '\'' }) {
+				t.Fatalf("%s has mail %s", e.DN, a.Values[0])
+			}
+		}
+	}
+}
