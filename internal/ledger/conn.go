@@ -67,11 +67,11 @@ func (c *conn) query(ctx context.Context, text string, args ...any) (*sql.Rows, 
 	return s.QueryContext(ctx, args...)
 }
 
-// queryRow reports a statement that cannot be prepared through the row, by preparing it again.
+// queryRow reports a statement that cannot be prepared through the row.
 func (c *conn) queryRow(ctx context.Context, text string, args ...any) *sql.Row {
 	s, err := c.prepare(ctx, text)
 	if err != nil {
-		return c.Conn.QueryRowContext(ctx, text, args...)
+		return refusedRow(c, err)
 	}
 	return s.QueryRowContext(ctx, args...)
 }

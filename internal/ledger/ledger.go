@@ -98,7 +98,7 @@ type Ledger struct {
 
 // Create makes a new ledger in epoch 1 with the tables of all rooms. ErrExists if there is one.
 func Create(ctx context.Context, o Options) (*Ledger, error) {
-	e, err := engineOf(o.URL)
+	e, err := o.prepare()
 	if err != nil {
 		return nil, err
 	}
@@ -110,8 +110,7 @@ func Create(ctx context.Context, o Options) (*Ledger, error) {
 
 // Open opens an existing ledger. *SchemaError if its tables are of another version than the rooms'.
 func Open(ctx context.Context, o Options) (*Ledger, error) {
-	o.setDefaults()
-	e, err := engineOf(o.URL)
+	e, err := o.prepare()
 	if err != nil {
 		return nil, err
 	}
@@ -129,7 +128,8 @@ func Open(ctx context.Context, o Options) (*Ledger, error) {
 	return l, nil
 }
 
-func (o *Options) setDefaults() {
+// prepare checks the options, sets the defaults and finds the engine.
+func (o *Options) prepare() (engine, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -142,6 +142,10 @@ func (o *Options) setDefaults() {
 	if o.Faults == nil {
 		o.Faults = &Faults{}
 	}
+	if err := checkRooms(o.Rooms); err != nil {
+		return nil, fmt.Errorf("opening ledger: %w", err)
+	}
+	return engineOf(o.URL)
 }
 
 func (f *Faults) around(step string, write func() error) error {

@@ -58,10 +58,6 @@ const createVersions = `CREATE TABLE ledger_room (name TEXT PRIMARY KEY, version
 
 // create makes the database with all tables and the head of epoch 1, in one transaction.
 func create(ctx context.Context, e engine, o Options) error {
-	o.setDefaults()
-	if err := checkRooms(o.Rooms); err != nil {
-		return err
-	}
 	if err := e.create(ctx); err != nil {
 		return err
 	}
@@ -198,8 +194,7 @@ func checkNotNewer(rooms []Room, have map[string]int) error {
 // Migrate brings an existing ledger's tables to the rooms' versions, in one transaction, and says what it ran
 // ("certificates 2"). A room newer than the program is a *SchemaError.
 func Migrate(ctx context.Context, o Options) ([]string, error) {
-	o.setDefaults()
-	e, err := engineOf(o.URL)
+	e, err := o.prepare()
 	if err != nil {
 		return nil, err
 	}

@@ -25,10 +25,18 @@ func (e postgresEngine) pool(write, readOnly bool) (*sql.DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !write {
-		config.RuntimeParams["default_transaction_read_only"] = "on"
+	if config.RuntimeParams["application_name"] == "" {
+		config.RuntimeParams["application_name"] = "cardinal"
 	}
-	db := stdlib.OpenDB(*config)
+	var options []stdlib.OptionOpenDB
+	if !write {
+		// Not a parameter of the connection: target_session_attrs=read-write would then refuse every server.
+		options = append(options, stdlib.OptionAfterConnect(func(ctx context.Context, c *pgx.Conn) error {
+			_, err := c.Exec(ctx, "SET default_transaction_read_only = on")
+			return err
+		}))
+	}
+	db := stdlib.OpenDB(*config, options...)
 	db.SetMaxOpenConns(openReaders)
 	db.SetMaxIdleConns(openReaders)
 	if write {

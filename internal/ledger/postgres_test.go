@@ -305,6 +305,18 @@ func TestPostgreSQLWithoutDurableCommitsIsRefused(t *testing.T) {
 	}
 }
 
+func TestFailoverURLOpens(t *testing.T) {
+	t.Parallel()
+	l, err := ledger.Create(t.Context(), ledger.Options{URL: pgtest.URL(t) + "&target_session_attrs=read-write"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if head, err := l.Head(t.Context()); err != nil || head.Epoch != 1 {
+		t.Errorf("%+v: %v", head, err)
+	}
+}
+
 func TestHungServerEndsWithTheCallersPatience(t *testing.T) {
 	t.Parallel()
 	url := pgtest.URL(t)

@@ -37,8 +37,7 @@ var (
 // above the dump's and above Options.EpochAbove, in quarantine. A dump of older rooms is migrated; of newer ones it is a
 // *SchemaError. ErrExists if there is a ledger, ErrBadDump for what is not a whole dump.
 func Restore(ctx context.Context, o Options, r io.Reader) (*Ledger, error) {
-	o.setDefaults()
-	e, err := engineOf(o.URL)
+	e, err := o.prepare()
 	if err != nil {
 		return nil, err
 	}

@@ -139,6 +139,19 @@ func (tx *Tx) Append(kind journal.Kind, version uint8, body []byte) {
 	}
 }
 
+// Erase removes body and salt of an earlier change for good: what it said is gone, the chain still verifies. Followers
+// that have applied it keep what they have; those that come later are shown an erased change.
+func (tx *Tx) Erase(p journal.Position) error {
+	n, err := tx.Exec(`UPDATE ledger_journal SET salt = NULL, body = NULL WHERE position = $1`, p)
+	if err != nil {
+		return fmt.Errorf("erasing the change at %d: %w", p, err)
+	}
+	if n != 1 {
+		return fmt.Errorf("erasing the change at %d: %w", p, sql.ErrNoRows)
+	}
+	return nil
+}
+
 // end closes what the function left open and gives its error: its own, or that of a statement it overlooked.
 func (tx *Tx) end(err error) error {
 	tx.closeRows()

@@ -56,6 +56,7 @@ func Run(t *testing.T, e Engine) {
 		{"SlowFunctionIsLogged", false, slowFunction},
 		{"BeatMovesTheHead", false, beats},
 		{"EpochAndQuarantineStandInTheHead", false, epochs},
+		{"ErasedChangeIsGoneAndTheChainHolds", false, erases},
 		{"ContentIsSharedAndStreamed", true, contents},
 		{"ContentSweepKeepsWhatIsUsed", false, sweeps},
 		{"CheckpointSignsTheState", false, checkpoints},

@@ -122,6 +122,32 @@ func epochs(t *testing.T, e Engine) {
 	}
 }
 
+func erases(t *testing.T, e Engine) {
+	l := create(t, ledger.Options{URL: e.URL(t)})
+	for i := range 3 {
+		write(t, l, item(i, "personal"))
+	}
+	write(t, l, func(tx *ledger.Tx) error { return tx.Erase(2) })
+	if _, err := l.Write(t.Context(), func(tx *ledger.Tx) error { return tx.Erase(9) }); err == nil {
+		t.Error("erased a change that is not there")
+	}
+	changes, err := l.Feed().Read(t.Context(), 1, 1)
+	if err != nil || len(changes) != 1 || !changes[0].Erased || changes[0].Body != nil {
+		t.Errorf("%+v: %v", changes, err)
+	}
+	if _, err := journal.VerifyChain(t.Context(), l.Feed()); err != nil {
+		t.Error(err)
+	}
+	r, err := ledger.Restore(t.Context(), ledger.Options{URL: SQLite().URL(t), Rooms: Rooms()}, bytes.NewReader(dump(t, l)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if _, err := journal.VerifyChain(t.Context(), r.Feed()); err != nil {
+		t.Errorf("restored: %v", err)
+	}
+}
+
 func contents(t *testing.T, e Engine) {
 	l := create(t, ledger.Options{URL: e.URL(t)})
 	data := bytes.Repeat([]byte("0123456789abcdefghijklmnopqrstuv"), 5<<15) // 5 MiB, all chunks alike
