@@ -55,39 +55,43 @@ func (p *filterParser) blanks() {
 func (p *filterParser) tree() (*Filter, error) {
 	var open []*Filter
 	for {
-		p.blanks()
-		var done *Filter
+		f, err := p.step(len(open) > 0)
 		switch {
-		case p.i == len(p.s):
-			return nil, p.fail("unended filter")
-		case p.s[p.i] == ')' && len(open) > 0:
-			p.i++
-			done = open[len(open)-1]
+		case err != nil:
+			return nil, err
+		case f == nil:
+			f = open[len(open)-1]
 			open = open[:len(open)-1]
-			if done.Kind == FilterNot && len(done.Children) != 1 {
+			if f.Kind == FilterNot && len(f.Children) != 1 {
 				return nil, p.fail("! with other than one filter")
 			}
-		case p.s[p.i] == '(':
-			f, err := p.opened()
-			if err != nil {
-				return nil, err
+		case f.Kind <= FilterNot:
+			if open = append(open, f); len(open) > MaxFilterDepth {
+				return nil, p.fail("nested too deeply")
 			}
-			if f.Kind <= FilterNot {
-				if open = append(open, f); len(open) > MaxFilterDepth {
-					return nil, p.fail("nested too deeply")
-				}
-				continue
-			}
-			done = f
-		default:
-			return nil, p.fail("( expected")
+			continue
 		}
 		if len(open) == 0 {
-			return done, nil
+			return f, nil
 		}
 		top := open[len(open)-1]
-		top.Children = append(top.Children, done)
+		top.Children = append(top.Children, f)
 	}
+}
+
+// step reads one item or the beginning of a set; nil for the end of a set.
+func (p *filterParser) step(inSet bool) (*Filter, error) {
+	p.blanks()
+	switch {
+	case p.i == len(p.s):
+		return nil, p.fail("unended filter")
+	case p.s[p.i] == ')' && inSet:
+		p.i++
+		return nil, nil
+	case p.s[p.i] == '(':
+		return p.opened()
+	}
+	return nil, p.fail("( expected")
 }
 
 // opened reads what follows "(": the sign of a set, or a whole item with ")".

@@ -139,6 +139,9 @@ func (r *MatchingRule) appliesTo(t *AttributeType) bool {
 	if t.Equality != nil && t.Equality.Syntax == r.Syntax {
 		return true
 	}
+	if strings.HasPrefix(r.Syntax, certificateArc) {
+		return t.Binary()
+	}
 	return isStringSyntax(t.Syntax.OID) && (isStringSyntax(r.Syntax) || r.Syntax == syntaxBase+"58") ||
 		r.Syntax == syntaxOctetString
 }

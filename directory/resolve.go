@@ -1,6 +1,7 @@
 package directory
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 )
@@ -176,9 +177,7 @@ func (b *builder) addRules(x ExtraRules) {
 			b.problem("rules", 0, "%s has an %s rule already", x.Attribute, f.what)
 		default:
 			for _, t := range a.subtypes {
-				if *f.own(t) == nil {
-					*f.own(t) = rule
-				}
+				*f.own(t) = cmp.Or(*f.own(t), rule)
 			}
 		}
 	}

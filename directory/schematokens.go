@@ -157,6 +157,9 @@ func (d *definition) read(t *tokens, key token, keywords map[string]bool) error 
 // read takes one value or a parenthesised list, with or without $.
 func (f *field) read(t *tokens) error {
 	tok, ok := t.next()
+	if t.err != nil {
+		return t.err
+	}
 	if !ok || tok.text == ")" && !tok.quoted {
 		return fmt.Errorf("%s without a value", f.keyword)
 	}

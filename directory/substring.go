@@ -160,7 +160,7 @@ func splitSubstringAssertion(v []byte) (initial []byte, parts [][]byte, final []
 		return nil, nil, nil, false
 	}
 	for i, p := range pieces {
-		u, good := unescapeStars(p)
+		u, good := unescapeHex(p)
 		switch {
 		case !good:
 			return nil, nil, nil, false
@@ -173,23 +173,4 @@ func splitSubstringAssertion(v []byte) (initial []byte, parts [][]byte, final []
 		}
 	}
 	return initial, parts, final, true
-}
-
-func unescapeStars(p []byte) ([]byte, bool) {
-	if bytes.IndexByte(p, '\\') < 0 {
-		return p, true
-	}
-	out := make([]byte, 0, len(p))
-	for i := 0; i < len(p); i++ {
-		if p[i] != '\\' {
-			out = append(out, p[i])
-			continue
-		}
-		if i+2 >= len(p) || !isHex(p[i+1]) || !isHex(p[i+2]) {
-			return nil, false
-		}
-		out = append(out, unhex(p[i+1])<<4|unhex(p[i+2]))
-		i += 2
-	}
-	return out, true
 }

@@ -36,7 +36,7 @@ const (
 // (schema definitions, guides) are checked as far as text goes.
 func standardSyntaxes(s *Schema) []*Syntax {
 	dn := func(v []byte) error { return s.checkDN(v) }
-	return []*Syntax{
+	list := []*Syntax{
 		{OID: syntaxBase + "3", Description: "Attribute Type Description", check: definitionOf(attributeKeywords)},
 		{OID: syntaxBase + "4", Description: "Audio", Opaque: true, check: anyBytes},
 		{OID: syntaxBase + "5", Description: "Binary", Opaque: true, check: anyBytes},
@@ -63,6 +63,12 @@ func standardSyntaxes(s *Schema) []*Syntax {
 		{OID: syntaxBase + "26", Description: "IA5 String", check: checkIA5},
 		{OID: syntaxBase + "27", Description: "INTEGER", check: checkInteger},
 		{OID: syntaxBase + "28", Description: "JPEG", Opaque: true, check: checkJPEG},
+	}
+	return append(list, moreSyntaxes(s)...)
+}
+
+func moreSyntaxes(s *Schema) []*Syntax {
+	return []*Syntax{
 		{OID: syntaxBase + "30", Description: "Matching Rule Description", check: checkText},
 		{OID: syntaxBase + "31", Description: "Matching Rule Use Description", check: checkText},
 		{OID: syntaxBase + "34", Description: "Name And Optional UID", check: func(v []byte) error { return s.checkNameUID(v) }},

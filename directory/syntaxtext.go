@@ -184,24 +184,33 @@ func checkPostalAddress(v []byte) error {
 func postalLines(v []byte) ([][]byte, error) {
 	var lines [][]byte
 	for line := range bytes.SplitSeq(v, []byte{'$'}) {
-		if bytes.IndexByte(line, '\\') >= 0 {
-			out := make([]byte, 0, len(line))
-			for i := 0; i < len(line); i++ {
-				if line[i] != '\\' {
-					out = append(out, line[i])
-					continue
-				}
-				if i+2 >= len(line) || !isHex(line[i+1]) || !isHex(line[i+2]) {
-					return nil, errors.New("bad escape in a postal address")
-				}
-				out = append(out, unhex(line[i+1])<<4|unhex(line[i+2]))
-				i += 2
-			}
-			line = out
+		text, ok := unescapeHex(line)
+		if !ok {
+			return nil, errors.New("bad escape in a postal address")
 		}
-		lines = append(lines, line)
+		lines = append(lines, text)
 	}
 	return lines, nil
+}
+
+// unescapeHex undoes \XX; p itself when there is none.
+func unescapeHex(p []byte) ([]byte, bool) {
+	if bytes.IndexByte(p, '\\') < 0 {
+		return p, true
+	}
+	out := make([]byte, 0, len(p))
+	for i := 0; i < len(p); i++ {
+		if p[i] != '\\' {
+			out = append(out, p[i])
+			continue
+		}
+		if i+2 >= len(p) || !isHex(p[i+1]) || !isHex(p[i+2]) {
+			return nil, false
+		}
+		out = append(out, unhex(p[i+1])<<4|unhex(p[i+2]))
+		i += 2
+	}
+	return out, true
 }
 
 func checkFacsimile(v []byte) error {

@@ -88,11 +88,10 @@ func (r *Register) ModifyAll(tx *ledger.Tx, by Author, dns []directory.DN, mods 
 	if public, secret := r.partMods(mods); len(secret) > 0 || r.touchesClasses(public) {
 		return refuse(directory.UnwillingToPerform, "neither secrets nor object classes can be modified on many entries at once")
 	}
-	stamps := r.modifyStamps(by, tx)
-	recorded := append(slices.Clone(mods), stamps...)
+	w := setWrite{r: r, by: by, mods: mods, stamps: r.modifyStamps(by, tx)}
 	uuids := make([]directory.UUID, 0, len(dns))
 	for _, dn := range dns {
-		u, err := r.modifyOne(tx, by, dn, mods, stamps)
+		u, err := w.modify(tx, dn)
 		if err != nil {
 			return err
 		}
@@ -100,34 +99,41 @@ func (r *Register) ModifyAll(tx *ledger.Tx, by Author, dns []directory.DN, mods 
 	}
 	slices.SortFunc(uuids, func(a, b directory.UUID) int { return bytes.Compare(a[:], b[:]) })
 	for part := range slices.Chunk(slices.Compact(uuids), directory.MaxSet) {
-		x := directory.EntriesModified{UUIDs: part, Mods: recorded}
+		x := directory.EntriesModified{UUIDs: part, Mods: append(slices.Clone(mods), w.stamps...)}
 		tx.Append(journal.KindEntriesModified, directory.ChangeVersion, x.Append(nil))
 	}
 	return nil
 }
 
-func (r *Register) modifyOne(tx *ledger.Tx, by Author, dn directory.DN, mods, stamps []directory.Modification) (u directory.UUID, err error) {
-	p, err := r.locate(dn)
+// setWrite is a set-valued modification under way.
+type setWrite struct {
+	r            *Register
+	by           Author
+	mods, stamps []directory.Modification
+}
+
+func (w *setWrite) modify(tx *ledger.Tx, dn directory.DN) (u directory.UUID, err error) {
+	p, err := w.r.locate(dn)
 	if err != nil {
 		return u, err
 	}
-	if err := r.permit(by, p, false); err != nil {
+	if err := w.r.permit(w.by, p, false); err != nil {
 		return u, err
 	}
-	s, err := r.find(tx, p)
+	s, err := w.r.find(tx, p)
 	if err != nil {
 		return u, err
 	}
 	if s == nil {
-		return u, r.noSuchObject(tx, p)
+		return u, w.r.noSuchObject(tx, p)
 	}
-	if _, err := r.modified(tx, s, mods); err != nil {
+	if _, err := w.r.modified(tx, s, w.mods); err != nil {
 		return u, err
 	}
-	if s.entry, err = r.schema.Replay(s.entry, stamps); err != nil {
+	if s.entry, err = w.r.schema.Replay(s.entry, w.stamps); err != nil {
 		return u, err
 	}
-	return s.uuid, r.put(tx, s)
+	return s.uuid, w.r.put(tx, s)
 }
 
 func (r *Register) touchesClasses(mods []directory.Modification) bool {

@@ -71,7 +71,7 @@ func (r *Register) Move(tx *ledger.Tx, by Author, m directory.Move) error {
 			return err
 		}
 	}
-	moved, err := r.renamed(tx, by, s, m, to)
+	moved, err := r.renamed(tx, s, move{by, m, to})
 	if err != nil {
 		return err
 	}
@@ -108,9 +108,17 @@ func (r *Register) destination(from place, m directory.Move) (place, error) {
 	return to, nil
 }
 
+// move is a move that was found to have a place to go.
+type move struct {
+	by Author
+	directory.Move
+	to place
+}
+
 // renamed makes the entry under its new name and appends the change.
-func (r *Register) renamed(tx *ledger.Tx, by Author, s *stored, m directory.Move, to place) (*stored, error) {
-	mods, err := r.namingMods(s.entry, m)
+func (r *Register) renamed(tx *ledger.Tx, s *stored, m move) (*stored, error) {
+	to := m.to
+	mods, err := r.namingMods(s.entry, m.Move)
 	if err != nil {
 		return nil, err
 	}
@@ -122,7 +130,7 @@ func (r *Register) renamed(tx *ledger.Tx, by Author, s *stored, m directory.Move
 	if mods, err = r.modified(tx, out, mods); err != nil {
 		return nil, err
 	}
-	stamps := r.modifyStamps(by, tx)
+	stamps := r.modifyStamps(m.by, tx)
 	if out.entry, err = r.schema.Replay(out.entry, stamps); err != nil {
 		return nil, err
 	}
