@@ -121,9 +121,9 @@ const (
 func (r *Responder) Run(ctx context.Context) error {
 	for {
 		added := *r.config.Table.added.Load()
-		wait := renewEvery
+		wait, missing := renewEvery, r.missing
 		if !r.renewDue(ctx) {
-			wait = retryAfter
+			wait, missing = retryAfter, nil // whatever is asked meanwhile, the CA is not asked more often
 		}
 		timer := time.NewTimer(wait)
 		select {
@@ -131,9 +131,18 @@ func (r *Responder) Run(ctx context.Context) error {
 			timer.Stop()
 			return nil
 		case <-added:
+		case <-missing:
 		case <-timer.C:
 		}
 		timer.Stop()
+	}
+}
+
+// miss tells Run that a request found no key that may sign, as after a leap of the clock.
+func (r *Responder) miss() {
+	select {
+	case r.missing <- struct{}{}:
+	default:
 	}
 }
 

@@ -192,7 +192,7 @@ func readExtensions(wrapped cryptobyte.String) (nonce []byte, err error) {
 		var extension, oid, value cryptobyte.String
 		var critical bool
 		if !list.ReadASN1(&extension, asn1.SEQUENCE) || !extension.ReadASN1(&oid, asn1.OBJECT_IDENTIFIER) ||
-			!extension.ReadOptionalASN1Boolean(&critical, asn1.BOOLEAN, false) ||
+			extension.PeekASN1Tag(asn1.BOOLEAN) && !extension.ReadASN1Boolean(&critical) ||
 			!extension.ReadASN1(&value, asn1.OCTET_STRING) || !extension.Empty() {
 			return nil, fmt.Errorf("%w: Extension", ErrMalformed)
 		}

@@ -59,6 +59,7 @@ type Responder struct {
 	metrics   *metrics
 	rooms     rooms
 	headers   sharedHeaders
+	missing   chan struct{}
 }
 
 // New makes a Responder. It does no I/O.
@@ -76,7 +77,7 @@ func New(c Config) *Responder {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	r := &Responder{config: c, answers: newAnswers(c.Limits.Stored)}
+	r := &Responder{config: c, answers: newAnswers(c.Limits.Stored), missing: make(chan struct{}, 1)}
 	r.delegates.Store(&map[certs.IssuerID]*delegate{})
 	r.metrics = newMetrics(r)
 	r.headers = newSharedHeaders()
@@ -138,6 +139,7 @@ func (r *Responder) answer(q *Request) (*answer, ResponseStatus, result) {
 	signer := r.delegate(issuer.ID)
 	switch {
 	case signer == nil || !signer.notServed && !signer.valid(now):
+		r.miss()
 		return nil, TryLater, resultTryLater
 	case signer.notServed:
 		return nil, Unauthorized, resultUnauthorized

@@ -1,0 +1,141 @@
+package ocsp_test
+
+import (
+	"bytes"
+	"context"
+	"crypto"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"errors"
+	"math/big"
+	"sync"
+	"testing"
+	"time"
+
+	"cardinal/certs"
+	"cardinal/internal/journal"
+	"cardinal/internal/replica"
+	"cardinal/ocsp"
+)
+
+var tryLater = []byte{0x30, 3, 0x0a, 1, 3}
+
+// clock is the host's clock moved by hand.
+type clock struct {
+	mu    sync.Mutex
+	ahead time.Duration
+}
+
+func (c *clock) now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return time.Now().Add(c.ahead)
+}
+
+func (c *clock) add(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ahead += d
+}
+
+func TestWithoutAResponderKeyTheAnswerIsTryLater(t *testing.T) {
+	t.Parallel()
+	refusal := errors.New("the CA is away")
+	w := newWorld(t, func(w *world, _ *ocsp.Config, _ *replica.Options) { w.refuse.Store(&refusal) })
+	w.serve()
+	der := requestFor(idOf(w.auth, crypto.SHA1, w.issued(w.auth).SerialNumber)).der(t)
+	if got := w.ask(der); !bytes.Equal(got, tryLater) {
+		t.Errorf("answered %x", got)
+	}
+	if w.responder.Ready() {
+		t.Errorf("ready without a key")
+	}
+}
+
+func TestWrongResponderCertificatesAreNotUsed(t *testing.T) {
+	t.Parallel()
+	for name, spoil := range map[string]func(*x509.Certificate){
+		"no purpose": func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth} },
+		"no nocheck": func(c *x509.Certificate) { c.ExtraExtensions = []pkix.Extension{} },
+		"expired":    func(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Second) },
+		"not yet":    func(c *x509.Certificate) { c.NotBefore = time.Now().Add(time.Hour) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, func(w *world, _ *ocsp.Config, _ *replica.Options) { w.spoil = spoil })
+			w.serve()
+			der := requestFor(idOf(w.auth, crypto.SHA1, w.issued(w.auth).SerialNumber)).der(t)
+			w.eventually("an attempt to enroll", func() bool { return w.enrolled.Load() > 1 })
+			if got := w.ask(der); !bytes.Equal(got, tryLater) {
+				t.Errorf("answered %x", got)
+			}
+		})
+	}
+}
+
+func TestIssuerThatIsNotServedIsUnauthorized(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.serve()
+	root := newAuthority(t, "root")
+	w.append(journal.KindIssuerAdded, certs.IssuerAdded{Name: root.name, DER: root.cert.Raw, Shards: 1}.Append(nil))
+	w.ready() // an issuer that is not served does not keep the node from being ready
+	if got := errorStatus(t, w.ask(requestFor(idOf(root, crypto.SHA1, big.NewInt(3))).der(t))); got != int(ocsp.Unauthorized) {
+		t.Errorf("status %d", got)
+	}
+}
+
+// renewing runs a responder on a clock moved by hand; the copy does not age, because it is on another clock.
+func renewing(t *testing.T) (*world, *clock) {
+	hand := &clock{}
+	w := newWorld(t, func(w *world, c *ocsp.Config, _ *replica.Options) { w.now = hand.now })
+	w.serve()
+	w.ready()
+	return w, hand
+}
+
+func TestResponderKeyIsRenewedAtHalfItsLife(t *testing.T) {
+	t.Parallel()
+	w, hand := renewing(t)
+	c := w.issued(w.auth)
+	der := requestFor(idOf(w.auth, crypto.SHA1, c.SerialNumber)).der(t)
+	first := parseAnswer(t, w.ask(der), w.auth).Responder
+	hand.add(25 * time.Hour)
+	w.append(journal.KindIssuerAdded, certs.IssuerAdded{Name: w.auth.name, DER: w.auth.cert.Raw, Shards: 4}.Append(nil)) // wakes Run
+	w.eventually("another key", func() bool {
+		return !bytes.Equal(parseAnswer(t, w.ask(der), w.auth).Responder.Bytes, first.Bytes)
+	})
+}
+
+func TestExpiredResponderKeyFailsClosed(t *testing.T) {
+	t.Parallel()
+	w, hand := renewing(t)
+	c := w.issued(w.auth)
+	der := requestFor(idOf(w.auth, crypto.SHA1, c.SerialNumber)).der(t)
+	if got := w.ask(der); len(got) < 100 {
+		t.Fatalf("answered %x", got)
+	}
+	refusal := errors.New("the CA is away")
+	w.refuse.Store(&refusal)
+	hand.add(47 * time.Hour)
+	if got := w.ask(der); len(got) < 100 {
+		t.Errorf("an hour before the end: answered %x", got)
+	}
+	hand.add(time.Hour)
+	if got := w.ask(der); !bytes.Equal(got, tryLater) {
+		t.Errorf("after the end: answered %x", got)
+	}
+	w.refuse.Store(nil)
+	w.eventually("a new key", func() bool { return len(w.ask(der)) > 100 })
+}
+
+func TestRunEndsWithItsContext(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.ready()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := w.responder.Run(ctx); err != nil {
+		t.Error(err)
+	}
+}
