@@ -109,6 +109,9 @@ func TestResponderKeyIsRenewedAtHalfItsLife(t *testing.T) {
 
 func TestExpiredResponderKeyFailsClosed(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("short")
+	}
 	w, hand := renewing(t)
 	c := w.issued(w.auth)
 	der := requestFor(idOf(w.auth, crypto.SHA1, c.SerialNumber)).der(t)

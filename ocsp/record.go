@@ -63,7 +63,7 @@ func unixSeconds(t time.Time) uint64 {
 
 // parseRecord reads what append wrote; false for anything else.
 func parseRecord(b []byte) (r Record, ok bool) {
-	if len(b) == 0 || b[0]&flagState > byte(certs.StateRevoked) {
+	if len(b) == 0 || b[0]&flagState > byte(certs.StateRevoked) || b[0] > flagState|flagRecorded|flagChanged {
 		return r, false
 	}
 	flags := b[0]
@@ -95,11 +95,18 @@ func parseRecord(b []byte) (r Record, ok bool) {
 	}
 	r.Status.At, r.Status.Invalidity = fromSeconds(values[0]), fromSeconds(values[1])
 	r.Changed = journal.Position(values[2])
+	wasSet := r.Status.Reason != 0 || values[0]|values[1] != 0
+	if r.Status.State == certs.StateGood && wasSet || max(values[0], values[1]) > latest || r.Changed == 0 {
+		return r, false
+	}
 	return r, len(b) == 0
 }
 
+// latest bounds the times of a record: some 34,000 years from now.
+const latest = 1 << 40
+
 func fromSeconds(v uint64) time.Time {
-	if v == 0 || v > 1<<40 {
+	if v == 0 {
 		return time.Time{}
 	}
 	return time.Unix(int64(v), 0).UTC()

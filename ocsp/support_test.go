@@ -1,6 +1,7 @@
 package ocsp_test
 
 import (
+	"context"
 	"net"
 	"net/http/httptest"
 	"testing"
@@ -31,4 +32,8 @@ func gather(t testing.TB, r *ocsp.Responder) string {
 	rec := httptest.NewRecorder()
 	promhttp.HandlerFor(registry, promhttp.HandlerOpts{}).ServeHTTP(rec, httptest.NewRequest("GET", "/metrics", nil))
 	return rec.Body.String()
+}
+
+func contextWithTimeout(t testing.TB) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(t.Context(), time.Minute)
 }
