@@ -12,7 +12,7 @@ import (
 // never by their text.
 func (h *house) failures(report func(Finding)) {
 	for _, f := range h.goes {
-		if f.test {
+		if f.test || strings.HasSuffix(f.room, "test") { // tests and test kits hold messages against what they should say
 			continue
 		}
 		ast.Inspect(f.ast, func(n ast.Node) bool {

@@ -51,6 +51,8 @@ func (p plan) forbidden(f *goFile, r room, table map[string]room, what string) s
 		return "nobody imports tools"
 	case f.test || ours == f.room:
 		return ""
+	case table[ours].kit && r.kit:
+		return ""
 	case table[ours].kit:
 		return "a test kit, for test files only"
 	}

@@ -36,9 +36,26 @@ func (h *house) text(p plan, report func(Finding)) {
 func (p plan) said(line []byte) (said []word) {
 	low := bytes.ToLower(line)
 	for _, w := range p.words {
-		if bytes.Contains(low, []byte(w.text)) {
+		if says(low, w.text) {
 			said = append(said, w)
 		}
 	}
 	return said
 }
+
+// says finds a word; a path must begin there and not go on from a name, as
+// crl/NAME/1.crl does.
+func says(line []byte, word string) bool {
+	for {
+		at := bytes.Index(line, []byte(word))
+		if at < 0 {
+			return false
+		}
+		if at == 0 || word[0] != '/' || !isName(line[at-1]) {
+			return true
+		}
+		line = line[at+len(word):]
+	}
+}
+
+func isName(c byte) bool { return c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c == '}' || c == '.' }

@@ -57,30 +57,22 @@ func cardEnd(d *desk, verb, short string, do func(*api.Client, context.Context, 
 }
 
 func cardIssue(d *desk) *cobra.Command {
-	k := &keysFrom{a: d.a}
+	k := &keysFrom{d: d}
 	c := d.command(deskCommand{use: "issue CASE", short: "Issue the approved case's pair", args: cobra.ExactArgs(1),
 		example: "cardinal card issue CASE --request-id desk-1-0001 --auth-csr auth.csr --sign-csr sign.csr --out pair",
 		ask: func(ctx context.Context, c *api.Client, args []string) error {
-			request, err := k.request(nil)
-			if err != nil {
-				return err
-			}
-			return k.issued(c.Issue(ctx, args[0], *request))
+			return k.ask(ctx, "", func(r *api.PairRequest) (*api.Issued, error) { return c.Issue(ctx, args[0], *r) })
 		}})
 	k.flags(c)
 	return c
 }
 
 func cardRenew(d *desk) *cobra.Command {
-	k := &keysFrom{a: d.a}
+	k := &keysFrom{d: d}
 	c := d.command(deskCommand{use: "renew CARD", short: "Put a new pair on the same card and end the old one", args: cobra.ExactArgs(1),
 		example: "cardinal card renew CARD --request-id desk-1-0002 --simulated alex.card",
 		ask: func(ctx context.Context, c *api.Client, args []string) error {
-			request, err := k.request(&args[0])
-			if err != nil {
-				return err
-			}
-			return k.issued(c.Renew(ctx, args[0], *request))
+			return k.ask(ctx, args[0], func(r *api.PairRequest) (*api.Issued, error) { return c.Renew(ctx, args[0], *r) })
 		}})
 	k.flags(c)
 	return c

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -8,22 +9,23 @@ import (
 	"github.com/spf13/cobra"
 
 	"cardinal/issuance/api"
+	"cardinal/issuance/card"
 )
 
 // keysFrom says where a card's two new keys come from: two certificate
 // requests made elsewhere, or a simulated card that makes them now.
 type keysFrom struct {
-	a         *app
+	d         *desk
 	requestID string
 	authCSR   string
 	signCSR   string
 	simulated string
+	pin       string
 	out       string
 }
 
 var (
-	errKeysFrom    = errors.New("give either --simulated FILE, or --auth-csr FILE and --sign-csr FILE")
-	errNoSimulated = errors.New("the simulated card is not built yet")
+	errKeysFrom = errors.New("give either --simulated FILE, or --auth-csr FILE and --sign-csr FILE")
 )
 
 func (k *keysFrom) flags(c *cobra.Command) {
@@ -32,34 +34,31 @@ func (k *keysFrom) flags(c *cobra.Command) {
 	f.StringVar(&k.authCSR, "auth-csr", "", "PKCS #10 request of the authentication key, PEM")
 	f.StringVar(&k.signCSR, "sign-csr", "", "PKCS #10 request of the signature key, PEM")
 	f.StringVar(&k.simulated, "simulated", "", "file of a simulated card, made when it is not there")
+	f.StringVar(&k.pin, "pin", card.DefaultPIN, "PIN of the simulated card")
 	f.StringVar(&k.out, "out", "", "folder to write authentication.pem and signature.pem to")
 	require(c, "request-id")
 }
 
-// request makes what is asked of the server. For a renewal card names the card
-// whose present key gives the holder's proof.
-func (k *keysFrom) request(card *string) (*api.PairRequest, error) {
+// ask gets the pair: with the requests given, or with those a simulated card
+// makes now. For a renewal the card is named: its present key proves that it
+// lies here.
+func (k *keysFrom) ask(ctx context.Context, renewing string, ask func(*api.PairRequest) (*api.Issued, error)) error {
 	byFile := k.authCSR != "" && k.signCSR != ""
 	if byFile == (k.simulated != "") || (k.authCSR == "") != (k.signCSR == "") {
-		return nil, usage("keys", errKeysFrom)
+		return usage("keys", errKeysFrom)
 	}
 	if k.simulated != "" {
-		return k.fromSimulated(card)
+		return k.issued(k.enrolCard(ctx, renewing, ask))
 	}
 	auth, err := os.ReadFile(k.authCSR)
 	if err != nil {
-		return nil, usage("reading the authentication request", err)
+		return usage("reading the authentication request", err)
 	}
 	sign, err := os.ReadFile(k.signCSR)
 	if err != nil {
-		return nil, usage("reading the signature request", err)
+		return usage("reading the signature request", err)
 	}
-	return &api.PairRequest{RequestID: k.requestID, AuthenticationCSR: string(auth), SignatureCSR: string(sign)}, nil
-}
-
-// fromSimulated has the simulated card make its keys.
-func (k *keysFrom) fromSimulated(card *string) (*api.PairRequest, error) {
-	return nil, wrong("simulated card", errNoSimulated)
+	return k.issued(ask(&api.PairRequest{RequestID: k.requestID, AuthenticationCSR: string(auth), SignatureCSR: string(sign)}))
 }
 
 // pairIssued is what issue and renew print.
@@ -79,7 +78,7 @@ func (k *keysFrom) issued(answer *api.Issued, err error) error {
 			return wrong("writing the certificates", err)
 		}
 	}
-	return k.a.printJSON(pairIssued{Card: answer.Card, Serials: answer.Serials, Position: answer.Position})
+	return k.d.a.printJSON(pairIssued{Card: answer.Card, Serials: answer.Serials, Position: answer.Position})
 }
 
 func writePair(dir string, pair api.Certificates) error {

@@ -5,7 +5,9 @@ import (
 	"crypto/x509"
 	"encoding/hex"
 	"encoding/pem"
+	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"strings"
 	"time"
@@ -58,6 +60,8 @@ func certShow(d *desk) *cobra.Command {
 	return ask
 }
 
+var errNoCertificate = errors.New("holds no certificate")
+
 func isSerial(text string) bool {
 	if len(text)%2 == 1 {
 		text = "0" + text
@@ -67,12 +71,11 @@ func isSerial(text string) bool {
 }
 
 func showCertificateFile(a *app, path string) error {
-	data, err := os.ReadFile(path)
-	if err != nil {
+	found, err := readCertificates(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		return usage("reading the certificate", err)
-	}
-	found, err := parseCertificates(data)
-	if err != nil {
+	case err != nil:
 		return wrong("reading the certificate "+path, err)
 	}
 	for _, c := range found {
@@ -81,6 +84,14 @@ func showCertificateFile(a *app, path string) error {
 		}
 	}
 	return nil
+}
+
+func readCertificates(path string) ([]*x509.Certificate, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	return parseCertificates(data)
 }
 
 // parseCertificates reads DER, or every certificate of a PEM file.
@@ -100,7 +111,7 @@ func parseCertificates(data []byte) (found []*x509.Certificate, err error) {
 		found = append(found, c)
 	}
 	if len(found) == 0 {
-		return nil, errNoPair
+		return nil, errNoCertificate
 	}
 	return found, nil
 }

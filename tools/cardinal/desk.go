@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"cardinal/issuance/api"
+	"cardinal/issuance/card"
 )
 
 // desk is how a command reaches the issuance server: as whom, where, and whom
@@ -22,6 +24,7 @@ type desk struct {
 	passwordFile string
 	server       string
 	trust        string
+	pin          string
 }
 
 // defaultServer is where serve listens unless it is configured otherwise.
@@ -32,9 +35,10 @@ var errNoOperator = errors.New("says not as whom to act: give --as FILE (a PKCS 
 // flags adds what every command over the API takes, to c and those below it.
 func (d *desk) flags(c *cobra.Command) *cobra.Command {
 	f := c.PersistentFlags()
-	f.StringVar(&d.as, "as", "", "operator's certificate and key, PKCS #12 or PEM (default: $CARDINAL_OPERATOR)")
+	f.StringVar(&d.as, "as", "", "operator's certificate and key, PKCS #12 or PEM, or a simulated card (default: $CARDINAL_OPERATOR)")
 	f.StringVar(&d.passwordFile, "password-file", "", "file with the password of a PKCS #12 operator (default: $CARDINAL_PASSPHRASE_FILE)")
 	f.StringVar(&d.server, "server", "", "issuance server (default: $CARDINAL_SERVER, else the one that serves beside the operator's file, else "+defaultServer+")")
+	f.StringVar(&d.pin, "card-pin", "", "PIN of an operator's simulated card")
 	f.StringVar(&d.trust, "trust", "", "PEM file of roots to trust (default: $CARDINAL_TRUST, else those in the operator's file)")
 	return c
 }
@@ -62,7 +66,7 @@ func (d *desk) command(k deskCommand) *cobra.Command {
 
 // dial makes the client; nothing is asked yet.
 func (d *desk) dial() (*api.Client, error) {
-	path := or(d.as, d.a.env("CARDINAL_OPERATOR"))
+	path := d.operatorPath()
 	if path == "" {
 		return nil, usage("operator", errNoOperator)
 	}
@@ -80,6 +84,8 @@ func (d *desk) dial() (*api.Client, error) {
 	}
 	return client, nil
 }
+
+func (d *desk) operatorPath() string { return or(d.as, d.a.env("CARDINAL_OPERATOR")) }
 
 // address prefers what was said, then what the server beside the operator's
 // file announced when it was ready (it may listen on any free port).
@@ -100,6 +106,9 @@ func (d *desk) identity(path string) (*identity, error) {
 	}
 	if id, err := parsePEMIdentity(data); err == nil || !errors.Is(err, errNotPEM) {
 		return id, err
+	}
+	if bytes.HasPrefix(data, []byte("{")) {
+		return operatorCard(path, or(d.pin, card.DefaultPIN))
 	}
 	password, err := d.password()
 	if err != nil {

@@ -194,7 +194,7 @@ func (n *newInstallation) build(ctx context.Context, f folder, c Config, pass []
 	if _, err := w.newServerCertificate(ctx); err != nil {
 		return made, err
 	}
-	if err := w.enrolOperators(ctx, h, pass); err != nil {
+	if err := w.enrolOperators(ctx, pass); err != nil {
 		return made, err
 	}
 	return describe(f, h), nil

@@ -129,6 +129,6 @@ func (n *node) serveDirectory() error {
 	return nil
 }
 
-func directoryServer(name string, serve func() error, of *ldap.Server) server {
-	return server{name: name, serve: serve, shutdown: of.Shutdown, closed: ldap.ErrServerClosed}
+func directoryServer(name string, serve func() error, of *ldap.Server) listening {
+	return listening{name: name, serve: serve, shutdown: of.Shutdown, closed: ldap.ErrServerClosed}
 }

@@ -8,11 +8,12 @@ import (
 	certificates "cardinal/certs/register"
 	"cardinal/directory/register"
 	"cardinal/internal/ledger"
+	"cardinal/issuance"
 )
 
 // rooms are those that keep tables in the ledger, in the order they are made.
 func rooms() []ledger.Room {
-	return []ledger.Room{certificates.Room(), register.Room()}
+	return []ledger.Room{certificates.Room(), register.Room(), issuance.Room()}
 }
 
 // ledgerOptions say which ledger an installation has.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -13,8 +14,8 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// server answers on a listener until it is shut down.
-type server struct {
+// listening answers on a listener until it is shut down.
+type listening struct {
 	name     string
 	serve    func() error // returns an error that is closed when shut down
 	shutdown func(context.Context) error
@@ -48,10 +49,22 @@ const (
 	httpHeaderSize = 32 << 10 // a GET of OCSP carries its request in the path
 )
 
-// serveHTTP adds an HTTP server. It speaks TLS when the listener does.
+// serveHTTP adds a plain HTTP server.
 func (n *node) serveHTTP(name string, l net.Listener, handler http.Handler) {
-	s := &http.Server{Handler: handler, ReadHeaderTimeout: httpHeaderWait, IdleTimeout: httpIdle, MaxHeaderBytes: httpHeaderSize}
-	n.servers = append(n.servers, server{name: name, serve: func() error { return s.Serve(l) }, shutdown: s.Shutdown, closed: http.ErrServerClosed})
+	s := n.bounded(&http.Server{Handler: handler})
+	n.servers = append(n.servers, listening{name: name, serve: func() error { return s.Serve(l) }, shutdown: s.Shutdown, closed: http.ErrServerClosed})
+}
+
+// serveHTTPS adds an HTTP server that speaks TLS by its own configuration.
+func (n *node) serveHTTPS(name string, l net.Listener, s *http.Server) {
+	n.bounded(s)
+	n.servers = append(n.servers, listening{name: name, serve: func() error { return s.ServeTLS(l, "", "") }, shutdown: s.Shutdown, closed: http.ErrServerClosed})
+}
+
+func (n *node) bounded(s *http.Server) *http.Server {
+	s.ReadHeaderTimeout, s.IdleTimeout, s.MaxHeaderBytes = httpHeaderWait, httpIdle, httpHeaderSize
+	s.ErrorLog = slog.NewLogLogger(n.logger.Handler(), slog.LevelDebug) // what clients get wrong in a handshake
+	return s
 }
 
 // run works until ctx ends or something cannot go on. Servers are drained

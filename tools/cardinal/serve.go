@@ -72,8 +72,8 @@ type node struct {
 	certificate *serverCertificate
 	read        *readSide
 	write       *writeSide
-	servers     []server // what listens
-	tasks       []task   // what works behind them
+	servers     []listening // what listens
+	tasks       []task      // what works behind them
 	addresses   ready
 }
 

@@ -4,9 +4,11 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"net/http"
 	"path/filepath"
 
 	"cardinal/ca"
+	"cardinal/issuance/server"
 )
 
 // openWriteSide opens the keys, settles what an earlier process left open, and
@@ -56,10 +58,23 @@ func (n *node) openCertificate() error {
 // serveWrites listens for stations, and for the read role when that is another
 // process.
 func (n *node) serveWrites() error {
-	if n.read == nil {
-		if err := n.serveEnrolment(); err != nil {
-			return err
-		}
+	config := server.Config{Issuance: n.write.desk, Logger: n.logger}
+	if n.read != nil {
+		config.Waiter = n.read.replica
+	} else if err := n.serveEnrolment(); err != nil {
+		return err
 	}
+	handler, err := server.New(config)
+	if err != nil {
+		return err
+	}
+	l, err := listen("issuance", n.config.Listen.Issuance)
+	if err != nil {
+		return err
+	}
+	secure := server.TLSConfig(tls.Certificate{}, n.write.hands())
+	secure.Certificates, secure.GetCertificate = nil, n.certificate.get
+	n.addresses.Issuance = "https://" + l.Addr().String()
+	n.serveHTTPS("issuance", l, &http.Server{Handler: handler, TLSConfig: secure})
 	return nil
 }

@@ -109,7 +109,12 @@ type serverCertificate struct {
 // it is still good, is the server's to say.
 func (s *serverCertificate) tlsConfig(auth tls.ClientAuthType) *tls.Config {
 	return &tls.Config{MinVersion: tls.VersionTLS12, ClientAuth: auth, ClientCAs: s.roots, Time: s.now,
-		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return s.current.Load(), nil }}
+		GetCertificate: s.get}
+}
+
+// get gives the certificate in use (tls.Config.GetCertificate).
+func (s *serverCertificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	return s.current.Load(), nil
 }
 
 // due is when a certificate should be renewed: after two thirds of its life.

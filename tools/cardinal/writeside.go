@@ -19,6 +19,7 @@ import (
 	"cardinal/directory/register"
 	"cardinal/internal/keys"
 	"cardinal/internal/ledger"
+	"cardinal/issuance"
 	"cardinal/policies"
 )
 
@@ -39,6 +40,7 @@ type writeSide struct {
 	writeSideOf
 	authority *ca.Authority
 	register  *register.Register
+	desk      *issuance.Desk
 }
 
 func (a *app) writeSide(of writeSideOf) (*writeSide, error) {
@@ -53,7 +55,16 @@ func (a *app) writeSide(of writeSideOf) (*writeSide, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &writeSide{writeSideOf: of, authority: authority, register: entries}, nil
+	makers, err := cardMakers(of.folder, of.config)
+	if err != nil {
+		return nil, err
+	}
+	desk, err := issuance.New(issuance.Config{Ledger: of.ledger, CA: authority, Directory: entries, Policies: of.policies, Suffix: of.directory.suffixes[0],
+		Attestation: makers, Now: of.now, Logger: of.logger})
+	if err != nil {
+		return nil, fmt.Errorf("configuring issuance: %w", err)
+	}
+	return &writeSide{writeSideOf: of, authority: authority, register: entries, desk: desk}, nil
 }
 
 // openIssuers reads the CA certificates of a folder and opens the issuing CAs'
@@ -77,17 +88,14 @@ func openIssuers(ctx context.Context, f folder, c Config, pass []byte) (map[stri
 	return issuers, nil
 }
 
-// operatorNames are the bootstrap operators, by the names of their files.
-func operatorNames() []string { return []string{"manager", "sponsor"} }
-
 // writeOperator leaves an operator's key and certificates as PEM and PKCS #12.
-func (w *writeSide) writeOperator(name string, leaf *x509.Certificate, key any, pass []byte) error {
+func (w *writeSide) writeOperator(name string, id *identity, pass []byte) error {
 	chain := []*x509.Certificate{w.issuers[ca.Services].Certificate, w.issuers[ca.Root].Certificate}
-	private, err := x509.MarshalPKCS8PrivateKey(key)
+	private, err := x509.MarshalPKCS8PrivateKey(id.key)
 	if err != nil {
 		return err
 	}
-	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: leaf.Raw})
+	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: id.leaf.Raw})
 	for _, c := range chain {
 		text = append(text, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw})...)
 	}
@@ -96,7 +104,7 @@ func (w *writeSide) writeOperator(name string, leaf *x509.Certificate, key any, 
 	if err := os.WriteFile(path+".pem", text, 0o600); err != nil {
 		return err
 	}
-	p12, err := pkcs12.Modern.Encode(key, leaf, chain, string(pass))
+	p12, err := pkcs12.Modern.Encode(id.key, id.leaf, chain, string(pass))
 	if err != nil {
 		return fmt.Errorf("writing operator %s: %w", name, err)
 	}
