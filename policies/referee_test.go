@@ -130,6 +130,9 @@ func TestDraftAndSignatureAgreeForEveryIssuerKey(t *testing.T) {
 	t.Parallel()
 	set := defaultSet(t)
 	root := newRoot(t, set)
+	if testing.Short() {
+		t.Skip("short")
+	}
 	for _, key := range []authority{{key: newKey(t, elliptic.P256())}, {key: newKey(t, elliptic.P384())}, {key: newRSA(t)}} {
 		approved, err := set.Decide(policies.Request{
 			Profile: policies.ProfileIssuing, Issuer: root.certificate, IssuerName: "root", Serial: newSerial(t), Now: noon(),

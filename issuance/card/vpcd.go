@@ -17,11 +17,18 @@ const (
 	vpcdATR   = 4
 )
 
+// Inserted is what a reader has in it. An Applet is one.
+type Inserted interface {
+	Transmitter
+	ATR() []byte // answer to reset
+	Power()      // off and on again
+}
+
 // ServeReader puts the card into the virtual reader listening at address
 // (vsmartcard's vpcd: a length of two octets, then a control octet or an APDU)
 // until ctx ends or the reader goes away. The card is not closed. It returns
 // nil when ctx ended.
-func ServeReader(ctx context.Context, address string, a *Applet) error {
+func ServeReader(ctx context.Context, address string, a Inserted) error {
 	var dialer net.Dialer
 	conn, err := dialer.DialContext(ctx, "tcp", address)
 	if err != nil {
@@ -38,7 +45,7 @@ func ServeReader(ctx context.Context, address string, a *Applet) error {
 	return fmt.Errorf("talking to reader %s: %w", address, err)
 }
 
-func converse(conn net.Conn, a *Applet) error {
+func converse(conn net.Conn, a Inserted) error {
 	buffer := make([]byte, 2+1<<16)
 	for {
 		message, err := readMessage(conn, buffer)
@@ -74,7 +81,7 @@ func readMessage(conn net.Conn, buffer []byte) ([]byte, error) {
 }
 
 // answerReader gives nil for what has no answer.
-func answerReader(message []byte, a *Applet) ([]byte, error) {
+func answerReader(message []byte, a Inserted) ([]byte, error) {
 	if len(message) != 1 {
 		return a.Transmit(message)
 	}
