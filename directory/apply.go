@@ -112,7 +112,7 @@ func (p *patch) permitted(d Description, m *Modification) error {
 			return err
 		}
 	}
-	if n := p.s.twice(d.Type, values); n >= 0 {
+	if n := p.s.twice(d.Type, values); n >= 0 && m.Op != ModDelete {
 		return refuse(AttributeOrValueExists, fmt.Sprintf("%s: value #%d provided more than once", name, n))
 	}
 	return nil
@@ -183,12 +183,12 @@ func formSet(t *AttributeType, values [][]byte) map[string]bool {
 
 // increment is RFC 4525 §3: every value of the attribute is raised.
 func (p *patch) increment(t *AttributeType, name string, by [][]byte) error {
+	if t.Syntax.OID != syntaxBase+"27" || len(by) != 1 || checkInteger(by[0]) != nil {
+		return refuse(ConstraintViolation, fmt.Sprintf("modify/increment: %s: not an integer", name))
+	}
 	have := p.e.Get(name)
 	if len(have) == 0 {
 		return refuse(NoSuchAttribute, fmt.Sprintf("modify/increment: %s: no such attribute", name))
-	}
-	if t.Syntax.OID != syntaxBase+"27" || len(by) != 1 || checkInteger(by[0]) != nil {
-		return refuse(ConstraintViolation, fmt.Sprintf("modify/increment: %s: not an integer", name))
 	}
 	step, _ := new(big.Int).SetString(string(by[0]), 10)
 	values := make([][]byte, len(have))

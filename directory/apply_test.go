@@ -28,10 +28,10 @@ func canonical(t testing.TB, ldif string) *directory.Entry {
 
 func TestCanonicalCompletesEntries(t *testing.T) {
 	t.Parallel()
-	e := canonical(t, "dn: uid=9+cn=b,o=x\nOBJECTCLASS: inetOrgPerson\nsurName: c\nUserCertificate:: MAA=\ncn;LANG-en: d\ncommonname: B\n")
+	e := canonical(t, "dn: uid=9+cn=b,o=x\nOBJECTCLASS: inetOrgPerson\nsurName: c\njpegPhoto:: MAA=\ncn;LANG-en: d\ncommonname: B\n")
 	got := string(directory.AppendLDIF(nil, e))
 	want := "dn: uid=9+cn=b,o=x\nobjectClass: inetOrgPerson\nobjectClass: organizationalPerson\nobjectClass: person\nobjectClass: top\n" +
-		"sn: c\nuserCertificate;binary:: MAA=\ncn;lang-en: d\ncn: B\nuid: 9\n\n"
+		"sn: c\njpegPhoto:: MAA=\ncn;lang-en: d\ncn: B\nuid: 9\n\n"
 	if got != want {
 		t.Errorf("got\n%s", got)
 	}
@@ -60,6 +60,7 @@ func TestCheckAndCanonicalCodes(t *testing.T) {
 		{"two chains", "dn: cn=a\nobjectClass: device\nobjectClass: person\nsn: x\n", 65},
 		{"abstract alone", "dn: cn=a\nobjectClass: device\nobjectClass: alias\naliasedObjectName: cn=b\n", 65},
 		{"missing must", "dn: cn=a\nobjectClass: person\n", 65},
+		{"no certificate", "dn: cn=a\nobjectClass: device\nobjectClass: pkiUser\nuserCertificate:: MAA=\n", 21},
 		{"not allowed", "dn: cn=a\nobjectClass: device\nsn: x\n", 65},
 		{"extensible", "dn: cn=a\nobjectClass: device\nobjectClass: extensibleObject\nsn: x\n", 0},
 		{"single", "dn: cn=a\nobjectClass: device\nobjectClass: extensibleObject\nnhsIDCode: x\nnhsIDCode: y\n", 19},
@@ -97,7 +98,7 @@ func TestApplyCodes(t *testing.T) {
 		{"unknown", "add: nosuch\nnosuch: x\n-\n", 17, "", ""},
 		{"operational", "replace: createTimestamp\ncreateTimestamp: 20240101000000Z\n-\n", 19, "", ""},
 		{"bad UTF-8", "add: description\ndescription:: /w==\n-\n", 21, "", ""},
-		{"must", "delete: cn\n-\n", 65, "", ""},
+		{"RDN attribute", "delete: cn\n-\n", 64, "", ""},
 		{"RDN value", "delete: cn\ncn: a\n-\nadd: cn\ncn: b\n-\n", 64, "", ""},
 		{"add then delete", "add: description\ndescription: x\n-\ndelete: description\ndescription: x\n-\n", 0, "description", "one,Two  words"},
 		{"increment", "increment: uidNumber\nuidNumber: 3\n-\n", 0, "uidNumber", "8"},

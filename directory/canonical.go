@@ -79,9 +79,10 @@ func (t *AttributeType) normal(v []byte) []byte {
 
 const fewValues = 16 // up to here comparing in pairs is cheaper than a map
 
-// twice returns the index of a value equal to an earlier one, or -1.
+// twice returns the index of a value equal to an earlier one, or -1. Without
+// an equality rule no two values are equal.
 func (s *Schema) twice(t *AttributeType, values [][]byte) int {
-	if len(values) < 2 {
+	if len(values) < 2 || t.Equality == nil {
 		return -1
 	}
 	if len(values) > fewValues {

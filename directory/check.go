@@ -10,8 +10,12 @@ import (
 // §2.5): one structural class, every required attribute, none that is not
 // allowed, single values single, RDN values present. Attributes named
 // elsewhere are kept outside the entry and count as present. The error is an
-// *Error with slapd's codes: 65, 19 for several values, 64 for the RDN.
+// *Error with slapd's codes, found in slapd's order: 19 for several values,
+// 65, 64 for the RDN, 65.
 func (s *Schema) Check(e *Entry, elsewhere ...string) error {
+	if err := s.checkSingle(e); err != nil {
+		return err
+	}
 	classes, err := s.classesOf(e)
 	if err != nil {
 		return err
@@ -19,13 +23,27 @@ func (s *Schema) Check(e *Entry, elsewhere ...string) error {
 	if _, err := structuralOf(classes); err != nil {
 		return err
 	}
-	if err := s.checkAllowed(e, classes); err != nil {
+	if err := s.checkNaming(e); err != nil {
 		return err
 	}
 	if err := s.checkRequired(e, classes, elsewhere); err != nil {
 		return err
 	}
-	return s.checkNaming(e)
+	return s.checkAllowed(e, classes)
+}
+
+func (s *Schema) checkSingle(e *Entry) error {
+	for i := range e.Attributes {
+		a := &e.Attributes[i]
+		t := s.Attribute(a.Type)
+		if t == nil {
+			return refuse(UndefinedAttributeType, a.Type+": attribute type undefined")
+		}
+		if t.SingleValue && len(a.Values) > 1 {
+			return refuse(ConstraintViolation, fmt.Sprintf("attribute '%s' cannot have multiple values", t.Name()))
+		}
+	}
+	return nil
 }
 
 // StructuralClass returns the most derived structural class of the entry
@@ -84,14 +102,7 @@ const extensibleObject = "1.3.6.1.4.1.1466.101.120.111"
 func (s *Schema) checkAllowed(e *Entry, classes []*ObjectClass) error {
 	open := slices.ContainsFunc(classes, func(c *ObjectClass) bool { return c.OID == extensibleObject })
 	for i := range e.Attributes {
-		a := &e.Attributes[i]
-		t := s.Attribute(a.Type)
-		if t == nil {
-			return refuse(UndefinedAttributeType, a.Type+": attribute type undefined")
-		}
-		if t.SingleValue && len(a.Values) > 1 {
-			return refuse(ConstraintViolation, fmt.Sprintf("attribute '%s' cannot have multiple values", t.Name()))
-		}
+		t := s.Attribute(e.Attributes[i].Type)
 		if open || t.Operational() || slices.ContainsFunc(classes, func(c *ObjectClass) bool { return c.allows(t) }) {
 			continue
 		}

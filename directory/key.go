@@ -52,16 +52,15 @@ func (s *Schema) appendRDNKey(b []byte, r RDN) ([]byte, error) {
 		}
 		parts = append(parts, p)
 	}
-	slices.SortFunc(parts, bytes.Compare)
-	for i, p := range parts {
-		if i > 0 {
-			if bytes.Equal(p, parts[i-1]) {
-				return b, refuse(InvalidDNSyntax, "an RDN with the same value twice")
+	for i := range r {
+		for j := range i {
+			if s.Attribute(r[i].Type) == s.Attribute(r[j].Type) {
+				return b, refuse(InvalidDNSyntax, fmt.Sprintf("an RDN with %s twice", r[i].Type))
 			}
-			b = append(b, keyPlus)
 		}
-		b = append(b, p...)
 	}
+	slices.SortFunc(parts, bytes.Compare)
+	b = append(b, bytes.Join(parts, []byte{keyPlus})...)
 	return append(b, keyEnd), nil
 }
 
@@ -70,12 +69,12 @@ func (s *Schema) appendAVAKey(b []byte, a AVA) ([]byte, error) {
 	if t == nil || strings.IndexByte(a.Type, ';') >= 0 {
 		return b, refuse(InvalidDNSyntax, fmt.Sprintf("unknown attribute type %q in a name", a.Type))
 	}
-	v := a.Value
-	if t.Equality != nil {
-		var err error
-		if v, err = t.Equality.Normalize(a.Value); err != nil {
-			return b, refuse(InvalidDNSyntax, fmt.Sprintf("value of %s in a name: %v", t.Name(), err))
-		}
+	v, err := a.Value, t.Syntax.Validate(a.Value)
+	if err == nil && t.Equality != nil {
+		v, err = t.Equality.Normalize(a.Value)
+	}
+	if err != nil {
+		return b, refuse(InvalidDNSyntax, fmt.Sprintf("value of %s in a name: %v", t.Name(), err))
 	}
 	b = append(b, t.keyName()...)
 	b = append(b, '=')

@@ -81,7 +81,7 @@ func (c *compiler) leaf(q *Query, f *Filter) bool {
 	default:
 		return false
 	}
-	if q.Rule == nil {
+	if q.Rule == nil || len(f.Value) == 0 && q.Rule.Syntax == syntaxDirectoryString {
 		return false
 	}
 	v, err := q.Rule.NormalizeAssertion(f.Value)

@@ -42,9 +42,9 @@ func standardSyntaxes(s *Schema) []*Syntax {
 		{OID: syntaxBase + "5", Description: "Binary", Opaque: true, check: anyBytes},
 		{OID: syntaxBase + "6", Description: "Bit String", check: checkBitString},
 		{OID: syntaxBase + "7", Description: "Boolean", check: checkBoolean},
-		{OID: syntaxCertificate, Description: "Certificate", Binary: true, Opaque: true, check: checkDER},
-		{OID: syntaxBase + "9", Description: "Certificate List", Binary: true, Opaque: true, check: checkDER},
-		{OID: syntaxBase + "10", Description: "Certificate Pair", Binary: true, Opaque: true, check: checkDER},
+		{OID: syntaxCertificate, Description: "Certificate", Binary: true, Opaque: true, check: s.checkCertificate},
+		{OID: syntaxBase + "9", Description: "Certificate List", Binary: true, Opaque: true, check: s.checkCertificateList},
+		{OID: syntaxBase + "10", Description: "Certificate Pair", Binary: true, Opaque: true, check: s.checkCertificatePair},
 		{OID: "1.3.6.1.4.1.4203.666.11.10.2.1", Description: "X.509 AttributeCertificate", Binary: true, Opaque: true, check: checkDER},
 		{OID: syntaxBase + "11", Description: "Country String", check: checkCountry},
 		{OID: syntaxDN, Description: "DN", check: dn},
@@ -62,7 +62,7 @@ func standardSyntaxes(s *Schema) []*Syntax {
 		{OID: syntaxBase + "25", Description: "Guide", check: checkText},
 		{OID: syntaxBase + "26", Description: "IA5 String", check: checkIA5},
 		{OID: syntaxBase + "27", Description: "INTEGER", check: checkInteger},
-		{OID: syntaxBase + "28", Description: "JPEG", Opaque: true, check: checkJPEG},
+		{OID: syntaxBase + "28", Description: "JPEG", Opaque: true, check: anyBytes},
 	}
 	return append(list, moreSyntaxes(s)...)
 }
@@ -220,13 +220,6 @@ func checkOID(v []byte) error {
 		if !isTypeByte(c) {
 			return errors.New("neither a name nor a numeric OID")
 		}
-	}
-	return nil
-}
-
-func checkJPEG(v []byte) error {
-	if len(v) < 4 || v[0] != 0xff || v[1] != 0xd8 {
-		return errors.New("not a JPEG image")
 	}
 	return nil
 }

@@ -11,8 +11,7 @@ import (
 	casn1 "golang.org/x/crypto/cryptobyte/asn1"
 )
 
-// checkDER asks only for one definite-length SEQUENCE: certificates are kept
-// bit-exact and may hold what Go's parser refuses.
+// checkDER asks only for one definite-length SEQUENCE.
 func checkDER(v []byte) error {
 	in := cryptobyte.String(v)
 	var body cryptobyte.String
