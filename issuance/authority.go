@@ -184,7 +184,7 @@ func (d *Desk) Health(ctx context.Context, op Operator) (*Health, error) {
 		h.Head = tx.Head()
 		open, err := operatorsWhere(tx, `ended = 0`)
 		for _, o := range open {
-			if tx.Time().After(o.Until.Add(-bootstrapWarning)) {
+			if d.moment(tx).After(o.Until.Add(-bootstrapWarning)) {
 				h.Alarms = append(h.Alarms, Alarm{"bootstrap-ending", o.Until,
 					"bootstrap operator " + o.Name + " ends before two RA managers hold active cards"})
 			}

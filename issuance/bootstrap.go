@@ -139,7 +139,7 @@ func (d *Desk) managerCandidates(tx *ledger.Tx, uuid certs.UUID) ([]certs.UUID, 
 
 // managesWithCard reports whether somebody could sign in as RA manager now.
 func (d *Desk) managesWithCard(tx *ledger.Tx, uuid certs.UUID) (bool, error) {
-	card, err := liveCard(tx, uuid)
+	card, err := d.liveCard(tx, uuid)
 	if err != nil || card == nil || card.State != CardActive {
 		return false, err
 	}

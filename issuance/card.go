@@ -108,14 +108,14 @@ func cardsWhere(tx *ledger.Tx, condition string, args ...any) ([]*Card, error) {
 }
 
 // liveCard is the one card of a person that still counts, nil for none.
-func liveCard(tx *ledger.Tx, uuid certs.UUID) (*Card, error) {
+func (d *Desk) liveCard(tx *ledger.Tx, uuid certs.UUID) (*Card, error) {
 	cards, err := cardsWhere(tx, `k.person = $1 AND k.state IN ($2, $3, $4) ORDER BY k.id`,
 		string(uuid), CardIssued, CardActive, CardSuspended)
 	if err != nil {
 		return nil, err
 	}
 	for _, c := range cards {
-		if !c.ended(tx.Time()) {
+		if !c.ended(d.moment(tx)) {
 			return c, nil
 		}
 	}

@@ -80,7 +80,7 @@ func (d *Desk) openCase(tx *ledger.Tx, by *actor, role policies.Role, o opening)
 	if err := d.entitled(tx, o.person); err != nil {
 		return nil, err
 	}
-	if err := noCardNorCase(tx, o.person); err != nil {
+	if err := d.noCardNorCase(tx, o.person); err != nil {
 		return nil, err
 	}
 	number, err := freeCase(tx)
@@ -113,8 +113,8 @@ func (d *Desk) entitled(tx *ledger.Tx, uuid certs.UUID) error {
 	return completeEvidence(docs) // an identity once proved does not lapse with the document
 }
 
-func noCardNorCase(tx *ledger.Tx, uuid certs.UUID) error {
-	live, err := liveCard(tx, uuid)
+func (d *Desk) noCardNorCase(tx *ledger.Tx, uuid certs.UUID) error {
+	live, err := d.liveCard(tx, uuid)
 	if err != nil {
 		return err
 	}

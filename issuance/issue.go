@@ -73,7 +73,7 @@ func (d *Desk) mayIssue(tx *ledger.Tx, by *actor, id string) (*Case, policies.Ro
 	if err := d.entitled(tx, c.Person); err != nil {
 		return nil, "", err
 	}
-	live, err := liveCard(tx, c.Person)
+	live, err := d.liveCard(tx, c.Person)
 	if err != nil {
 		return nil, "", err
 	}

@@ -154,12 +154,12 @@ func (a *asked) keysAreFree(tx *ledger.Tx, card string) error {
 }
 
 // checkProof demands the holder's proof by the key of the pair being replaced.
-func (a *asked) checkProof(tx *ledger.Tx, card *Card) error {
+func (a *asked) checkProof(tx *ledger.Tx, card *Card, now time.Time) error {
 	const field = "proof"
 	if a.Proof == nil {
 		return renewProof.in(field, "only the holder renews without the card's proof")
 	}
-	if age := tx.Time().Sub(a.Proof.SignedAt); age > proofAge || age < -proofAge {
+	if age := now.Sub(a.Proof.SignedAt); age > proofAge || age < -proofAge {
 		return renewProof.in(field+".signed_at", "the proof is of %s, not of the last %s", a.Proof.SignedAt.UTC().Format(time.RFC3339), proofAge)
 	}
 	held, err := register.CertificateOf(tx, card.Authentication)

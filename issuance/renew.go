@@ -46,9 +46,9 @@ func (d *Desk) mayRenew(tx *ledger.Tx, by *actor, a *asked) (*Card, policies.Rol
 		return nil, "", err
 	}
 	situation := by.about(c.Person)
-	situation.DaysLeft = c.daysLeft(tx.Time())
+	situation.DaysLeft = c.daysLeft(d.moment(tx))
 	what := policies.CardRenew
-	if c.ended(tx.Time()) {
+	if c.ended(d.moment(tx)) {
 		what, situation.InPerson = policies.CardRenewExpired, true // checkProof below is what in person means
 	}
 	role, err := d.may(by, what, situation)
@@ -56,10 +56,10 @@ func (d *Desk) mayRenew(tx *ledger.Tx, by *actor, a *asked) (*Card, policies.Rol
 		return nil, "", d.perhapsEarly(by, c, situation, err)
 	}
 	if c.State != CardActive {
-		return nil, "", cardState.says("card %s is %s; %s starts from %v", c.ID, c.shown(tx.Time()), verbRenew, []string{CardActive, CardExpired})
+		return nil, "", cardState.says("card %s is %s; %s starts from %v", c.ID, c.shown(d.moment(tx)), verbRenew, []string{CardActive, CardExpired})
 	}
 	if by.card != c.ID {
-		if err := a.checkProof(tx, c); err != nil {
+		if err := a.checkProof(tx, c, d.moment(tx)); err != nil {
 			return nil, "", err
 		}
 	}

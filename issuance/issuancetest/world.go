@@ -13,6 +13,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -21,6 +22,7 @@ import (
 	certsregister "cardinal/certs/register"
 	"cardinal/directory"
 	"cardinal/directory/register"
+	"cardinal/internal/journal"
 	"cardinal/internal/ledger"
 	"cardinal/issuance"
 	"cardinal/policies"
@@ -167,4 +169,47 @@ func NewKey(t testing.TB) *ecdsa.PrivateKey {
 		t.Fatal(err)
 	}
 	return key
+}
+
+// FailAt runs fn while the ledger fails at its nth external write with cause,
+// before the write or after it took place, and at every later one: the process
+// is as good as dead. It gives the name of the write, "" when fn made fewer.
+func (w *World) FailAt(n int, after bool, cause error, fn func()) string {
+	w.Helper()
+	var mu sync.Mutex
+	step, count := "", 0
+	hook := func(name string) error {
+		mu.Lock()
+		defer mu.Unlock()
+		if count++; count < n {
+			return nil
+		}
+		if step == "" {
+			step = name
+		}
+		return cause
+	}
+	if after {
+		w.Faults.After = hook
+	} else {
+		w.Faults.Before = hook
+	}
+	fn()
+	w.Faults.Before, w.Faults.After = nil, nil
+	return step
+}
+
+// Changes are all the journal holds.
+func (w *World) Changes() []journal.Change {
+	w.Helper()
+	var all []journal.Change
+	for {
+		after := journal.Position(len(all))
+		page, err := w.Ledger.Feed().Read(w.Context(), after, 1000)
+		w.must(err)
+		if len(page) == 0 {
+			return all
+		}
+		all = append(all, page...)
+	}
 }

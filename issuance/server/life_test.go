@@ -127,6 +127,9 @@ func (o *office) wantStatus(s api.Serials, want certs.State) {
 
 func TestAnswersAreVisibleWithinASecond(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("short")
+	}
 	o := open(t)
 	card, _ := o.Card(o.Person("Alex", "Example"))
 	start := time.Now()

@@ -159,7 +159,7 @@ func stranger(o *office) *issuancetest.Hand {
 	return issuancetest.New(o, "").Manager
 }
 
-func TestBootstrapOperatorsEndWithTheSecondManager(t *testing.T) {
+func TestBootstrapOperatorsEndWhenTwoManagersHoldCards(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
 		t.Skip("short")
