@@ -116,7 +116,7 @@ func (r *Responder) respond(b []byte, request []byte, parsed *Request) (response
 	if status != Successful {
 		return status.append(b), nil, why
 	}
-	b = appendResponse(b, a.tbs, []byte(algorithm), a.signature, a.signer.tail)
+	b = a.appendResponse(b)
 	if a.id == nil {
 		a = nil
 	}

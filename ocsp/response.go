@@ -167,16 +167,14 @@ func certHash(digest journal.Hash) []byte {
 	return b.BytesOrPanic()
 }
 
-// appendResponse wraps signed data into a successful OCSPResponse: tbs as encoded, the signature as the contents of a
-// BIT STRING without its leading octet, and tail, which is what stands behind the signature (certs [0]).
-func appendResponse(b []byte, tbs, algorithm, signature, tail []byte) []byte {
-	bits := len(signature) + 1
-	basic := len(tbs) + len(algorithm) + header(bits) + bits + len(tail)
+// appendResponse wraps a signed ResponseData into a successful OCSPResponse.
+func (a *answer) appendResponse(b []byte) []byte {
+	bits := len(a.signature) + 1 // one octet says that no bits are unused
+	basic := len(a.tbs) + len(algorithm) + header(bits) + bits + len(a.signer.tail)
 	octets := header(basic) + basic
 	bytesLength := 2 + len(oidBasic) + header(octets) + octets
 	sequence := header(bytesLength) + bytesLength
-	body := 3 + header(sequence) + sequence
-	b = appendHeader(b, 0x30, body)
+	b = appendHeader(b, 0x30, 3+header(sequence)+sequence)
 	b = append(b, 0x0a, 1, byte(Successful))
 	b = appendHeader(b, 0xa0, sequence)
 	b = appendHeader(b, 0x30, bytesLength)
@@ -184,11 +182,11 @@ func appendResponse(b []byte, tbs, algorithm, signature, tail []byte) []byte {
 	b = append(b, oidBasic...)
 	b = appendHeader(b, 0x04, octets)
 	b = appendHeader(b, 0x30, basic)
-	b = append(b, tbs...)
+	b = append(b, a.tbs...)
 	b = append(b, algorithm...)
 	b = append(appendHeader(b, 0x03, bits), 0)
-	b = append(b, signature...)
-	return append(b, tail...)
+	b = append(b, a.signature...)
+	return append(b, a.signer.tail...)
 }
 
 // header is how long tag and length of an element with n octets are; n is below 16 MiB.

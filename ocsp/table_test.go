@@ -107,7 +107,7 @@ func TestRestoreKeepsRevocationsAndForgetsNothingElse(t *testing.T) {
 	}
 }
 
-func publish(w *world, a *authority, shard uint16, number uint64, data []byte) {
+func (w *world) publish(a *authority, shard uint16, number uint64, data []byte) {
 	w.t.Helper()
 	now := time.Now().UTC().Truncate(time.Second)
 	list := certs.ListPublished{Issuer: a.id, Shard: shard, Number: number, ThisUpdate: now, NextUpdate: now.AddDate(0, 0, 7),
@@ -123,7 +123,7 @@ func TestListsAreServedEvenWhenStale(t *testing.T) {
 	}
 	data := make([]byte, 300_000)
 	_, _ = rand.Read(data)
-	publish(w, w.auth, 2, 7, data)
+	w.publish(w.auth, 2, 7, data)
 	has := func(number uint64) func() bool {
 		return func() bool { l, err := w.table.List("authentication", 2); return err == nil && l.Number == number }
 	}
@@ -148,8 +148,8 @@ func TestListsAreServedEvenWhenStale(t *testing.T) {
 		t.Fatal(err)
 	}
 	slow := old.Open()
-	publish(w, w.auth, 2, 6, []byte("an older list"))
-	publish(w, w.auth, 2, 8, []byte("a newer list"))
+	w.publish(w.auth, 2, 6, []byte("an older list"))
+	w.publish(w.auth, 2, 8, []byte("a newer list"))
 	w.eventually("the newer list", has(8))
 	rest := make([]byte, len(data))
 	if n, err := slow.Read(rest[:10]); n != 10 || err != nil || !bytes.Equal(rest[:10], data[:10]) {
@@ -163,7 +163,7 @@ func TestListsAreServedEvenWhenStale(t *testing.T) {
 func TestListWithWrongBytesIsNotServed(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	publish(w, w.auth, 0, 1, []byte("first"))
+	w.publish(w.auth, 0, 1, []byte("first"))
 	w.eventually("the list", func() bool { _, err := w.table.List("authentication", 0); return err == nil })
 	now := time.Now()
 	for _, list := range []certs.ListPublished{
@@ -174,7 +174,7 @@ func TestListWithWrongBytesIsNotServed(t *testing.T) {
 		list.Issuer, list.Number, list.ThisUpdate, list.NextUpdate = w.auth.id, 2, now, now
 		w.append(journal.KindListPublished, list.Append(nil))
 	}
-	publish(w, w.signing, 0, 1, []byte("another list is not held up"))
+	w.publish(w.signing, 0, 1, []byte("another list is not held up"))
 	w.eventually("the other list", func() bool { _, err := w.table.List("signing", 0); return err == nil })
 	if l, err := w.table.List("authentication", 0); err != nil || l.Number != 1 {
 		t.Errorf("list %v, %v", l, err)
@@ -205,9 +205,7 @@ func TestTablesFollowRandomHistories(t *testing.T) {
 	feed := journal.NewMemory()
 	a := newAuthority(t, "authentication")
 	feed.Append(journal.KindIssuerAdded, 1, certs.IssuerAdded{Name: a.name, DER: a.cert.Raw, Shards: 16}.Append(nil))
-	random := mrand.New(mrand.NewPCG(7, 7))
-	model := map[certs.Serial]certs.Status{}
-	var serials []certs.Serial
+	h := &random{Rand: mrand.New(mrand.NewPCG(7, 7)), feed: feed, issuer: a, model: map[certs.Serial]certs.Status{}}
 	dir := t.TempDir()
 	open := func(name string) *replica.Replica {
 		r, err := replica.Open(t.Context(), replica.Options{Path: filepath.Join(dir, name), Feed: feed,
@@ -218,8 +216,8 @@ func TestTablesFollowRandomHistories(t *testing.T) {
 		return r
 	}
 	for range 30 {
-		for range random.IntN(6) {
-			randomStep(t, feed, a, random, model, &serials)
+		for range h.IntN(6) {
+			h.step(t)
 		}
 		r := open("restarted")
 		follow(t, r, feed)
@@ -235,40 +233,49 @@ func TestTablesFollowRandomHistories(t *testing.T) {
 	if err := errors.Join(err1, err2); err != nil || first != second {
 		t.Errorf("digests %s and %s, %v", first, second, err)
 	}
-	agrees(t, two, a, model)
+	agrees(t, two, a, h.model)
 	if err := errors.Join(one.Check(), two.Check(), one.Close(), two.Close()); err != nil {
 		t.Error(err)
 	}
 }
 
-// randomStep records certificates or changes the status of some.
-func randomStep(t *testing.T, feed *journal.Memory, a *authority, random *mrand.Rand, model map[certs.Serial]certs.Status, serials *[]certs.Serial) {
-	if len(*serials) == 0 || random.IntN(3) == 0 {
-		change := certs.Recorded{Issuer: a.id}
-		for range 1 + random.IntN(200) {
+// random is a history that grows by chance, with what must come out of it.
+type random struct {
+	*mrand.Rand
+	feed    *journal.Memory
+	issuer  *authority
+	model   map[certs.Serial]certs.Status
+	serials []certs.Serial
+}
+
+// step records certificates or changes the status of some.
+func (h *random) step(t *testing.T) {
+	if len(h.serials) == 0 || h.IntN(3) == 0 {
+		change := certs.Recorded{Issuer: h.issuer.id}
+		for range 1 + h.IntN(200) {
 			s := randomSerial(t)
-			*serials = append(*serials, s)
-			model[s] = certs.Status{}
+			h.serials = append(h.serials, s)
+			h.model[s] = certs.Status{}
 			change.Certificates = append(change.Certificates, certs.RecordedCertificate{Serial: s, Digest: sha256.Sum256([]byte(s)),
 				NotAfter: time.Unix(1.9e9, 0), Profile: "authentication", Holder: "123456789012"})
 		}
-		feed.Append(journal.KindCertificatesRecorded, 1, change.Append(nil))
+		h.feed.Append(journal.KindCertificatesRecorded, 1, change.Append(nil))
 		return
 	}
-	change := certs.StatusChange{Issuer: a.id}
-	switch random.IntN(3) {
+	change := certs.StatusChange{Issuer: h.issuer.id}
+	switch h.IntN(3) {
 	case 0:
 		change.Status = held()
 	case 1:
 		change.Status = revoked(certs.ReasonSuperseded)
 	}
-	for range 1 + random.IntN(3000) {
-		s := (*serials)[random.IntN(len(*serials))]
-		model[s] = change.Status
+	for range 1 + h.IntN(3000) {
+		s := h.serials[h.IntN(len(h.serials))]
+		h.model[s] = change.Status
 		change.Serials = append(change.Serials, s)
 	}
 	for _, part := range change.Split() {
-		feed.Append(journal.KindStatusChanged, 1, part.Append(nil))
+		h.feed.Append(journal.KindStatusChanged, 1, part.Append(nil))
 	}
 }
 

@@ -75,15 +75,9 @@ func (r *Replica) applyAll(ctx context.Context, f *file, changes []journal.Chang
 		todo := changes[f.applied+1-changes[0].Position:]
 		reached, err := r.applyBatch(ctx, f, todo)
 		var bad *applyError
-		if errors.As(err, &bad) && reached > 0 {
-			// What stands before the bad change is good: keep it, then stop at exactly that change.
-			if whole := wholeTransactions(todo[:reached]); len(whole) > 0 {
-				_, err = r.applyBatch(ctx, f, whole)
-				if err == nil {
-					r.applied(f, upTo)
-					continue
-				}
-			}
+		if whole := wholeTransactions(todo[:reached]); errors.As(err, &bad) && len(whole) > 0 {
+			// What stands before the bad change is good: keep it, and stop at exactly that change the next time round.
+			_, err = r.applyBatch(ctx, f, whole)
 		}
 		if err != nil {
 			return err
