@@ -27,7 +27,7 @@ const (
 	bucketWords    = "words"
 	bucketNames    = "names"
 	bucketSecrets  = "secrets"
-	bucketState    = "state"
+	bucketState    = "\x00state" // local to this copy: no part of what copies must agree on
 )
 
 func allBuckets() []string {

@@ -80,6 +80,22 @@ func inspectHead(path string) error {
 // errMoved: the header of the transaction was overwritten before it was read.
 var errMoved = errors.New("the file moved on while it was examined")
 
+// metaOf finds the header of a transaction. It stands on the page of the number's parity, or on the first in a copy that
+// was made while the file was in use.
+func metaOf(f io.ReaderAt, txid uint64) (meta, error) {
+	own, ok := readMeta(f, int64(txid%2))
+	if ok && own.txid == txid {
+		return own, nil
+	}
+	if other, ok := readMeta(f, int64(1-txid%2)); ok && other.txid == txid {
+		return other, nil
+	}
+	if !ok {
+		return meta{}, &Damage{What: "its header page"}
+	}
+	return meta{}, errMoved
+}
+
 // inspect reads every page that a transaction can reach.
 func inspect(tx *bbolt.Tx, path string) error {
 	f, err := os.Open(path)
@@ -87,12 +103,9 @@ func inspect(tx *bbolt.Tx, path string) error {
 		return fmt.Errorf("examining replica: %w", err)
 	}
 	defer f.Close()
-	m, ok := readMeta(f, int64(tx.ID()%2))
-	if ok && m.txid != uint64(tx.ID()) {
-		return errMoved
-	}
-	if !ok {
-		return &Damage{What: "its header page"}
+	m, err := metaOf(f, uint64(tx.ID()))
+	if err != nil {
+		return err
 	}
 	in, err := newInspector(f, m)
 	if err != nil {

@@ -33,17 +33,17 @@ type scene struct {
 func newScene(t testing.TB) *scene {
 	t.Helper()
 	s := &scene{now: time.Now().UTC().Truncate(time.Second)}
-	s.issuer, s.issuerKey = s.certificate(t, "Issuer", 1, nil, nil, nil)
-	usage := []x509.ExtKeyUsage{x509.ExtKeyUsageOCSPSigning}
-	s.responder, s.responderKey = s.certificate(t, "Responder", 2, usage, s.issuer, s.issuerKey)
-	other := []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
-	s.stranger, s.strange = s.certificate(t, "Stranger", 3, other, s.issuer, s.issuerKey)
-	s.leaf, _ = s.certificate(t, "900000000017", 0x7f01, other, s.issuer, s.issuerKey)
+	s.issuer, s.issuerKey = s.certificate(t, "Issuer", 1)
+	s.responder, s.responderKey = s.certificate(t, "Responder", 2, x509.ExtKeyUsageOCSPSigning)
+	s.stranger, s.strange = s.certificate(t, "Stranger", 3, x509.ExtKeyUsageClientAuth)
+	s.leaf, _ = s.certificate(t, "900000000017", 0x7f01, x509.ExtKeyUsageClientAuth)
 	return s
 }
 
-func (s *scene) certificate(t testing.TB, name string, serial int64, usage []x509.ExtKeyUsage, parent *x509.Certificate, by *ecdsa.PrivateKey) (*x509.Certificate, *ecdsa.PrivateKey) {
+// certificate makes the issuer itself, and after that what the issuer signs.
+func (s *scene) certificate(t testing.TB, name string, serial int64, usage ...x509.ExtKeyUsage) (*x509.Certificate, *ecdsa.PrivateKey) {
 	t.Helper()
+	parent, by := s.issuer, s.issuerKey
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
