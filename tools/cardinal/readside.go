@@ -10,6 +10,7 @@ import (
 
 	"cardinal/ca"
 	"cardinal/certs"
+	"cardinal/directory"
 	"cardinal/directory/ldap"
 	"cardinal/directory/register"
 	"cardinal/directory/tree"
@@ -31,17 +32,12 @@ var errBehind = errors.New("the ledger is behind its own replica: this is an old
 
 // openReadSide opens the replica and checks it against the ledger.
 func (n *node) openReadSide(ctx context.Context) (*readSide, error) {
-	r := &readSide{table: ocsp.NewTable()}
 	if err := makeFolders(filepath.Dir(n.folder.replica())); err != nil {
 		return nil, err
 	}
-	var err error
-	if r.tree, err = tree.New(n.directory.schema, tree.Options{}); err != nil {
-		return nil, fmt.Errorf("arranging the directory: %w", err)
-	}
-	r.replica, err = replica.Open(ctx, replica.Options{Path: n.folder.replica(), Feed: n.ledger.Feed(), Appliers: []replica.Applier{r.table, r.tree}, Logger: n.logger, Now: n.now})
+	r, err := openCopy(ctx, n.directory.schema, replica.Options{Path: n.folder.replica(), Feed: n.ledger.Feed(), Logger: n.logger, Now: n.now})
 	if err != nil {
-		return nil, fmt.Errorf("opening the replica: %w", err)
+		return nil, err
 	}
 	if err := n.notBehind(ctx, r.replica.State()); err != nil {
 		return nil, errors.Join(err, r.replica.Close())
@@ -50,6 +46,20 @@ func (n *node) openReadSide(ctx context.Context) (*readSide, error) {
 	n.registry.MustRegister(r.responder.Collectors()...)
 	n.task("replica", r.replica.Follow)
 	n.task("responder keys", r.responder.Run)
+	return r, nil
+}
+
+// openCopy opens a replica of everything a node answers from, with nothing that answers yet.
+func openCopy(ctx context.Context, schema *directory.Schema, o replica.Options) (*readSide, error) {
+	r := &readSide{table: ocsp.NewTable()}
+	var err error
+	if r.tree, err = tree.New(schema, tree.Options{}); err != nil {
+		return nil, fmt.Errorf("arranging the directory: %w", err)
+	}
+	o.Appliers = []replica.Applier{r.table, r.tree}
+	if r.replica, err = replica.Open(ctx, o); err != nil {
+		return nil, fmt.Errorf("opening the replica: %w", err)
+	}
 	return r, nil
 }
 
@@ -94,6 +104,9 @@ func (n *node) serveReads() error {
 	}
 	n.addresses.Status = "http://" + status.Addr().String()
 	n.serveHTTP("status", status, n.read.responder.Handler())
+	if err := n.serveReplica(); err != nil {
+		return err
+	}
 	return n.serveDirectory()
 }
 

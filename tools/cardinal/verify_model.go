@@ -1,0 +1,158 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"cardinal/certs"
+	"cardinal/internal/journal"
+)
+
+// model is what the journal alone says is true: the verifier's own reading of it, made without the
+// registers, the replica or their code. Everything else is measured against it.
+type model struct {
+	issuers      map[certs.IssuerID]certs.IssuerAdded
+	certificates map[certs.Ref]certs.RecordedCertificate
+	statuses     map[certs.Ref]certs.Status
+	lists        map[listKey]certs.ListPublished
+	changes      int
+}
+
+type listKey struct {
+	issuer certs.IssuerID
+	shard  uint16
+}
+
+func newModel() *model {
+	return &model{
+		issuers:      map[certs.IssuerID]certs.IssuerAdded{},
+		certificates: map[certs.Ref]certs.RecordedCertificate{},
+		statuses:     map[certs.Ref]certs.Status{},
+		lists:        map[listKey]certs.ListPublished{},
+	}
+}
+
+// apply reads one change. A body that cannot be read, or one that contradicts an earlier change, is
+// an error naming the position.
+func (m *model) apply(c *journal.Change) error {
+	m.changes++
+	if c.Erased {
+		return nil
+	}
+	if err := m.applyBody(c); err != nil {
+		return fmt.Errorf("position %d (%s): %w", c.Position, c.Kind, err)
+	}
+	return nil
+}
+
+func (m *model) applyBody(c *journal.Change) error {
+	switch c.Kind {
+	case journal.KindIssuerAdded:
+		return m.addIssuer(c.Body)
+	case journal.KindCertificatesRecorded:
+		return m.record(c.Body)
+	case journal.KindStatusChanged:
+		return m.changeStatus(c.Body)
+	case journal.KindListPublished:
+		return m.publish(c.Body)
+	}
+	return nil // the directory is measured by rebuilding its copy
+}
+
+func (m *model) addIssuer(body []byte) error {
+	added, err := certs.ParseIssuerAdded(body)
+	if err != nil {
+		return err
+	}
+	own, err := readOwnCertificate(added.DER)
+	if err != nil {
+		return err
+	}
+	added.DER = slices.Clone(added.DER)
+	m.issuers[own.keyID] = added
+	return nil
+}
+
+func (m *model) record(body []byte) error {
+	recorded, err := certs.ParseRecorded(body)
+	if err != nil {
+		return err
+	}
+	for _, c := range recorded.Certificates {
+		ref := certs.Ref{Issuer: recorded.Issuer, Serial: c.Serial}
+		if _, twice := m.certificates[ref]; twice {
+			return fmt.Errorf("serial %s is recorded twice", c.Serial.Hex())
+		}
+		m.certificates[ref] = c
+	}
+	return nil
+}
+
+func (m *model) changeStatus(body []byte) error {
+	change, err := certs.ParseStatusChange(body)
+	if err != nil {
+		return err
+	}
+	for _, serial := range change.Serials {
+		ref := certs.Ref{Issuer: change.Issuer, Serial: serial}
+		if _, known := m.certificates[ref]; !known {
+			return fmt.Errorf("serial %s changes status but was never recorded", serial.Hex())
+		}
+		if m.statuses[ref].State == certs.StateRevoked && change.Status.State != certs.StateRevoked {
+			return fmt.Errorf("serial %s was revoked and is %s again", serial.Hex(), change.Status.State)
+		}
+		m.statuses[ref] = change.Status
+	}
+	return nil
+}
+
+func (m *model) publish(body []byte) error {
+	list, err := certs.ParseListPublished(body)
+	if err != nil {
+		return err
+	}
+	key := listKey{list.Issuer, list.Shard}
+	if before, ok := m.lists[key]; ok && list.Number <= before.Number {
+		return fmt.Errorf("list number %d follows %d", list.Number, before.Number)
+	}
+	m.lists[key] = list
+	return nil
+}
+
+// refs returns every certificate in a fixed order.
+func (m *model) refs() []certs.Ref {
+	return slices.SortedFunc(maps.Keys(m.certificates), func(a, b certs.Ref) int {
+		if c := slices.Compare(a.Issuer[:], b.Issuer[:]); c != 0 {
+			return c
+		}
+		return compareText(string(a.Serial), string(b.Serial))
+	})
+}
+
+// shards returns the certificates of each list.
+func (m *model) shards() map[listKey][]certs.Ref {
+	shards := map[listKey][]certs.Ref{}
+	for ref, c := range m.certificates {
+		key := listKey{ref.Issuer, c.Shard}
+		shards[key] = append(shards[key], ref)
+	}
+	return shards
+}
+
+func compareText(a, b string) int {
+	switch {
+	case a < b:
+		return -1
+	case a > b:
+		return 1
+	}
+	return 0
+}
+
+// sameStatus compares statuses to the second, which is what certificates and answers carry.
+func sameStatus(a, b certs.Status) bool {
+	same := func(x, y time.Time) bool { return x.Unix() == y.Unix() }
+	return a.State == b.State && a.Reason == b.Reason && same(a.At, b.At) && same(a.Invalidity, b.Invalidity)
+}
