@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"cardinal/certs"
 	"cardinal/certs/register"
 	"cardinal/internal/ledger"
 )
@@ -66,16 +67,19 @@ func (a *Authority) lastIssue(name string, end time.Time) time.Time {
 	return last
 }
 
+// listAlarms looks at every list whose issuer has not ended itself, whether its
+// key is here or not.
 func (a *Authority) listAlarms(ctx context.Context, now time.Time) ([]Alarm, error) {
 	var out []Alarm
 	err := a.Ledger.Read(ctx, func(tx *ledger.Tx) error {
+		ended, err := endedIssuers(tx, now)
+		if err != nil {
+			return err
+		}
 		shards, err := register.Shards(tx)
-		for _, s := range shards {
-			warn := s.List.NextUpdate.Add(-s.List.NextUpdate.Sub(s.List.ThisUpdate) / 2)
-			if s.Name == Root {
-				warn = s.List.NextUpdate.AddDate(0, -1, 0)
-			}
-			if now.Before(warn) {
+		for i := range shards {
+			s := &shards[i]
+			if ended[s.Issuer] || now.Before(warnFrom(s)) {
 				continue
 			}
 			out = append(out, Alarm{Kind: "list-ending", Issuer: s.Name, Until: s.List.NextUpdate, Message: fmt.Sprintf(
@@ -84,4 +88,27 @@ func (a *Authority) listAlarms(ctx context.Context, now time.Time) ([]Alarm, err
 		return err
 	})
 	return out, err
+}
+
+func warnFrom(s *register.Shard) time.Time {
+	if s.Name == Root {
+		return s.List.NextUpdate.AddDate(0, -1, 0)
+	}
+	return s.List.NextUpdate.Add(-s.List.NextUpdate.Sub(s.List.ThisUpdate) / 2)
+}
+
+func endedIssuers(tx *ledger.Tx, now time.Time) (map[certs.IssuerID]bool, error) {
+	issuers, err := register.Issuers(tx)
+	if err != nil {
+		return nil, err
+	}
+	ended := map[certs.IssuerID]bool{}
+	for _, i := range issuers {
+		outline, err := certs.OutlineOf(i.DER)
+		if err != nil {
+			return nil, fmt.Errorf("reading authority %s: %w", i.Name, err)
+		}
+		ended[i.ID] = now.After(outline.NotAfter)
+	}
+	return ended, nil
 }

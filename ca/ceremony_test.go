@@ -44,7 +44,7 @@ func TestHierarchyIsARootAboveThreeAuthorities(t *testing.T) {
 		if name == ca.Root {
 			continue
 		}
-		if len(c.CRLDistributionPoints) != 1 || c.CRLDistributionPoints[0] != publicURL+"/crl/root/0.crl" ||
+		if len(c.CRLDistributionPoints) != 1 || c.CRLDistributionPoints[0] != publicURL+"/crl/"+ca.Root+"/0.crl" ||
 			len(c.IssuingCertificateURL) != 1 || c.IssuingCertificateURL[0] != publicURL+"/ca/root.cer" || !c.MaxPathLenZero {
 			t.Errorf("%s: %v, %v", name, c.CRLDistributionPoints, c.IssuingCertificateURL)
 		}
