@@ -63,9 +63,6 @@ var (
 	keyOtherCard    = rule{"key.seen-on-another-card", KindRule, "RFC 5280 §4.2.1.2; SP 800-57 part 1 §5.2"}
 	keyUsedBefore   = rule{"key.used-before", KindRule, "SP 800-57 part 1 §5.3"}
 	attestationNone = rule{"attestation.missing", KindRule, clauseCard}
-	attestationBad  = rule{"attestation.untrusted", KindRule, clauseCard}
-	attestationKey  = rule{"attestation.other-key", KindRule, clauseCard}
-	attestationCard = rule{"attestation.other-card", KindRule, clauseCard}
 
 	// Cards.
 	cardUnknown = rule{"card.unknown", KindUnknown, clauseForm}

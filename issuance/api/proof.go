@@ -16,7 +16,7 @@ import (
 // station makes it before new keys take the old ones' place, so it cannot name
 // the new keys; the request id ties it to the two requests that arrive with it.
 type HolderProof struct {
-	SignedAt  time.Time `json:"signed_at"` // whole seconds, at most 10 minutes old
+	SignedAt  time.Time `json:"signed_at"` // whole seconds, at most an hour old
 	Signature []byte    `json:"signature"`
 }
 

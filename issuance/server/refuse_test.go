@@ -6,6 +6,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"cardinal/issuance/api"
 	"cardinal/issuance/issuancetest"
@@ -121,7 +122,7 @@ func (o *office) refuseRenewals(t *testing.T, card string, taken api.PairRequest
 			*p = o.renewal("request-renew", card, issuancetest.Keys{Authentication: keys.Signature})
 		})},
 		{"proof for another request", 422, "renew.proof", renew(func(p *api.PairRequest) { p.RequestID = "request-other" })},
-		{"proof too old", 422, "renew.proof", renew(func(p *api.PairRequest) { p.Proof.SignedAt = p.Proof.SignedAt.Add(-3600e9) })},
+		{"proof too old", 422, "renew.proof", renew(func(p *api.PairRequest) { p.Proof.SignedAt = p.Proof.SignedAt.Add(-2 * time.Hour) })},
 		{"the keys it has", 422, "key.used-before", renew(func(p *api.PairRequest) {
 			p.AuthenticationCSR, p.SignatureCSR = taken.AuthenticationCSR, taken.SignatureCSR
 		})},
