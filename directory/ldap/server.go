@@ -34,16 +34,7 @@ type Writer interface {
 	Add(ctx context.Context, who Identity, e *directory.Entry) (journal.Position, error)
 	Modify(ctx context.Context, who Identity, dn directory.DN, mods []directory.Modification) (journal.Position, error)
 	Delete(ctx context.Context, who Identity, dn directory.DN) (journal.Position, error)
-	ModifyDN(ctx context.Context, who Identity, move Move) (journal.Position, error)
-}
-
-// Move is a Modify DN request (RFC 4511 §4.9). NewSuperior is nil when the
-// entry stays where it is.
-type Move struct {
-	DN           directory.DN
-	NewRDN       directory.RDN
-	DeleteOldRDN bool
-	NewSuperior  *directory.DN
+	ModifyDN(ctx context.Context, who Identity, move directory.Move) (journal.Position, error)
 }
 
 // CardStatus says what is known of a certificate, by its DER: whether one of

@@ -20,7 +20,7 @@ type update struct {
 	dn       directory.DN
 	entry    *directory.Entry
 	mods     []directory.Modification
-	move     Move
+	move     directory.Move
 	after    directory.Key // where the entry stands afterwards
 	controls controls
 }
@@ -231,7 +231,7 @@ func (u *update) modifyDN(ctx context.Context) (journal.Position, error) {
 func (u *update) movedTo() directory.DN {
 	superior := u.dn.Parent()
 	if u.move.NewSuperior != nil {
-		superior = *u.move.NewSuperior
+		superior = u.move.NewSuperior
 	}
 	return superior.Child(u.move.NewRDN)
 }
@@ -354,7 +354,7 @@ func (u *update) parseModifyDN(body []byte) error {
 		if err != nil {
 			return badDN(err)
 		}
-		u.move.NewSuperior = &above
+		u.move.NewSuperior = append(directory.DN{}, above...)
 	}
 	u.after, err = u.conn.server.schema.Key(u.movedTo())
 	return err

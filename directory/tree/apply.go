@@ -158,8 +158,9 @@ func (w *writer) entryMoved(body []byte) error {
 	return w.change(h, after)
 }
 
-// slice is how many entries one call changes before it asks for a commit.
-const slice = 500
+// slice is how many entries one call changes before it asks for a commit: all
+// that one change may name, so that no search sees half of it.
+const slice = directory.MaxSet
 
 // entriesModified goes on where the slice before it ended: how many entries
 // are done stands in the bucket, with the position it belongs to.

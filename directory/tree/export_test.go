@@ -1,0 +1,100 @@
+package tree
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+
+	"go.etcd.io/bbolt"
+)
+
+// Check walks through the whole bucket and compares every index with what the
+// records say.
+func (t *Tree) Check() error {
+	s, rd, err := t.open()
+	if err != nil {
+		return err
+	}
+	defer s.Release()
+	w := newWriter(t)
+	if err := w.catalog.load(s.Bucket()); err != nil {
+		return err
+	}
+	index, uuids, children, counts := map[string]bool{}, 0, map[string]bool{}, map[uint32]uint64{}
+	err = s.Bucket().Bucket([]byte(bucketEntries)).ForEach(func(k, v []byte) error {
+		e := Entry{ID: parseID(k), reader: rd}
+		if err := e.parse(v); err != nil {
+			return err
+		}
+		for _, key := range w.indexKeys(e.decodeAttributes()) {
+			index[fmt.Sprintf("%x/%d", key, e.ID)] = true
+		}
+		if !bytes.Equal(rd.uuids.Get(e.head.uuid), k) {
+			return fmt.Errorf("entry %d is not found by its UUID", e.ID)
+		}
+		uuids++
+		key := e.Key()
+		if id, _ := rd.lookup(key); id != e.ID {
+			return fmt.Errorf("entry %d is not found by its key %q but %d", e.ID, key, id)
+		}
+		children[fmt.Sprint(e.head.parent, "/", e.ID)] = true
+		if e.head.parent != 0 {
+			counts[e.head.parent]++
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return t.checkIndexes(s.Bucket(), rd, expected{index, uuids, children, counts})
+}
+
+type expected struct {
+	index    map[string]bool
+	uuids    int
+	children map[string]bool
+	counts   map[uint32]uint64
+}
+
+func (t *Tree) checkIndexes(b *bbolt.Bucket, rd *reader, want expected) error {
+	found := 0
+	err := b.Bucket([]byte(bucketIndex)).ForEach(func(k, v []byte) error {
+		c := chunk(v)
+		if !c.well() || c.count() == 0 {
+			return fmt.Errorf("index key %x holds a damaged set", k)
+		}
+		for _, id := range c.appendTo(nil, binary.BigEndian.Uint16(k[len(k)-2:])) {
+			found++
+			if !want.index[fmt.Sprintf("%x/%d", k[:len(k)-2], id)] {
+				return fmt.Errorf("index key %q should not hold entry %d", k, id)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if found != len(want.index) {
+		return fmt.Errorf("%d pairs in the index, %d expected", found, len(want.index))
+	}
+	links := 0
+	err = b.Bucket([]byte(bucketChildren)).ForEach(func(k, v []byte) error {
+		links++
+		if !want.children[fmt.Sprint(binary.BigEndian.Uint32(k), "/", parseID(v))] {
+			return fmt.Errorf("child %x should not be there", k)
+		}
+		return nil
+	})
+	if err == nil && (links != len(want.children) || rd.uuids.Stats().KeyN != want.uuids) {
+		err = fmt.Errorf("%d children and %d UUIDs, %d and %d expected", links, rd.uuids.Stats().KeyN, len(want.children), want.uuids)
+	}
+	for parent, n := range want.counts {
+		if got := rd.countChildren(parent); err == nil && got != n {
+			err = fmt.Errorf("entry %d counts %d children, has %d", parent, got, n)
+		}
+	}
+	if err == nil && rd.counts.Stats().KeyN != len(want.counts) {
+		err = fmt.Errorf("%d counts, %d expected", rd.counts.Stats().KeyN, len(want.counts))
+	}
+	return err
+}
