@@ -117,12 +117,8 @@ func (w ldapWriter) Delete(ctx context.Context, who ldap.Identity, dn directory.
 	return w.updates.Delete(ctx, author(who), dn)
 }
 
-func (w ldapWriter) ModifyDN(ctx context.Context, who ldap.Identity, m ldap.Move) (journal.Position, error) {
-	move := directory.Move{DN: m.DN, NewRDN: m.NewRDN, DeleteOldRDN: m.DeleteOldRDN}
-	if m.NewSuperior != nil {
-		move.NewSuperior = *m.NewSuperior
-	}
-	return w.updates.Move(ctx, author(who), move)
+func (w ldapWriter) ModifyDN(ctx context.Context, who ldap.Identity, m directory.Move) (journal.Position, error) {
+	return w.updates.Move(ctx, author(who), m)
 }
 
 // baseEntries gives what stands at the top of a suffix before anything else
