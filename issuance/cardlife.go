@@ -108,8 +108,12 @@ func (d *Desk) turnCard(ctx context.Context, op Operator, t turning) (*Card, jou
 	if err := checkText("reason", t.note, textMax); err != nil {
 		return nil, 0, err
 	}
+	write := d.write
+	if t.what == policies.CardSuspend || t.what == policies.CardCancel {
+		write = d.stop
+	}
 	var turned *Card
-	position, err := d.write(ctx, op, func(tx *ledger.Tx, by *actor) error {
+	position, err := write(ctx, op, func(tx *ledger.Tx, by *actor) error {
 		c, err := readCard(tx, t.id)
 		if err != nil {
 			return err

@@ -71,10 +71,18 @@ func New(c Config) (*Desk, error) {
 // write runs fn as the operator, found anew, in one transaction. The position
 // is durable when it returns nil. A ledger in quarantine takes no decisions.
 func (d *Desk) write(ctx context.Context, op Operator, fn func(tx *ledger.Tx, by *actor) error) (journal.Position, error) {
-	return d.ledger.Write(ctx, func(tx *ledger.Tx) error {
+	return d.stop(ctx, op, func(tx *ledger.Tx, by *actor) error {
 		if tx.Head().Quarantine {
 			return ledger.ErrQuarantine
 		}
+		return fn(tx, by)
+	})
+}
+
+// stop is write for what makes a card useless, which is never too early: it
+// works in quarantine too.
+func (d *Desk) stop(ctx context.Context, op Operator, fn func(tx *ledger.Tx, by *actor) error) (journal.Position, error) {
+	return d.ledger.Write(ctx, func(tx *ledger.Tx) error {
 		by, err := d.signIn(tx, op)
 		if err != nil {
 			return err

@@ -20,9 +20,9 @@
 //     together, in one transaction with the card's state, the directory and the
 //     decision.
 //   - Asked twice, issued once. A request id is bound to operator, subject and
-//     content; the same again gets the same certificates, anything else
-//     ErrConflict. A process killed at any point leaves no usable certificate
-//     the register does not know (see ca.Authority.Recover).
+//     content; the same again gets the same certificates, anything else is
+//     refused. A process killed at any point leaves no usable certificate the
+//     register does not know (see ca.Authority.Recover).
 //
 // Refusals are *Refusal (or *policies.Refusal for what policy decides about a
 // certificate), each with the rule's stable name. Everything else is a fault.

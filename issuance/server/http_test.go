@@ -123,19 +123,23 @@ func TestEveryReadingRouteAnswersAsDescribed(t *testing.T) {
 	}
 }
 
-func TestQuarantineTakesNoDecisions(t *testing.T) {
+func TestQuarantineStopsCardsAndNothingElse(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
 		t.Skip("short")
 	}
 	o, ctx := open(t), t.Context()
 	ready := o.Approved(o.Person("Alex", "Example"))
+	_, card, _ := o.Holder("Bo", ordinaryJob)
 	must(t, o.Ledger.SetQuarantine(ctx, true))
+	must(t, failed(o.manager.Suspend(ctx, card, api.Reason{})))
+	wantRule(t, failed(o.manager.Resume(ctx, card, api.Reason{})), 503, "ledger.quarantine")
+	must(t, failed(o.manager.Cancel(ctx, card, api.CancelCard{Reason: "lost"})))
 	p := wantRule(t, o.issue(o.manager, ready.ID), 503, "ledger.quarantine")
 	if api.ClassOf(p) != api.ClassUnreachable {
 		t.Errorf("class %d", api.ClassOf(p))
 	}
-	wantRule(t, failed(o.manager.AddPerson(ctx, o.newcomer("Bo", "Example"))), 503, "ledger.quarantine")
+	wantRule(t, failed(o.manager.AddPerson(ctx, o.newcomer("Cleo", "Example"))), 503, "ledger.quarantine")
 	must(t, failed(o.manager.Health(ctx)))
 	must(t, o.Ledger.SetQuarantine(ctx, false))
 	must(t, o.issue(o.manager, ready.ID))

@@ -142,12 +142,14 @@ func (w *issuanceWorker) operate(ctx context.Context, n int) error {
 	return w.l.keep(issued.Certificates.Authentication)
 }
 
-// person makes somebody no register has met: the names count in letters.
+// person makes somebody no register has met: the names count in letters, and
+// no two people have a document in common.
 func (w *issuanceWorker) person(n int) api.NewPerson {
+	number := fmt.Sprintf("%s%d", w.l.batch, n)
 	return api.NewPerson{Given: "Load" + letters(n/stride), Family: "Test" + letters(n%stride) + letters(int(time.Now().UnixMicro())), Birth: "1980-02-29", Photo: w.l.picture,
 		Evidence: api.Evidence{Documents: []api.Document{
-			{Kind: "passport", Number: "123456789", Photo: true, Expires: "2099-01-01"},
-			{Kind: "driving-licence", Number: "TESTL802290LT9AB", Photo: true, Expires: "2099-01-01"},
+			{Kind: "passport", Number: "P" + number, Photo: true, Expires: "2099-01-01"},
+			{Kind: "driving-licence", Number: "D" + number, Photo: true, Expires: "2099-01-01"},
 			{Kind: "bank-statement", Address: true},
 		}}}
 }
