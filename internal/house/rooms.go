@@ -37,8 +37,9 @@ func ground() []room {
 	return []room{
 		{path: "internal/journal", caption: "what happened, in order"},
 		{path: "internal/journal/feedtest", caption: "what every feed must do", may: []string{"internal/journal"}, kit: true},
-		{path: "internal/ledger", caption: "one database, one order", may: []string{"internal/journal"}},
-		{path: "internal/ledger/ledgertest", caption: "what both engines must do", may: []string{"internal/journal", "internal/ledger"}, kit: true},
+		{path: "internal/ledger", caption: "one database, one order", may: []string{"internal/journal", "internal/ledger/dump"}},
+		{path: "internal/ledger/dump", caption: "a ledger as one stream", may: []string{"internal/journal"}},
+		{path: "internal/ledger/ledgertest", caption: "what both engines must do", may: []string{"internal/journal", "internal/ledger", "internal/ledger/dump"}, kit: true},
 		{path: "internal/ledger/pgtest", caption: "a throwaway PostgreSQL", kit: true},
 		{path: "internal/replica", caption: "a faithful copy that knows its age", may: []string{"internal/journal"}},
 		{path: "internal/keys", caption: "where private keys live"},

@@ -5,7 +5,7 @@ import (
 	"database/sql"
 	"time"
 
-	"cardinal/internal/journal"
+	"cardinal/internal/ledger/dump"
 )
 
 // engine is what differs between the databases.
@@ -37,7 +37,7 @@ type engine interface {
 	// aside reports whether content can be stored without the head's lock.
 	aside() bool
 	// tables describes the tables of the database, sorted by name.
-	tables(ctx context.Context, c *conn) ([]table, error)
+	tables(ctx context.Context, c *conn) ([]dump.Table, error)
 }
 
 // statement is one deferred write.
@@ -85,51 +85,4 @@ CREATE TABLE ledger_chunk (
   data BYTEA NOT NULL
 );
 `}}
-}
-
-const (
-	selectHead = `SELECT epoch, position, link, at, quarantine, mark FROM ledger_head WHERE id = 1`
-	updateHead = `UPDATE ledger_head SET epoch = $1, position = $2, link = $3, at = $4, quarantine = $5, mark = $6 WHERE id = 1`
-	insertHead = `INSERT INTO ledger_head (id, epoch, position, link, at, quarantine, mark) VALUES (1, $1, $2, $3, $4, $5, $6)`
-
-	insertChange = `INSERT INTO ledger_journal (` + journalColumns + `) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`
-
-	journalColumns = `position, at, kind, version, last, salt, body, body_hash, link`
-)
-
-// scanHead reads a row of selectHead, from either driver.
-func scanHead(row interface{ Scan(...any) error }) (head, error) {
-	var h head
-	var link, mark []byte
-	var epoch, position, at, quarantine int64
-	if err := row.Scan(&epoch, &position, &link, &at, &quarantine, &mark); err != nil {
-		return h, err
-	}
-	h.Head = journal.Head{Epoch: journal.Epoch(epoch), Position: journal.Position(position), Time: time.UnixMicro(at).UTC(), Quarantine: quarantine != 0}
-	copy(h.Link[:], link)
-	copy(h.mark[:], mark)
-	return h, nil
-}
-
-func (h *head) args() []any {
-	return []any{int64(h.Epoch), int64(h.Position), h.Link[:], h.Time.UnixMicro(), number(h.Quarantine), h.mark[:]}
-}
-
-func number(b bool) int64 {
-	if b {
-		return 1
-	}
-	return 0
-}
-
-// changeArgs are the values of journalColumns.
-func changeArgs(c *journal.Change) []any {
-	var salt, body any
-	if !c.Erased {
-		salt, body = c.Salt[:], c.Body
-		if c.Body == nil {
-			body = []byte{}
-		}
-	}
-	return []any{int64(c.Position), c.Time.UnixMicro(), int64(c.Kind), int64(c.Version), number(c.Last), salt, body, c.BodyHash[:], c.Link[:]}
 }

@@ -68,8 +68,6 @@ func (f feed) Read(ctx context.Context, after journal.Position, limit int) (out 
 	}
 }
 
-const selectChanges = `SELECT ` + journalColumns + ` FROM ledger_journal WHERE position > $1 ORDER BY position LIMIT $2`
-
 // scanChanges reads rows up to the end of a transaction at or beyond the limits; whole says that the last one read ends one.
 func scanChanges(rows *sql.Rows, after journal.Position, size *int, limit int) (out []journal.Change, whole bool, err error) {
 	for rows.Next() {
@@ -91,22 +89,11 @@ func scanChanges(rows *sql.Rows, after journal.Position, size *int, limit int) (
 }
 
 func scanChange(rows *sql.Rows) (journal.Change, error) {
-	var n [5]int64
-	var salt, body, hash, link []byte
-	if err := rows.Scan(&n[0], &n[1], &n[2], &n[3], &n[4], &salt, &body, &hash, &link); err != nil {
+	var r changeRow
+	if err := rows.Scan(r.into()...); err != nil {
 		return journal.Change{}, fmt.Errorf("reading a change: %w", err)
 	}
-	return changeOf(n, salt, body, hash, link), nil
-}
-
-// changeOf builds a change from the values of journalColumns; an erased one has no salt.
-func changeOf(n [5]int64, salt, body, hash, link []byte) journal.Change {
-	c := journal.Change{Position: journal.Position(n[0]), Time: time.UnixMicro(n[1]).UTC(), Kind: journal.Kind(n[2]),
-		Version: uint8(n[3]), Last: n[4] != 0, Erased: salt == nil, Body: body}
-	copy(c.Salt[:], salt)
-	copy(c.BodyHash[:], hash)
-	copy(c.Link[:], link)
-	return c
+	return r.change(), nil
 }
 
 func (f feed) Content(ctx context.Context, h journal.Hash) (io.ReadCloser, error) {

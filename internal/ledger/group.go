@@ -23,12 +23,6 @@ type group struct {
 	members []member
 }
 
-// head is the head row: the journal's head, and a mark that is another for each commit.
-type head struct {
-	journal.Head
-	mark [16]byte
-}
-
 // member is a request that was run: its own answer once the group is committed.
 type member struct {
 	*request

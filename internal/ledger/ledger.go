@@ -102,7 +102,7 @@ func Create(ctx context.Context, o Options) (*Ledger, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := create(ctx, e, o); err != nil {
+	if err := (&builder{e: e, options: o}).create(ctx); err != nil {
 		return nil, fmt.Errorf("creating ledger: %w", err)
 	}
 	return Open(ctx, o)

@@ -27,6 +27,9 @@ const (
 	maxRead = 8 << 20
 	// maxStatements bounds the prepared statements kept on one connection.
 	maxStatements = 256
+	// restoreRows and restoreBytes bound what a restore sends to the database at a time.
+	restoreRows  = 500
+	restoreBytes = 4 << 20
 	// idleReaders is how many connections for reading keep their prepared statements.
 	idleReaders = 4
 	// openReaders is how many there are at most.

@@ -54,48 +54,95 @@ func splitScript(script string) []string {
 	return out
 }
 
-const createVersions = `CREATE TABLE ledger_room (name TEXT PRIMARY KEY, version BIGINT NOT NULL)`
+const (
+	createVersions = `CREATE TABLE ledger_room (name TEXT PRIMARY KEY, version BIGINT NOT NULL)`
+	upsertVersion  = `INSERT INTO ledger_room (name, version) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET version = excluded.version`
+)
 
-// create makes the database with all tables and the head of epoch 1, in one transaction.
-func create(ctx context.Context, e engine, o Options) error {
-	if err := e.create(ctx); err != nil {
+// builder makes or changes a ledger's tables while nobody has it open.
+type builder struct {
+	e       engine
+	options Options
+	db      *sql.DB
+}
+
+// open connects for writing, to a fresh database if asked for.
+func (b *builder) open(ctx context.Context, fresh bool) (err error) {
+	if fresh {
+		if err := b.e.create(ctx); err != nil {
+			return err
+		}
+	}
+	b.db, err = b.e.pool(true, false)
+	return err
+}
+
+// create makes all tables and the head of epoch 1, in one transaction.
+func (b *builder) create(ctx context.Context) error {
+	if err := b.open(ctx, true); err != nil {
 		return err
 	}
-	db, err := e.pool(true, false)
-	if err != nil {
-		return err
-	}
-	defer db.Close()
-	tx, err := beginCreate(ctx, e, db)
+	defer b.db.Close()
+	tx, err := b.begin(ctx)
 	if err != nil {
 		return err
 	}
 	defer tx.Rollback()
-	if _, err := migrate(ctx, e, tx, o.rooms(), map[string]int{}); err != nil {
+	if _, err := b.migrate(ctx, tx, b.options.rooms()); err != nil {
 		return err
 	}
-	first := head{Head: journal.Head{Epoch: 1, Time: o.Now().UTC()}}
+	first := head{Head: journal.Head{Epoch: 1, Time: b.options.Now().UTC()}}
 	if _, err := tx.ExecContext(ctx, insertHead, first.args()...); err != nil {
 		return err
 	}
-	return o.Faults.around("migrate", tx.Commit)
+	return b.options.Faults.around("migrate", tx.Commit)
 }
 
-// beginCreate opens the transaction that makes a new ledger's tables, with the table of versions. ErrExists if there is
-// a ledger.
-func beginCreate(ctx context.Context, e engine, db *sql.DB) (*sql.Tx, error) {
-	if have, err := versions(ctx, db); err == nil && len(have) > 0 {
+// begin opens the transaction that makes a new ledger's tables, with the table of versions. ErrExists if there is a
+// ledger.
+func (b *builder) begin(ctx context.Context) (*sql.Tx, error) {
+	if have, err := versions(ctx, b.db); err == nil && len(have) > 0 {
 		return nil, ErrExists
 	}
-	tx, err := db.BeginTx(ctx, nil)
+	tx, err := b.db.BeginTx(ctx, nil)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := tx.ExecContext(ctx, e.translate(createVersions)[0]); err != nil {
+	if _, err := tx.ExecContext(ctx, b.e.translate(createVersions)[0]); err != nil {
 		tx.Rollback()
 		return nil, fmt.Errorf("making the table of versions: %w", err)
 	}
 	return tx, nil
+}
+
+// migrate runs what the rooms' tables lack and says what it ran.
+func (b *builder) migrate(ctx context.Context, tx *sql.Tx, rooms []Room) ([]string, error) {
+	have, err := versions(ctx, tx)
+	if err != nil {
+		return nil, err
+	}
+	var ran []string
+	for _, room := range rooms {
+		for version := have[room.Name] + 1; version <= len(room.Migrations); version++ {
+			if err := b.run(ctx, tx, room.Migrations[version-1]); err != nil {
+				return nil, fmt.Errorf("migrating %s to version %d: %w", room.Name, version, err)
+			}
+			ran = append(ran, fmt.Sprintf("%s %d", room.Name, version))
+		}
+		if _, err := tx.ExecContext(ctx, upsertVersion, room.Name, len(room.Migrations)); err != nil {
+			return nil, fmt.Errorf("recording the version of %s: %w", room.Name, err)
+		}
+	}
+	return ran, nil
+}
+
+func (b *builder) run(ctx context.Context, tx *sql.Tx, script string) error {
+	for _, s := range b.e.translate(script) {
+		if _, err := tx.ExecContext(ctx, s); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // checkRooms refuses what only one engine, or only a fresh database, would take.
@@ -117,26 +164,6 @@ func checkRooms(rooms []Room) error {
 
 // forbidden words in migrations: types one engine alone knows, and foreign keys, which would fix the order of a restore.
 var forbidden = regexp.MustCompile(`\b(REFERENCES|FOREIGN KEY|BIGSERIAL|SERIAL|AUTOINCREMENT|INTEGER|INT|BOOLEAN|BLOB|TIMESTAMP|TIMESTAMPTZ|VARCHAR|JSONB?|ROWID)\b`)
-
-// migrate runs what is missing and says what it ran.
-func migrate(ctx context.Context, e engine, tx *sql.Tx, rooms []Room, have map[string]int) ([]string, error) {
-	var ran []string
-	for _, room := range rooms {
-		for version := have[room.Name] + 1; version <= len(room.Migrations); version++ {
-			for _, s := range e.translate(room.Migrations[version-1]) {
-				if _, err := tx.ExecContext(ctx, s); err != nil {
-					return nil, fmt.Errorf("migrating %s to version %d: %w", room.Name, version, err)
-				}
-			}
-			ran = append(ran, fmt.Sprintf("%s %d", room.Name, version))
-		}
-		if _, err := tx.ExecContext(ctx, `INSERT INTO ledger_room (name, version) VALUES ($1, $2)
-			ON CONFLICT (name) DO UPDATE SET version = excluded.version`, room.Name, len(room.Migrations)); err != nil {
-			return nil, err
-		}
-	}
-	return ran, nil
-}
 
 func versions(ctx context.Context, db interface {
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
@@ -198,26 +225,34 @@ func Migrate(ctx context.Context, o Options) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	db, err := e.pool(true, false)
-	if err != nil {
-		return nil, err
+	b := &builder{e: e, options: o}
+	if err := b.open(ctx, false); err != nil {
+		return nil, fmt.Errorf("migrating: %w", err)
 	}
-	defer db.Close()
-	tx, err := db.BeginTx(ctx, nil)
+	defer b.db.Close()
+	ran, err := b.upgrade(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("migrating: %w", err)
+	}
+	return ran, nil
+}
+
+func (b *builder) upgrade(ctx context.Context) ([]string, error) {
+	tx, err := b.db.BeginTx(ctx, nil)
+	if err != nil {
+		return nil, err
 	}
 	defer tx.Rollback()
 	have, err := versions(ctx, tx)
 	if err != nil {
-		return nil, fmt.Errorf("migrating: %w", err)
-	}
-	if err := checkNotNewer(o.rooms(), have); err != nil {
 		return nil, err
 	}
-	ran, err := migrate(ctx, e, tx, o.rooms(), have)
+	if err := checkNotNewer(b.options.rooms(), have); err != nil {
+		return nil, err
+	}
+	ran, err := b.migrate(ctx, tx, b.options.rooms())
 	if err != nil {
 		return nil, err
 	}
-	return slices.Clip(ran), o.Faults.around("migrate", tx.Commit)
+	return ran, b.options.Faults.around("migrate", tx.Commit)
 }

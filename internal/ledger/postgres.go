@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 
 	"cardinal/internal/journal"
+	"cardinal/internal/ledger/dump"
 )
 
 // postgresEngine is a database of its own on a PostgreSQL server, 13 or later.
@@ -192,7 +193,7 @@ func (e postgresEngine) fault(c *conn, err error) fault {
 // pgDiskFull is SQLSTATE disk_full.
 const pgDiskFull = "53100"
 
-func (e postgresEngine) tables(ctx context.Context, c *conn) ([]table, error) {
+func (e postgresEngine) tables(ctx context.Context, c *conn) ([]dump.Table, error) {
 	rows, err := c.QueryContext(ctx, `SELECT t.relname, a.attname, format_type(a.atttypid, NULL), coalesce(array_position(i.indkey::int[], a.attnum::int) + 1, 0)
 		FROM pg_class t
 		JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum > 0 AND NOT a.attisdropped

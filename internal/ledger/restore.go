@@ -1,121 +1,84 @@
 package ledger
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
-	"database/sql"
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
+	"slices"
+	"time"
 
 	"cardinal/internal/journal"
+	"cardinal/internal/ledger/dump"
 )
 
-const (
-	// maxRecord bounds a record of a dump: a chunk of content and room for its columns, or a large row.
-	maxRecord = 64 << 20
-	// restoreRows and restoreBytes bound what is sent to the database at a time.
-	restoreRows  = 500
-	restoreBytes = 4 << 20
-	// unfinished is a room that exists while a restore is under way.
-	unfinished = "unfinished restore"
-)
+// unfinished is a room that exists while a restore is under way.
+const unfinished = "unfinished restore"
 
-var (
-	// ErrBadDump: this is no dump, or not a whole and unchanged one.
-	ErrBadDump = errors.New("the dump is damaged")
-	// ErrUnfinished: a restore into this database did not end; it holds part of a ledger and must be thrown away.
-	ErrUnfinished = errors.New("a restore into this ledger did not finish: start again with an empty one")
-)
+// ErrUnfinished: a restore into this database did not end; it holds part of a ledger and must be thrown away.
+var ErrUnfinished = errors.New("a restore into this ledger did not finish: start again with an empty one")
 
 // Restore makes a new ledger from a dump, on either engine, and opens it: chain and contents checked, the epoch raised
 // above the dump's and above Options.EpochAbove, in quarantine. A dump of older rooms is migrated; of newer ones it is a
-// *SchemaError. ErrExists if there is a ledger, ErrBadDump for what is not a whole dump.
+// *SchemaError. ErrExists if there is a ledger, dump.ErrDamaged for what is not a whole dump; then what was made stays
+// and is ErrUnfinished to whoever opens it.
 func Restore(ctx context.Context, o Options, r io.Reader) (*Ledger, error) {
 	e, err := o.prepare()
 	if err != nil {
 		return nil, err
 	}
-	if err := restore(ctx, e, o, r); err != nil {
+	if err := restore(ctx, &builder{e: e, options: o}, r); err != nil {
 		return nil, fmt.Errorf("restoring the ledger: %w", err)
 	}
 	return Open(ctx, o)
 }
 
-// restoredChange is a row of ledger_journal, whose columns stand in the order of journalColumns.
-func restoredChange(values []any) (journal.Change, error) {
-	var c journal.Change
-	if len(values) != 9 {
-		return c, errors.New("the journal has other columns")
-	}
-	var numbers [5]int64
-	for i := range numbers {
-		n, ok := values[i].(int64)
-		if !ok {
-			return c, errors.New("a change without a number")
-		}
-		numbers[i] = n
-	}
-	salt, _ := values[5].([]byte)
-	body, _ := values[6].([]byte)
-	hash, _ := values[7].([]byte)
-	link, _ := values[8].([]byte)
-	return changeOf(numbers, salt, body, hash, link), nil
-}
-
-func restore(ctx context.Context, e engine, o Options, r io.Reader) error {
-	in := &dumpReader{in: bufio.NewReaderSize(r, 1<<16), sum: sha256.New()}
-	have, err := in.begin()
+func restore(ctx context.Context, b *builder, r io.Reader) error {
+	in, err := dump.NewReader(r)
 	if err != nil {
 		return err
 	}
-	if err := checkNotNewer(o.rooms(), have); err != nil {
+	if err := checkNotNewer(b.options.rooms(), in.Rooms()); err != nil {
 		return err
 	}
-	if err := e.create(ctx); err != nil {
+	if err := b.open(ctx, true); err != nil {
 		return err
 	}
-	db, err := e.pool(true, false)
-	if err != nil {
+	defer b.db.Close()
+	if err := b.prepareRestore(ctx, in.Rooms()); err != nil {
 		return err
 	}
-	defer db.Close()
-	if err := prepareRestore(ctx, e, o, db, have); err != nil {
-		return err
-	}
-	c, err := newConn(ctx, db)
+	c, err := newConn(ctx, b.db)
 	if err != nil {
 		return err
 	}
 	defer c.close()
-	tables, err := e.tables(ctx, c)
+	tables, err := b.e.tables(ctx, c)
 	if err != nil {
 		return err
 	}
-	load := &loader{e: e, c: c, ctx: ctx, tables: tables}
+	load := &loader{tables: tables, put: func(rows []statement) error { return putRows(ctx, b.e, c, rows) }}
 	if err := load.all(in); err != nil {
 		return err
 	}
-	return finishRestore(ctx, e, o, c, load)
+	return b.finishRestore(ctx, c, load.chain)
 }
 
 // prepareRestore makes the tables as the dump has them and marks the database unfinished.
-func prepareRestore(ctx context.Context, e engine, o Options, db *sql.DB, have map[string]int) error {
-	rooms := o.rooms()
-	for i, room := range rooms {
-		rooms[i].Migrations = room.Migrations[:have[room.Name]]
-	}
-	tx, err := beginCreate(ctx, e, db)
+func (b *builder) prepareRestore(ctx context.Context, have map[string]int) error {
+	tx, err := b.begin(ctx)
 	if err != nil {
 		return err
 	}
 	defer tx.Rollback()
-	if _, err := migrate(ctx, e, tx, rooms, map[string]int{}); err != nil {
+	rooms := b.options.rooms()
+	for i, room := range rooms {
+		rooms[i].Migrations = room.Migrations[:have[room.Name]]
+	}
+	if _, err := b.migrate(ctx, tx, rooms); err != nil {
 		return err
 	}
 	if _, err := tx.ExecContext(ctx, `INSERT INTO ledger_room (name, version) VALUES ($1, 0)`, unfinished); err != nil {
@@ -125,34 +88,23 @@ func prepareRestore(ctx context.Context, e engine, o Options, db *sql.DB, have m
 }
 
 // finishRestore migrates to the program's versions, opens the new epoch and takes the mark away, in one transaction.
-func finishRestore(ctx context.Context, e engine, o Options, c *conn, load *loader) error {
+func (b *builder) finishRestore(ctx context.Context, c *conn, chain journal.Verifier) error {
 	tx, err := c.BeginTx(ctx, nil)
 	if err != nil {
 		return err
 	}
 	defer tx.Rollback()
-	have, err := versions(ctx, tx)
-	if err != nil {
-		return err
-	}
-	if _, err := migrate(ctx, e, tx, o.rooms(), have); err != nil {
+	if _, err := b.migrate(ctx, tx, b.options.rooms()); err != nil {
 		return err
 	}
 	h, err := scanHead(tx.QueryRowContext(ctx, selectHead))
 	if err != nil {
 		return fmt.Errorf("reading the restored head: %w", err)
 	}
-	if h.Position != load.chain.Position || h.Link != load.chain.Link {
-		return fmt.Errorf("%w: the head stands at position %d, its journal ends at %d", ErrBadDump, h.Position, load.chain.Position)
+	if h.Position != chain.Position || h.Link != chain.Link {
+		return fmt.Errorf("%w: the head stands at position %d, its journal ends at %d", dump.ErrDamaged, h.Position, chain.Position)
 	}
-	began := journal.EpochBegan{Epoch: max(h.Epoch, o.EpochAbove) + 1, Reason: "restore", Previous: h.Epoch, PreviousTime: h.Time}
-	change := journal.Change{Position: h.Position + 1, Time: h.Time, Kind: journal.KindEpochBegan, Version: 1, Last: true, Body: began.Append(nil)}
-	if now := o.Now().UTC(); now.After(h.Time) {
-		change.Time = now.Truncate(1000)
-	}
-	change.Seal(h.Link)
-	h.Head = journal.Head{Epoch: began.Epoch, Position: change.Position, Link: change.Link, Time: change.Time, Quarantine: true}
-	rand.Read(h.mark[:])
+	change := h.restored(max(h.Epoch, b.options.EpochAbove)+1, b.options.Now())
 	for _, s := range []statement{
 		{insertChange, changeArgs(&change)},
 		{updateHead, h.args()},
@@ -162,16 +114,28 @@ func finishRestore(ctx context.Context, e engine, o Options, c *conn, load *load
 			return err
 		}
 	}
-	return o.Faults.around("restore", tx.Commit)
+	return b.options.Faults.around("restore", tx.Commit)
 }
 
-// loader puts the rows of a dump into tables, some thousand a commit, and checks what can be checked.
+// restored moves the head into a new epoch, in quarantine, and returns the change that says so.
+func (h *head) restored(epoch journal.Epoch, now time.Time) journal.Change {
+	began := journal.EpochBegan{Epoch: epoch, Reason: "restore", Previous: h.Epoch, PreviousTime: h.Time}
+	at := now.UTC().Truncate(time.Microsecond)
+	if at.Before(h.Time) {
+		at = h.Time
+	}
+	c := journal.Change{Position: h.Position + 1, Time: at, Kind: journal.KindEpochBegan, Version: 1, Last: true, Body: began.Append(nil)}
+	c.Seal(h.Link)
+	h.Head = journal.Head{Epoch: epoch, Position: c.Position, Link: c.Link, Time: at, Quarantine: true}
+	rand.Read(h.mark[:])
+	return c
+}
+
+// loader puts the rows of a dump into tables, some hundred a commit, and checks what can be checked.
 type loader struct {
-	e      engine
-	c      *conn
-	ctx    context.Context
-	tables []table
-	into   *table
+	tables []dump.Table
+	put    func(rows []statement) error
+	into   *dump.Table
 	text   string
 	waits  []statement
 	size   int
@@ -179,69 +143,51 @@ type loader struct {
 }
 
 // all loads every record up to the end.
-func (l *loader) all(in *dumpReader) error {
+func (l *loader) all(in *dump.Reader) error {
 	for {
-		kind, d, err := in.next()
+		record, err := in.Next()
+		switch {
+		case errors.Is(err, io.EOF):
+			return l.send()
+		case err != nil:
+			return err
+		case record.Table != nil:
+			err = l.begin(record.Table)
+		default:
+			err = l.row(record.Values)
+		}
 		if err != nil {
 			return err
 		}
-		switch kind {
-		case recordTable:
-			err = l.table(d)
-		case recordRow:
-			err = l.row(d)
-		case recordEnd:
-			return l.send()
-		default:
-			d.Fail("a record where none may stand")
-			err = d.Err()
-		}
-		if err != nil {
-			return fmt.Errorf("%w: record %d: %w", ErrBadDump, in.records, err)
-		}
 	}
 }
 
-func (l *loader) table(d *journal.Decoder) error {
+// begin finds the table a dump's table goes into; the columns must be the same.
+func (l *loader) begin(t *dump.Table) error {
 	if err := l.send(); err != nil {
 		return err
 	}
-	name := d.String()
-	l.into = nil
-	for i := range l.tables {
-		if l.tables[i].name == name {
-			l.into = &l.tables[i]
-		}
+	i := slices.IndexFunc(l.tables, func(have dump.Table) bool { return have.Name == t.Name })
+	if i < 0 {
+		return fmt.Errorf("%w: table %q belongs to no room", dump.ErrDamaged, t.Name)
 	}
-	if l.into == nil {
-		return fmt.Errorf("table %q belongs to no room", name)
+	l.into = &l.tables[i]
+	same := func(a, b dump.Column) bool { return a.Name == b.Name && a.Kind == b.Kind }
+	if !slices.EqualFunc(l.into.Columns, t.Columns, same) {
+		return fmt.Errorf("%w: table %s has other columns than here", dump.ErrDamaged, t.Name)
 	}
-	if n := d.Count(2); n != len(l.into.columns) {
-		return fmt.Errorf("table %s has %d columns, here %d", name, n, len(l.into.columns))
-	}
-	for _, c := range l.into.columns {
-		if n, kind := d.String(), d.String(); n != c.name || kind != c.kind {
-			return fmt.Errorf("table %s has a column %q %s, here %s %s", name, n, kind, c.name, c.kind)
-		}
-	}
-	l.text = l.into.insert()
-	return d.End()
+	l.text = insertInto(l.into)
+	return nil
 }
 
-func (l *loader) row(d *journal.Decoder) error {
-	if l.into == nil {
-		return errors.New("a row before its table")
-	}
-	l.size += len(d.Rest())
-	values := make([]any, len(l.into.columns))
-	for i := range values {
-		values[i] = dumpedValue(d)
-	}
-	if err := d.End(); err != nil {
-		return err
-	}
+func (l *loader) row(values []any) error {
 	if err := l.check(values); err != nil {
-		return err
+		return fmt.Errorf("%w: %w", dump.ErrDamaged, err)
+	}
+	for _, v := range values {
+		b, _ := v.([]byte)
+		s, _ := v.(string)
+		l.size += len(b) + len(s)
 	}
 	l.waits = append(l.waits, statement{l.text, values})
 	if len(l.waits) >= restoreRows || l.size >= restoreBytes {
@@ -250,32 +196,11 @@ func (l *loader) row(d *journal.Decoder) error {
 	return nil
 }
 
-// dumpedValue reads one value, as a copy.
-func dumpedValue(d *journal.Decoder) any {
-	kind := d.Fixed(1)
-	if kind == nil {
-		return nil
-	}
-	switch kind[0] {
-	case valueNull:
-		return nil
-	case valueInt:
-		zigzag := d.Uint()
-		return int64(zigzag>>1) ^ -int64(zigzag&1)
-	case valueText:
-		return d.String()
-	case valueBytes:
-		return append([]byte{}, d.Bytes()...)
-	}
-	d.Fail("unknown type of value")
-	return nil
-}
-
 // check verifies the journal's chain, and that a chunk of content is what its name says.
 func (l *loader) check(values []any) error {
-	switch l.into.name {
+	switch l.into.Name {
 	case "ledger_journal":
-		c, err := restoredChange(values)
+		c, err := changeFrom(values)
 		if err != nil {
 			return err
 		}
@@ -290,95 +215,26 @@ func (l *loader) check(values []any) error {
 	return nil
 }
 
-// send runs what waits in a transaction of its own.
+// send writes the rows that wait.
 func (l *loader) send() error {
 	if len(l.waits) == 0 {
 		return nil
 	}
-	if _, err := l.c.exec(l.ctx, "BEGIN"); err != nil {
-		return err
-	}
-	if err := l.e.flush(l.ctx, l.c, l.waits); err != nil {
-		return fmt.Errorf("writing to %s: %w", l.into.name, err)
-	}
-	if _, err := l.c.exec(l.ctx, "COMMIT"); err != nil {
-		return err
+	if err := l.put(l.waits); err != nil {
+		return fmt.Errorf("writing to %s: %w", l.into.Name, err)
 	}
 	l.waits, l.size = l.waits[:0], 0
 	return nil
 }
 
-// dumpReader reads records and keeps their hash.
-type dumpReader struct {
-	in      *bufio.Reader
-	sum     hash.Hash
-	records int
-	held    []byte // the record after the rooms
-}
-
-// begin reads the first line and the rooms.
-func (r *dumpReader) begin() (map[string]int, error) {
-	magic := make([]byte, len(dumpMagic))
-	if _, err := io.ReadFull(r.in, magic); err != nil || string(magic) != dumpMagic {
-		return nil, fmt.Errorf("%w: it does not begin as one", ErrBadDump)
+// putRows runs inserts in a transaction of their own.
+func putRows(ctx context.Context, e engine, c *conn, rows []statement) error {
+	if _, err := c.exec(ctx, "BEGIN"); err != nil {
+		return err
 	}
-	r.sum.Write(magic)
-	have := map[string]int{}
-	for {
-		body, err := r.read()
-		if err != nil {
-			return nil, err
-		}
-		if body[0] != recordRoom {
-			r.held = body
-			return have, nil
-		}
-		d := journal.NewDecoder(body[1:])
-		name, version := d.String(), d.UintMax(1<<16)
-		if err := d.End(); err != nil {
-			return nil, fmt.Errorf("%w: %w", ErrBadDump, err)
-		}
-		have[name] = int(version)
+	if err := e.flush(ctx, c, rows); err != nil {
+		return err
 	}
-}
-
-// next is the next record's kind and what follows it. The end's hash has been compared.
-func (r *dumpReader) next() (byte, *journal.Decoder, error) {
-	body := r.held
-	r.held = nil
-	if body == nil {
-		var err error
-		if body, err = r.read(); err != nil {
-			return 0, nil, err
-		}
-	}
-	if body[0] == recordEnd {
-		if _, err := r.in.ReadByte(); !errors.Is(err, io.EOF) {
-			return 0, nil, fmt.Errorf("%w: something follows its end", ErrBadDump)
-		}
-	}
-	return body[0], journal.NewDecoder(body[1:]), nil
-}
-
-// read reads one record, never more than there is. The record that ends the dump is compared with the hash so far.
-func (r *dumpReader) read() ([]byte, error) {
-	length, err := binary.ReadUvarint(r.in)
-	if err != nil || length == 0 || length > maxRecord {
-		return nil, fmt.Errorf("%w: cut off after record %d", ErrBadDump, r.records)
-	}
-	var body bytes.Buffer
-	if _, err := io.CopyN(&body, r.in, int64(length)); err != nil {
-		return nil, fmt.Errorf("%w: cut off after record %d", ErrBadDump, r.records)
-	}
-	r.records++
-	b := body.Bytes()
-	if b[0] == recordEnd {
-		if !bytes.Equal(b[1:], r.sum.Sum(nil)) {
-			return nil, fmt.Errorf("%w: its checksum differs", ErrBadDump)
-		}
-		return b, nil
-	}
-	r.sum.Write(binary.AppendUvarint(nil, length))
-	r.sum.Write(b)
-	return b, nil
+	_, err := c.exec(ctx, "COMMIT")
+	return err
 }

@@ -12,6 +12,8 @@ import (
 
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
+
+	"cardinal/internal/ledger/dump"
 )
 
 // sqliteEngine is a file. Its clock is the host's.
@@ -160,7 +162,7 @@ func (e sqliteEngine) fault(_ *conn, err error) fault {
 	return faultOf(err)
 }
 
-func (e sqliteEngine) tables(ctx context.Context, c *conn) ([]table, error) {
+func (e sqliteEngine) tables(ctx context.Context, c *conn) ([]dump.Table, error) {
 	rows, err := c.QueryContext(ctx, `SELECT s.name, i.name, i.type, i.pk FROM sqlite_schema s, pragma_table_info(s.name) i
 		WHERE s.type = 'table' AND s.name NOT LIKE 'sqlite%' ORDER BY s.name, i.cid`)
 	if err != nil {

@@ -142,7 +142,7 @@ func (tx *Tx) Append(kind journal.Kind, version uint8, body []byte) {
 // Erase removes body and salt of an earlier change for good: what it said is gone, the chain still verifies. Followers
 // that have applied it keep what they have; those that come later are shown an erased change.
 func (tx *Tx) Erase(p journal.Position) error {
-	n, err := tx.Exec(`UPDATE ledger_journal SET salt = NULL, body = NULL WHERE position = $1`, p)
+	n, err := tx.Exec(eraseChange, p)
 	if err != nil {
 		return fmt.Errorf("erasing the change at %d: %w", p, err)
 	}

@@ -115,38 +115,6 @@ func checkRestored(t *testing.T, r *ledger.Ledger, at journal.Head, follower jou
 	}
 }
 
-func damagedDumps(t *testing.T, e Engine) {
-	l := create(t, ledger.Options{URL: e.URL(t)})
-	for i := range 3 {
-		write(t, l, item(i, "item"))
-	}
-	write(t, l, func(tx *ledger.Tx) error { _, err := tx.PutContent([]byte("content")); return err })
-	whole := dump(t, l)
-	try := func(what string, b []byte) {
-		t.Helper()
-		// SQLite takes the damage of either engine's dump: the format is one.
-		r, err := ledger.Restore(t.Context(), ledger.Options{URL: SQLite().URL(t), Rooms: Rooms()}, bytes.NewReader(b))
-		if err == nil {
-			r.Close()
-			t.Errorf("%s: restored", what)
-		}
-	}
-	for n := 0; n < len(whole); n += 1 + len(whole)/40 {
-		try("cut short", whole[:n])
-		flipped := bytes.Clone(whole)
-		flipped[n] ^= 0x10
-		try("one bit changed", flipped)
-	}
-	try("something behind", append(bytes.Clone(whole), 'x'))
-	if _, err := ledger.Restore(t.Context(), ledger.Options{URL: SQLite().URL(t), Rooms: Rooms()}, bytes.NewReader(nil)); !errors.Is(err, ledger.ErrBadDump) {
-		t.Errorf("an empty dump: %v", err)
-	}
-	var schema *ledger.SchemaError
-	if _, err := ledger.Restore(t.Context(), ledger.Options{URL: SQLite().URL(t)}, bytes.NewReader(whole)); !errors.As(err, &schema) {
-		t.Errorf("a dump of a room unknown here: %v", err)
-	}
-}
-
 func interruptedRestore(t *testing.T, e Engine) {
 	l := create(t, ledger.Options{URL: e.URL(t)})
 	write(t, l, item(1, "one"))

@@ -64,7 +64,6 @@ func Run(t *testing.T, e Engine) {
 		{"FaultThatDoesNotEnd", true, faultsForEver},
 		{"KilledProcessLosesNothingAcknowledged", true, killed},
 		{"RestoredBackupIsTakenForWhatItIs", true, restored},
-		{"DamagedDumpIsRefused", true, damagedDumps},
 		{"InterruptedRestoreIsNoLedger", false, interruptedRestore},
 		{"DumpWhileWritingIsConsistent", true, dumpWhileWriting},
 		{"VerifyNamesTheChangedPosition", false, tampered},
