@@ -1,0 +1,191 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"cardinal/issuance/api"
+	"cardinal/issuance/card"
+)
+
+// pending is a request for a pair whose answer is not on the card yet. It is
+// kept in a file, because the keys it is about are the only ones the card has
+// from the moment they are made: asking again must ask the same.
+type pending struct {
+	RequestID string           `json:"request_id"`
+	Subject   string           `json:"subject"` // case, or card for a renewal
+	Enrolment card.Enrolment   `json:"enrolment"`
+	Proof     *api.HolderProof `json:"proof,omitempty"`
+}
+
+// making is one pair on its way: the card, its PIN, and how the server is asked.
+type making struct {
+	card      card.Card
+	pin       string
+	algorithm card.Algorithm
+	subject   string
+	renewing  bool // the present key proves the card to the agent's request
+	ask       func(context.Context, api.PairRequest) (*api.Issued, error)
+}
+
+// make takes a pair from keys to certificates that were read back and used.
+func (s *station) make(ctx context.Context, m making) (*api.Issued, error) {
+	serial, err := m.card.Serial()
+	if err != nil {
+		return nil, err
+	}
+	path, err := s.pendingPath(serial)
+	if err != nil {
+		return nil, err
+	}
+	p, err := s.prepare(m, serial, path)
+	if err != nil {
+		return nil, err
+	}
+	issued, err := s.askAgain(ctx, m, p.request())
+	if err != nil {
+		return nil, err
+	}
+	s.say("writing the certificates")
+	authentication, err := certificateDER(issued.Certificates.Authentication)
+	if err != nil {
+		return nil, err
+	}
+	signature, err := certificateDER(issued.Certificates.Signature)
+	if err != nil {
+		return nil, err
+	}
+	if err := card.Complete(m.card, p.Enrolment, authentication, signature); err != nil {
+		return nil, err
+	}
+	if err := m.use(); err != nil {
+		return nil, err
+	}
+	return issued, os.Remove(path)
+}
+
+// prepare takes up the pending request for this card and subject, or makes
+// keys and a new request.
+func (s *station) prepare(m making, serial, path string) (*pending, error) {
+	p := &pending{}
+	data, err := os.ReadFile(path)
+	if err == nil && json.Unmarshal(data, p) == nil && p.Subject == m.subject && p.Enrolment.Serial == serial {
+		s.say("taking up request " + p.RequestID + ", which was not finished")
+		return p, nil
+	}
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("reading the pending request: %w", err)
+	}
+	p = &pending{RequestID: "station-" + serial + "-" + rand.Text()[:12], Subject: m.subject}
+	if m.renewing {
+		key, err := m.card.Signer(card.SlotAuthentication, m.pin)
+		if err != nil {
+			return nil, err
+		}
+		if p.Proof, err = api.NewHolderProof(key, m.subject, p.RequestID, s.now()); err != nil {
+			return nil, err
+		}
+	}
+	s.say("making two keys on card " + serial)
+	if p.Enrolment, err = card.Prepare(m.card, m.pin, m.algorithm); err != nil {
+		return nil, err
+	}
+	if data, err = json.Marshal(p); err != nil {
+		return nil, err
+	}
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		return nil, fmt.Errorf("keeping the request: %w", err)
+	}
+	return p, nil
+}
+
+// askAgain asks for the pair, and again for a minute where no answer was had:
+// the request id makes that safe.
+func (s *station) askAgain(ctx context.Context, m making, request api.PairRequest) (*api.Issued, error) {
+	for delay := time.Second; ; delay *= 2 {
+		s.say("asking for the certificates")
+		issued, err := m.ask(ctx, request)
+		var unreachable *api.Unreachable
+		if !errors.As(err, &unreachable) || delay > 32*time.Second {
+			return issued, err
+		}
+		s.say(fmt.Sprintf("%v; once more in %s", err, delay))
+		if err := s.wait(ctx, delay); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// use signs with both keys and checks with what the certificates say.
+func (m making) use() error {
+	for _, slot := range []card.Slot{card.SlotAuthentication, card.SlotSignature} {
+		der, err := m.card.Certificate(slot)
+		if err != nil {
+			return err
+		}
+		certificate, err := x509.ParseCertificate(der)
+		if err != nil {
+			return fmt.Errorf("reading back slot %s: %w", slot, err)
+		}
+		key, err := m.card.Signer(slot, m.pin)
+		if err != nil {
+			return err
+		}
+		digest := sha256.Sum256([]byte(rand.Text()))
+		signature, err := key.Sign(rand.Reader, digest[:], crypto.SHA256)
+		if err != nil {
+			return fmt.Errorf("signing with slot %s: %w", slot, err)
+		}
+		if !verifies(certificate.PublicKey, digest[:], signature) {
+			return fmt.Errorf("signing with slot %s: the certificate is for another key", slot)
+		}
+	}
+	return nil
+}
+
+func verifies(public crypto.PublicKey, digest, signature []byte) bool {
+	switch k := public.(type) {
+	case *ecdsa.PublicKey:
+		return ecdsa.VerifyASN1(k, digest, signature)
+	case *rsa.PublicKey:
+		return rsa.VerifyPKCS1v15(k, crypto.SHA256, digest, signature) == nil
+	}
+	return false
+}
+
+// request is the pending pair as the API takes it.
+func (p *pending) request() api.PairRequest {
+	r := api.PairRequest{RequestID: p.RequestID, Proof: p.Proof,
+		AuthenticationCSR: pemText("CERTIFICATE REQUEST", p.Enrolment.Authentication.CSR),
+		SignatureCSR:      pemText("CERTIFICATE REQUEST", p.Enrolment.Signature.CSR)}
+	first, second := p.Enrolment.Authentication.Attestation, p.Enrolment.Signature.Attestation
+	if len(first) == 2 && len(second) == 2 && bytes.Equal(first[1], second[1]) {
+		r.Attestation = &api.Attestation{Intermediate: pemText("CERTIFICATE", first[1]),
+			Authentication: pemText("CERTIFICATE", first[0]), Signature: pemText("CERTIFICATE", second[0])}
+	}
+	return r
+}
+
+func pemText(kind string, der []byte) string {
+	return string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}))
+}
+
+func certificateDER(text string) ([]byte, error) {
+	block, _ := pem.Decode([]byte(text))
+	if block == nil || block.Type != "CERTIFICATE" {
+		return nil, errors.New("the answer holds no certificate")
+	}
+	return block.Bytes, nil
+}
