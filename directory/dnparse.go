@@ -235,7 +235,12 @@ func validType(s string) bool {
 	if s[0] >= '0' && s[0] <= '9' {
 		return validOID(s)
 	}
-	return isLetter(s[0]) && strings.IndexByte(s, '.') < 0
+	for i := range len(s) {
+		if !isTypeByte(s[i]) || s[i] == '.' {
+			return false
+		}
+	}
+	return isLetter(s[0])
 }
 
 func validOID(s string) bool {
