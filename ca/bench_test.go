@@ -1,12 +1,16 @@
 package ca_test
 
 import (
+	"crypto/rand"
 	"fmt"
 	"sync"
 	"sync/atomic"
 	"testing"
 
 	"cardinal/ca"
+	"cardinal/certs"
+	"cardinal/internal/journal"
+	"cardinal/internal/ledger"
 )
 
 // BenchmarkPairs issues pairs whose keys were made before, by many desks at
@@ -38,4 +42,35 @@ func issuePairs(b *testing.B, desks int) {
 	}
 	wg.Wait()
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "pairs/s")
+}
+
+// BenchmarkPublish100k publishes a shard with 100,000 entries out of the
+// ledger: two walks, the content in pieces, the guard's reading back.
+func BenchmarkPublish100k(b *testing.B) {
+	w := newWorld(b)
+	signing := certs.IssuerIDOf(w.hierarchy.Issuers[ca.Signing].Certificate)
+	const block = 1000
+	for range 100_000 / block {
+		w.write(func(tx *ledger.Tx) error {
+			for range block {
+				serial, err := certs.NewSerial(rand.Reader)
+				if err != nil {
+					return err
+				}
+				tx.Defer(`INSERT INTO certs_serial (issuer, serial, state, profile, holder, card, request, shard, key_digest, policy,
+					tbs_hash, not_before, not_after, reserved, why, status, reason, revoked, changed)
+					VALUES ($1, $2, 1, 'signature', '900000000017', $3, '', 3, $4, $4, $4, $5, $6, $5, '', 2, 4, $5, $5)`,
+					journal.Hash(signing), []byte(serial), serial.Hex(), []byte(serial), tx.Time(), tx.Time().AddDate(3, 0, 0))
+			}
+			return nil
+		})
+	}
+	var list certs.ListPublished
+	for b.Loop() {
+		var err error
+		if list, err = w.authority.PublishList(b.Context(), ca.Signing, 3); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(list.Size), "octets")
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/x509"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"sync"
@@ -206,6 +207,7 @@ func (a *Authority) signAll(ctx context.Context, jobs []*job) error {
 		made, err := j.at.sign(ctx, j.approved, a.Now())
 		var mismatch *MismatchError
 		if errors.As(err, &mismatch) {
+			a.Logger.Error("this certificate was never approved", "issuer", j.at.name, "der", hex.EncodeToString(made.Raw))
 			a.stop(err)
 		}
 		j.issued.Certificate = made

@@ -1,7 +1,9 @@
 package register_test
 
 import (
+	"crypto/rand"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -119,5 +121,65 @@ func TestListNumbersOnlyRise(t *testing.T) {
 			t.Errorf("last list %+v, %v", s, err)
 		}
 		return nil
+	})
+}
+
+// BenchmarkRevoke500 is the largest set one transaction should take.
+func BenchmarkRevoke500(b *testing.B) {
+	for b.Loop() {
+		b.StopTimer()
+		w := newWorld(b)
+		refs := w.bulk(500)
+		b.StartTimer()
+		w.must(func(tx *ledger.Tx) error { return register.SetStatus(tx, refs, certs.Revoked(certs.ReasonSuperseded)) })
+	}
+}
+
+// bulk writes certificates down without making them.
+func (w *world) bulk(n int) []certs.Ref {
+	w.Helper()
+	var refs []certs.Ref
+	w.must(func(tx *ledger.Tx) error {
+		refs = refs[:0]
+		for range n {
+			serial, err := certs.NewSerial(rand.Reader)
+			if err != nil {
+				return err
+			}
+			tx.Defer(`INSERT INTO certs_serial (issuer, serial, state, profile, holder, card, request, shard, key_digest, policy,
+				tbs_hash, not_before, not_after, reserved, why, status, reason)
+				VALUES ($1, $2, 1, 'signature', '900000000017', $3, '', 3, $4, $4, $4, $5, $5, $5, '', 0, 0)`,
+				journal.Hash(w.issuer), []byte(serial), serial.Hex(), []byte(serial), tx.Time())
+			refs = append(refs, certs.Ref{Issuer: w.issuer, Serial: serial})
+		}
+		return nil
+	})
+	return refs
+}
+
+func TestTheListsQueryUsesItsIndex(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.bulk(300)
+	w.must(func(tx *ledger.Tx) error {
+		rows, err := tx.Query(`EXPLAIN QUERY PLAN SELECT serial FROM certs_serial
+			WHERE issuer = $1 AND shard = $2 AND status <> 0 AND (not_after >= $3 OR changed >= $3) ORDER BY serial`,
+			journal.Hash(w.issuer), 3, 0)
+		if err != nil {
+			return err
+		}
+		plan := ""
+		for rows.Next() {
+			var a, b, c int
+			var step string
+			if err := rows.Scan(&a, &b, &c, &step); err != nil {
+				return err
+			}
+			plan += step + "; "
+		}
+		if !strings.Contains(plan, "certs_serial_listed") || strings.Contains(plan, "TEMP B-TREE") {
+			t.Errorf("plan: %s", plan)
+		}
+		return rows.Err()
 	})
 }

@@ -15,7 +15,7 @@ func TestHistoriesEndTheSameOnPostgreSQL(t *testing.T) {
 	if testing.Short() {
 		t.Skip("short")
 	}
-	w := (&world{T: t, now: time.Now()}).openWith(pgtest.URL(t), nil)
+	w := (&world{TB: t, now: time.Now()}).openWith(pgtest.URL(t), nil)
 	second := regexp.MustCompile(` -?[0-9]+`)
 	for _, h := range histories {
 		got, want := second.ReplaceAllString(w.play(h.steps), ""), second.ReplaceAllString(h.want, "")

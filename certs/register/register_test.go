@@ -22,7 +22,7 @@ import (
 
 // world is a ledger with one issuer of four shards and a clock that is set by hand.
 type world struct {
-	*testing.T
+	testing.TB
 	ledger *ledger.Ledger
 	now    time.Time
 	ca     *x509.Certificate
@@ -32,9 +32,9 @@ type world struct {
 
 var begin = time.Date(2027, 3, 1, 12, 0, 0, 250_000_000, time.UTC)
 
-func newWorld(t *testing.T) *world {
+func newWorld(t testing.TB) *world {
 	t.Helper()
-	w := &world{T: t, now: begin}
+	w := &world{TB: t, now: begin}
 	return w.open("sqlite:" + filepath.Join(t.TempDir(), "ledger.db"))
 }
 
