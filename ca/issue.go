@@ -2,6 +2,7 @@ package ca
 
 import (
 	"context"
+	"crypto"
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/hex"
@@ -285,7 +286,7 @@ func (a *Authority) recoverBefore(ctx context.Context, limit time.Time) error {
 // Responder issues a delegated OCSP responder certificate (RFC 6960 §4.2.2.2)
 // for an authority of ours and gives its DER; 48 hours, by the profile. It is
 // filed under the responder's name.
-func (a *Authority) Responder(ctx context.Context, issuer certs.IssuerID, pub any) ([]byte, error) {
+func (a *Authority) Responder(ctx context.Context, issuer certs.IssuerID, pub crypto.PublicKey) ([]byte, error) {
 	at := a.byKey[issuer]
 	if at == nil || a.byName[at.name] != at {
 		return nil, fmt.Errorf("enrolling a responder of %s: %w", issuer, ErrUnknownIssuer)
