@@ -16,7 +16,7 @@ import (
 func (r *Responder) Handler() http.Handler { return http.HandlerFunc(r.serve) }
 
 func (r *Responder) serve(w http.ResponseWriter, req *http.Request) {
-	path := req.URL.EscapedPath()
+	path := pathAsSent(req)
 	switch rest, found := strings.CutPrefix(path, "/ocsp"); {
 	case found && (rest == "" || rest[0] == '/'):
 		r.serveOCSP(w, req, rest)
@@ -26,6 +26,15 @@ func (r *Responder) serve(w http.ResponseWriter, req *http.Request) {
 	default:
 		http.NotFound(w, req)
 	}
+}
+
+// pathAsSent is the path before any decoding. RequestURI has it but for clients of a proxy, which send a whole URL.
+func pathAsSent(req *http.Request) string {
+	if strings.HasPrefix(req.RequestURI, "/") {
+		path, _, _ := strings.Cut(req.RequestURI, "?")
+		return path
+	}
+	return req.URL.EscapedPath()
 }
 
 // room is what one request needs, kept for the next.
