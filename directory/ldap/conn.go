@@ -112,6 +112,9 @@ func (c *conn) handshake(t *tls.Conn) error {
 	}
 	state := t.ConnectionState()
 	c.tls, c.readBy, c.writeBy = &state, deadline, deadline
+	if c.who.Anonymous() {
+		c.become(c.byCertificate("certificate"))
+	}
 	return c.plain.SetDeadline(time.Time{})
 }
 

@@ -87,9 +87,6 @@ func (c *conn) startTLS(m *message, valued bool) directory.Code {
 		c.cut()
 		return code
 	}
-	if c.who.Anonymous() {
-		c.become(c.byCertificate("certificate"))
-	}
 	return code
 }
 

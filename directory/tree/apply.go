@@ -15,7 +15,7 @@ import (
 
 // layout is the form of the buckets; raise it when a record, a key or the set
 // of computed things changes.
-const layout = 1
+const layout = 2
 
 // Name is the tree's bucket.
 func (t *Tree) Name() string { return "directory" }
@@ -59,6 +59,7 @@ func (t *Tree) Apply(b *replica.Batch, c journal.Change) error {
 	if err := w.begin(b.Bucket()); err != nil {
 		return fmt.Errorf("opening the directory's buckets: %w", err)
 	}
+	w.records.position, w.records.micro = uint64(c.Position), uint64(c.Time.UnixMicro())
 	switch c.Kind {
 	case journal.KindSuffixLoaded:
 		return t.applyLoad(b, c)

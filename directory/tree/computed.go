@@ -7,7 +7,7 @@ import (
 )
 
 // computed names the operational attributes that stand in no record because
-// they follow from where an entry is.
+// they follow from where an entry is and which change made it what it is.
 type computed uint8
 
 const (
@@ -16,6 +16,8 @@ const (
 	computedHasSubordinates          // X.501 §13.4; draft-boreham-numsubordinates
 	computedNumSubordinates
 	computedSubschema // RFC 4512 §4.2
+	computedUUID      // RFC 4530
+	computedCSN       // draft-zeilenga-ldap-csn
 )
 
 // SubschemaDN is where the schema is published.
@@ -34,6 +36,10 @@ func computedOf(d directory.Description) computed {
 		return computedNumSubordinates
 	case "subschemaSubentry":
 		return computedSubschema
+	case "entryUUID":
+		return computedUUID
+	case "entryCSN":
+		return computedCSN
 	}
 	return computedNot
 }
@@ -44,7 +50,7 @@ func IsComputed(d directory.Description) bool { return computedOf(d) != computed
 
 // ComputedNames are the attributes Computed knows, in the order they are shown.
 func ComputedNames() []string {
-	return []string{"entryDN", "subschemaSubentry", "hasSubordinates", "numSubordinates"}
+	return []string{"entryUUID", "entryCSN", "entryDN", "subschemaSubentry", "hasSubordinates", "numSubordinates"}
 }
 
 // Computed returns the value of an operational attribute that follows from
@@ -66,6 +72,10 @@ func (e *Entry) Computed(d directory.Description) []byte {
 		return strconv.AppendUint(nil, e.Children(), 10)
 	case computedSubschema:
 		return []byte(SubschemaDN)
+	case computedUUID:
+		return directory.FormatUUID(e.UUID())
+	case computedCSN:
+		return e.CSN()
 	}
 	return nil
 }

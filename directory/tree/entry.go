@@ -1,6 +1,11 @@
 package tree
 
-import "cardinal/directory"
+import (
+	"time"
+
+	"cardinal/directory"
+	"cardinal/internal/journal"
+)
 
 // Entry is one entry as a Scan or Get found it. It looks into the store: it is
 // valid only inside the function it was handed to, and so is every slice it
@@ -18,6 +23,11 @@ func (e *Entry) parse(r record) (err error) {
 
 // UUID is the entryUUID (RFC 4530).
 func (e *Entry) UUID() directory.UUID { return directory.UUID(e.head.uuid) }
+
+// CSN is the entryCSN: the time and position of the entry's last change.
+func (e *Entry) CSN() []byte {
+	return directory.CSN(time.UnixMicro(int64(e.head.micro)), journal.Position(e.head.position))
+}
 
 // Names are the attribute numbers of the store the entry is in. They outlive it.
 func (e *Entry) Names() *Names { return e.reader.catalog }
@@ -101,7 +111,7 @@ func (e *Entry) appendRDN(b []byte) []byte {
 }
 
 func (e *Entry) attributes() attributes {
-	return attributes{rest: e.head.attributes, uuid: e.head.uuid, words: e.reader.catalog.words}
+	return attributes{rest: e.head.attributes, words: e.reader.catalog.words}
 }
 
 // Children is how many entries lie directly below this one.

@@ -19,6 +19,8 @@ import (
 //	             or varint length and the text (RFC 4514); for the head of a
 //	             suffix the text of its whole name
 //	16 octets    entryUUID
+//	varints      position of the last change, and its time in microseconds
+//	             since 1970: the entryCSN
 //	attributes   each: varint number, varint octets of values, values
 //
 // User attributes come in the order they were given, operational ones too.
@@ -34,6 +36,8 @@ type head struct {
 	text       []byte // of the RDN, if it is not told by a value
 	parent     uint32
 	uuid       []byte
+	position   uint64
+	micro      uint64
 	attributes []byte
 }
 
@@ -51,6 +55,7 @@ func parseHead(r record) (h head, err error) {
 		h.text = d.take(n)
 	}
 	h.uuid = d.take(16)
+	h.position, h.micro = d.uint(), d.uint()
 	h.attributes = d.rest
 	if d.short {
 		return h, errDamaged
@@ -93,6 +98,8 @@ func (d *digits) take(n uint64) []byte {
 type recordWriter struct {
 	catalog  *catalogWriter
 	repeated map[*directory.AttributeType]bool
+	position uint64 // of the change being applied, and its time
+	micro    uint64
 	bucket   *bbolt.Bucket
 	scratch  []byte
 }
@@ -116,8 +123,9 @@ func (w *recordWriter) append(parent uint32, uuid directory.UUID, e *directory.E
 		r = append(binary.AppendUvarint(r, uint64(len(rdn))), rdn...)
 	}
 	r = append(r, uuid[:]...)
+	r = binary.AppendUvarint(binary.AppendUvarint(r, w.position), w.micro)
 	for _, a := range e.Attributes {
-		if r, err = w.attribute(r, a, uuid[:]); err != nil {
+		if r, err = w.attribute(r, a); err != nil {
 			return nil, err
 		}
 	}
@@ -143,12 +151,12 @@ func (w *recordWriter) teller(rdn string, e *directory.Entry) (code uint16, inde
 	return 0, 0, false, nil
 }
 
-func (w *recordWriter) attribute(r []byte, a directory.Attribute, uuid []byte) ([]byte, error) {
+func (w *recordWriter) attribute(r []byte, a directory.Attribute) ([]byte, error) {
 	code, err := w.catalog.codeOf(w.bucket, a.Type)
 	if err != nil {
 		return nil, err
 	}
-	w.scratch, err = w.values(w.scratch[:0], a, uuid)
+	w.scratch, err = w.values(w.scratch[:0], a)
 	if err != nil {
 		return nil, err
 	}
@@ -157,12 +165,12 @@ func (w *recordWriter) attribute(r []byte, a directory.Attribute, uuid []byte) (
 	return append(r, w.scratch...), nil
 }
 
-func (w *recordWriter) values(b []byte, a directory.Attribute, uuid []byte) ([]byte, error) {
+func (w *recordWriter) values(b []byte, a directory.Attribute) ([]byte, error) {
 	code := w.catalog.code[a.Type]
 	typ := w.catalog.now.names[code].description.Type
 	if typ == nil || !w.repeated[typ] {
 		for _, v := range a.Values {
-			b = appendPlainValue(b, v, uuid)
+			b = appendPlainValue(b, v)
 		}
 		return b, nil
 	}
@@ -184,7 +192,7 @@ func (w *recordWriter) values(b []byte, a directory.Attribute, uuid []byte) ([]b
 		case ok:
 			b = binary.AppendUvarint(b, uint64(id)<<formBits|formWord)
 		default:
-			b = appendPlainValue(b, v, uuid)
+			b = appendPlainValue(b, v)
 		}
 	}
 	return b, nil
@@ -193,7 +201,6 @@ func (w *recordWriter) values(b []byte, a directory.Attribute, uuid []byte) ([]b
 // attributes walks over the attributes of a record.
 type attributes struct {
 	rest  []byte
-	uuid  []byte
 	words []string
 }
 
@@ -206,5 +213,5 @@ func (a *attributes) next() (code uint16, v values, ok bool) {
 	code = uint16(d.uint())
 	part := d.take(d.uint())
 	a.rest = d.rest
-	return code, values{rest: part, uuid: a.uuid, words: a.words}, !d.short
+	return code, values{rest: part, words: a.words}, !d.short
 }

@@ -2,11 +2,9 @@ package tree
 
 import (
 	"encoding/binary"
-	"encoding/hex"
 	"strconv"
 	"time"
 
-	"cardinal/directory"
 	"cardinal/internal/ber"
 )
 
@@ -18,29 +16,18 @@ const (
 	formWord   = 1 // word x of the dictionary: one value, or all of an attribute's
 	formNumber = 2 // the decimal digits of x
 	formTime   = 3 // x seconds since 1970 as YYYYMMDDhhmmssZ (RFC 4517 §3.3.13)
-	formUUID   = 4 // the record's entryUUID as text (RFC 4530 §2.1)
-	formCSN    = 5 // x microseconds since 1970, and a varint of the position, as directory.CSN
 	formBits   = 3
 )
 
 // appendPlainValue appends a value in the smallest form that needs no
 // dictionary.
-func appendPlainValue(b, value, uuid []byte) []byte {
+func appendPlainValue(b, value []byte) []byte {
 	if x, ok := parseNumber(value); ok {
 		return binary.AppendUvarint(b, x<<formBits|formNumber)
 	}
-	switch len(value) {
-	case len("20060102150405Z"):
+	if len(value) == len("20060102150405Z") {
 		if x, ok := parseSeconds(value); ok {
 			return binary.AppendUvarint(b, x<<formBits|formTime)
-		}
-	case 36:
-		if string(appendUUID(nil, uuid)) == string(value) {
-			return binary.AppendUvarint(b, formUUID)
-		}
-	case len("20060102150405.000000Z#000000#000#000000"):
-		if x, p, ok := parseCSN(value); ok {
-			return binary.AppendUvarint(binary.AppendUvarint(b, x<<formBits|formCSN), p)
 		}
 	}
 	b = binary.AppendUvarint(b, uint64(len(value))<<formBits|formRaw)
@@ -71,35 +58,8 @@ func parseSeconds(v []byte) (uint64, bool) {
 	return uint64(t.Unix()), string(appendSeconds(nil, uint64(t.Unix()))) == string(v)
 }
 
-func parseCSN(v []byte) (micro, position uint64, ok bool) {
-	t, p, ok := directory.ParseCSN(string(v))
-	if !ok || t.Unix() < 0 {
-		return 0, 0, false
-	}
-	micro, position = uint64(t.UnixMicro()), uint64(p)
-	return micro, position, string(appendCSN(nil, micro, position)) == string(v)
-}
-
 func appendSeconds(b []byte, x uint64) []byte {
 	return append(appendClock(b, time.Unix(int64(x), 0).UTC()), 'Z')
-}
-
-func appendCSN(b []byte, micro, position uint64) []byte {
-	b = appendClock(b, time.UnixMicro(int64(micro)).UTC())
-	b = append(b, '.')
-	for unit := uint64(100_000); unit > 0; unit /= 10 {
-		b = append(b, '0'+byte(micro/unit%10))
-	}
-	b = appendHex(append(b, "Z#"...), position>>24)
-	return appendHex(append(b, "#000#"...), position)
-}
-
-// appendHex appends the lower 24 bits of v as six digits.
-func appendHex(b []byte, v uint64) []byte {
-	for shift := 20; shift >= 0; shift -= 4 {
-		b = append(b, "0123456789abcdef"[v>>shift&15])
-	}
-	return b
 }
 
 func appendClock(b []byte, t time.Time) []byte {
@@ -114,25 +74,10 @@ func appendClock(b []byte, t time.Time) []byte {
 
 func appendPair(b []byte, n int) []byte { return append(b, '0'+byte(n/10%10), '0'+byte(n%10)) }
 
-func appendUUID(b, uuid []byte) []byte {
-	for i, n := range [...]int{4, 2, 2, 2, 6} {
-		if i > 0 {
-			b = append(b, '-')
-		}
-		if len(uuid) < n {
-			return b
-		}
-		b = hex.AppendEncode(b, uuid[:n])
-		uuid = uuid[n:]
-	}
-	return b
-}
-
 // values reads the values of one attribute of a record.
 type values struct {
 	rest  []byte
 	word  ber.Reader // what is left of a word with several values
-	uuid  []byte
 	words []string
 }
 
@@ -168,12 +113,6 @@ func (v *values) next(scratch []byte) ([]byte, bool) {
 		return strconv.AppendUint(scratch[:0], x, 10), true
 	case formTime:
 		return appendSeconds(scratch[:0], x), true
-	case formUUID:
-		return appendUUID(scratch[:0], v.uuid), true
-	case formCSN:
-		position, n := binary.Uvarint(v.rest)
-		v.rest = v.rest[max(n, 0):]
-		return appendCSN(scratch[:0], x, position), n > 0
 	}
 	return nil, false
 }

@@ -114,7 +114,6 @@ func (w *world) entry(ldif string) *directory.Entry {
 		w.t.Fatalf("%s: %v", ldif, err)
 	}
 	u := w.newUUID()
-	e.PutString("entryUUID", u.String())
 	e.PutString("createTimestamp", "20260102030405Z")
 	e.PutString("creatorsName", "cn=admin,o=nhs")
 	w.uuids[string(w.key(e.DN.String()))] = u
