@@ -111,13 +111,36 @@ func (w *ContentWriter) store() {
 // putChunk stores a chunk durably: without the head's lock where the engine can, else with a commit shared with others.
 func (l *Ledger) putChunk(ctx context.Context, name journal.Hash, chunk []byte) error {
 	if l.engine.aside() {
-		_, err := l.write.ExecContext(ctx, insertChunk, name[:], l.options.Now().UnixMicro(), chunk)
-		return err
+		return l.putAside(ctx, name, chunk)
 	}
 	_, err := l.Write(ctx, func(tx *Tx) error {
 		_, err := tx.Exec(insertChunk, name, tx.now, chunk)
 		return err
 	})
+	return err
+}
+
+// putAside stores a chunk on a connection of its own, and again when that breaks: storing it twice is storing it once.
+func (l *Ledger) putAside(ctx context.Context, name journal.Hash, chunk []byte) error {
+	var err error
+	for range maxAttempts {
+		var c *conn
+		if c, err = newConn(ctx, l.write); err != nil {
+			return err
+		}
+		if err = l.engine.assertDurable(ctx, c); err == nil {
+			_, err = c.ExecContext(ctx, insertChunk, name[:], l.options.Now().UnixMicro(), chunk)
+		}
+		if err == nil {
+			c.close()
+			return nil
+		}
+		meaning := l.engine.fault(c, err)
+		c.discard()
+		if meaning != faultConnection {
+			break
+		}
+	}
 	return err
 }
 

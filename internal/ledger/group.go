@@ -111,7 +111,7 @@ func (g *group) answer() {
 
 // abandon gives the lock back after an error.
 func (l *Ledger) abandon(g *group, cause fault) {
-	if l.writer == nil {
+	if l.writer == nil || (g != nil && g.conn != l.writer) { // the connection is gone already
 		return
 	}
 	if g == nil || cause == faultConnection {

@@ -14,7 +14,7 @@
 //   - Time. Tx.Time is the greatest of the head's time and the database's clock, in microseconds; it never goes back.
 //   - Two engines, one text. SQLite and PostgreSQL take the same statements; what differs stands in sqlite.go and
 //     postgres.go. Rooms write their tables in the words BIGINT, TEXT and BYTEA; booleans are BIGINT 0 or 1, times are
-//     BIGINT microseconds since 1970 in UTC, parameters are $1, $2 ….
+//     BIGINT microseconds since 1970 in UTC, parameters are $1, $2 … and bound by their number, in any order.
 //
 // The rooms own their tables; this package owns only those whose names begin with ledger_.
 package ledger

@@ -31,7 +31,7 @@ const (
 	restoreRows  = 500
 	restoreBytes = 4 << 20
 	// idleReaders is how many connections for reading keep their prepared statements.
-	idleReaders = 4
+	idleReaders = 8
 	// openReaders is how many there are at most.
 	openReaders = 16
 )

@@ -39,7 +39,7 @@ func (e postgresEngine) pool(write, readOnly bool) (*sql.DB, error) {
 	}
 	db := stdlib.OpenDB(*config, options...)
 	db.SetMaxOpenConns(openReaders)
-	db.SetMaxIdleConns(openReaders)
+	db.SetMaxIdleConns(-1) // the ledger keeps them itself, with their statements
 	if write {
 		db.SetMaxOpenConns(3) // the committer's, and two for content
 	}

@@ -190,7 +190,14 @@ func TestConnectionLostBeforeCommitIsTriedAgain(t *testing.T) {
 	if err != nil || p != 1 || runs != 2 {
 		t.Errorf("position %d after %d runs: %v", p, runs, err)
 	}
-	w.cutAll() // an idle connection that the server has closed, for writing and for reading
+	for range 3 { // more kept connections than attempts would be enough for
+		var reads sync.WaitGroup
+		for range 8 {
+			reads.Go(func() { l.Read(t.Context(), func(*ledger.Tx) error { time.Sleep(5 * time.Millisecond); return nil }) })
+		}
+		reads.Wait()
+	}
+	w.cutAll() // idle connections that the server has closed, for writing and for reading
 	if _, err := l.Head(t.Context()); err != nil {
 		t.Errorf("reading: %v", err)
 	}

@@ -73,13 +73,25 @@ func (l *Ledger) single(ctx context.Context, read func(c *conn) error) error {
 			l.keep(c)
 			return err
 		}
-		meaning := l.engine.fault(c, err)
-		c.discard()
-		if meaning != faultConnection || ctx.Err() != nil {
+		if !l.drop(c, err) || ctx.Err() != nil {
 			return err
 		}
 	}
 	return err
+}
+
+// drop closes a connection after an error. True if the connection was at fault: then the kept ones are dropped too, as
+// what ended one has mostly ended all.
+func (l *Ledger) drop(c *conn, cause error) bool {
+	meaning := l.engine.fault(c, cause)
+	c.discard()
+	if meaning != faultConnection {
+		return false
+	}
+	for kept := l.readers.take(); kept != nil; kept = l.readers.take() {
+		kept.discard()
+	}
+	return true
 }
 
 func (l *Ledger) closeReaders() {
@@ -99,15 +111,23 @@ func (l *Ledger) snapshot(ctx context.Context) (*conn, journal.Head, error) {
 		if c, err = l.reader(ctx); err != nil {
 			break
 		}
-		if err = l.engine.beginRead(ctx, c); err == nil {
-			var h head
-			if h, err = scanHead(c.queryRow(ctx, selectHead)); err == nil {
-				return c, h.Head, nil
-			}
+		var h head
+		if h, err = l.beginRead(ctx, c); err == nil {
+			return c, h.Head, nil
 		}
-		c.discard()
+		if !l.drop(c, err) {
+			break
+		}
 	}
 	return nil, journal.Head{}, fmt.Errorf("opening a snapshot: %w", err)
+}
+
+// beginRead opens the transaction and pins its snapshot by reading the head.
+func (l *Ledger) beginRead(ctx context.Context, c *conn) (head, error) {
+	if err := l.engine.beginRead(ctx, c); err != nil {
+		return head{}, err
+	}
+	return scanHead(c.queryRow(ctx, selectHead))
 }
 
 // Read runs fn on one consistent snapshot of what is committed. Exec, Defer, Append and PutContent are refused with

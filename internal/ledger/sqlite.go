@@ -32,10 +32,10 @@ func (e sqliteEngine) create(context.Context) error {
 }
 
 func (e sqliteEngine) pool(write, readOnly bool) (*sql.DB, error) {
-	mode, pragmas := "rw", []string{"busy_timeout(10000)", "cache_size(-16384)"}
+	mode, pragmas := "rw", []string{"busy_timeout(10000)"}
 	switch {
 	case write:
-		pragmas = append(pragmas, "journal_mode(WAL)", "synchronous(FULL)", "wal_autocheckpoint(2000)",
+		pragmas = append(pragmas, "cache_size(-16384)", "journal_mode(WAL)", "synchronous(FULL)", "wal_autocheckpoint(2000)",
 			"journal_size_limit(67108864)")
 	case readOnly:
 		mode = "ro"
@@ -52,7 +52,7 @@ func (e sqliteEngine) pool(write, readOnly bool) (*sql.DB, error) {
 		db.SetMaxOpenConns(1)
 	} else {
 		db.SetMaxOpenConns(openReaders)
-		db.SetMaxIdleConns(openReaders)
+		db.SetMaxIdleConns(-1) // the ledger keeps them itself, with their statements
 	}
 	return db, nil
 }
@@ -81,7 +81,7 @@ func (e sqliteEngine) translate(script string) []string {
 		s = words.ReplaceAllStringFunc(s, func(w string) string {
 			return map[string]string{"BIGINT": "INTEGER", "BYTEA": "BLOB"}[w]
 		})
-		if strings.HasPrefix(s, "CREATE TABLE") {
+		if strings.HasPrefix(strings.ToUpper(s), "CREATE TABLE") {
 			s += " STRICT"
 		}
 		out = append(out, s)

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"cardinal/internal/journal"
@@ -106,8 +107,10 @@ func (tx *Tx) QueryRow(query string, args ...any) *sql.Row {
 	return row
 }
 
+// isSelect reports a statement that surely writes nothing. To take another for a write costs a commit, no more.
 func isSelect(query string) bool {
-	return len(query) >= 6 && (query[:6] == "SELECT" || query[:6] == "select")
+	query = strings.TrimLeft(query, " \t\r\n")
+	return len(query) >= 6 && strings.EqualFold(query[:6], "SELECT")
 }
 
 // Defer runs a statement whose result nobody needs: before the next statement that has one, or before the commit. On

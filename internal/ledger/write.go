@@ -50,7 +50,7 @@ func (p *panicked) Unwrap() error {
 //
 // fn runs alone: every write of every process waits for the head row, which is locked first on both engines, so fn
 // sees all earlier writes and must be done in under 50 ms. It may be run again when a neighbour in the shared commit
-// fails or a connection breaks, and must have no effects outside tx. Its error takes back fn's own writes only and is
+// fails or a connection breaks, must have no effects outside tx and must not call Write, which would wait for itself. Its error takes back fn's own writes only and is
 // returned as it is; its panic is raised in the caller. When ctx ends before fn was begun, nothing happens; afterwards
 // statements fail with the context's error, but a commit that was begun is awaited.
 //

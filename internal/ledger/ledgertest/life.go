@@ -41,6 +41,11 @@ func readOnly(t *testing.T, e Engine) {
 	if head := verify(t, reader); head.Position != 2 {
 		t.Errorf("reader stands at %d", head.Position)
 	}
+	reader.Close()
+	writer.Close()
+	if head := verify(t, open(t, o)); head.Position != 2 {
+		t.Errorf("a reader without a writer stands at %d", head.Position)
+	}
 }
 
 func closed(t *testing.T, e Engine) {

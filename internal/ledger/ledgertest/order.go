@@ -315,16 +315,21 @@ func tooLarge(t *testing.T, e Engine) {
 func cancelled(t *testing.T, e Engine) {
 	l := create(t, ledger.Options{URL: e.URL(t)})
 	ctx, cancel := context.WithCancel(t.Context())
-	write(t, l, item(1, "good"))
-	write(t, l, item(2, "good too"))
-	_, err := l.Write(ctx, func(tx *ledger.Tx) error {
-		if err := item(3, "bad")(tx); err != nil {
-			return err
-		}
-		cancel()
-		return item(4, "bad too")(tx)
-	})
-	if !errors.Is(err, context.Canceled) {
+	within := make(chan error)
+	go func() {
+		_, err := l.Write(ctx, func(tx *ledger.Tx) error {
+			if err := item(3, "bad")(tx); err != nil {
+				return err
+			}
+			cancel()
+			return item(4, "bad too")(tx)
+		})
+		within <- err
+	}()
+	if err := errors.Join(together(t, l, item(1, "good"), item(2, "good too"))...); err != nil {
+		t.Errorf("neighbours: %v", err)
+	}
+	if err := <-within; !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled within: %v", err)
 	}
 	if _, err := l.Write(ctx, item(5, "never")); !errors.Is(err, context.Canceled) {
