@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // Canonical returns the entry as it is stored: descriptions canonical, one
@@ -24,7 +25,7 @@ func (s *Schema) Canonical(e *Entry) (*Entry, error) {
 		if len(a.Values) == 0 {
 			return nil, refuse(ProtocolError, name+": no values given")
 		}
-		if out.Attribute(name) != nil {
+		if slices.ContainsFunc(out.Attributes, func(o Attribute) bool { return o.Type == name }) {
 			return nil, refuse(AttributeOrValueExists, fmt.Sprintf("attribute %q stands twice", name))
 		}
 		if err := s.checkValues(d.Type, a.Values); err != nil {
@@ -46,8 +47,11 @@ func (s *Schema) describe(description string) (Description, error) {
 	if !ok {
 		return d, refuse(UndefinedAttributeType, fmt.Sprintf("%s: attribute type undefined", description))
 	}
+	if strings.IndexByte(description, ';') < 0 || d.Type.Binary() {
+		return d, nil
+	}
 	for o := range Options(description) {
-		if (o == "binary" || o == "BINARY") && !d.Type.Binary() {
+		if strings.EqualFold(o, "binary") {
 			return d, refuse(UndefinedAttributeType, fmt.Sprintf("%s: this syntax has no ;binary form", description))
 		}
 	}

@@ -46,8 +46,8 @@ type LDIFReader struct {
 	// by someone else must not be able to name files of this machine.
 	OpenURL func(url string) ([]byte, error)
 	started bool
-	ended   bool // the input ended with a newline
 	err     error
+	buffer  []ldifLine // of the record being read
 }
 
 // NewLDIFReader reads from r, in its own buffer.
@@ -129,11 +129,12 @@ func (r *LDIFReader) uncut(l ldifLine) error {
 }
 
 func (r *LDIFReader) body(first ldifLine) ([]ldifLine, error) {
-	var body []ldifLine
+	body := r.buffer[:0]
 	size := 0
 	for {
 		l, err := r.lines.next()
 		if errors.Is(err, io.EOF) || err == nil && l.blank() {
+			r.buffer = body
 			return body, nil
 		}
 		if err != nil {
@@ -203,17 +204,29 @@ func (rec *Record) fill(body []ldifLine) error {
 }
 
 func (rec *Record) content(body []ldifLine) error {
-	rec.Entry = &Entry{DN: rec.DN}
+	rec.Entry = &Entry{DN: rec.DN, Attributes: make([]Attribute, 0, len(body))}
+	values := make([][]byte, 0, len(body)) // of all attributes: one allocation
+	var a *Attribute
 	for _, l := range body {
 		if l.bare || strings.EqualFold(l.name, "dn") || strings.EqualFold(l.name, "changetype") {
 			return fault(l, fmt.Sprintf("%q inside an entry", l.name))
 		}
-		a := rec.Entry.Attribute(l.name)
-		if a == nil {
-			rec.Entry.Attributes = append(rec.Entry.Attributes, Attribute{Type: l.name})
-			a = &rec.Entry.Attributes[len(rec.Entry.Attributes)-1]
+		if a != nil && a.Type == l.name {
+			a.Values = append(a.Values, l.value)
+			values = values[:len(values)+1]
+			continue
 		}
-		a.Values = append(a.Values, l.value)
+		if a = rec.Entry.Attribute(l.name); a != nil {
+			a.Values = append(slices.Clip(a.Values), l.value)
+			continue
+		}
+		rec.Entry.Attributes = append(rec.Entry.Attributes, Attribute{Type: l.name})
+		a = &rec.Entry.Attributes[len(rec.Entry.Attributes)-1]
+		a.Values = append(values[len(values):], l.value)
+		values = values[:len(values)+1]
+	}
+	for i := range rec.Entry.Attributes {
+		rec.Entry.Attributes[i].Values = slices.Clip(rec.Entry.Attributes[i].Values)
 	}
 	return nil
 }

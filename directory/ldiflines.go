@@ -49,7 +49,11 @@ type ldifLines struct {
 	offset int64
 	ended  bool // the last physical line had its newline
 	err    error
+	names  map[string]string // attribute descriptions seen, so that each is allocated once
 }
+
+// maxNames bounds the memory of names.
+const maxNames = 4096
 
 func newLDIFLines(r io.Reader) *ldifLines {
 	return &ldifLines{r: bufio.NewReaderSize(r, 64<<10), ended: true}
@@ -158,6 +162,18 @@ func (s *ldifLines) unfold(text []byte) ([]byte, error) {
 	}
 }
 
+func (s *ldifLines) intern(name []byte) string {
+	if n, ok := s.names[string(name)]; ok {
+		return n
+	}
+	if s.names == nil || len(s.names) >= maxNames {
+		s.names = map[string]string{}
+	}
+	n := string(name)
+	s.names[n] = n
+	return n
+}
+
 // parse cuts "name: value", "name:: base64" and "name:< url".
 func (s *ldifLines) parse(l ldifLine, text []byte) (ldifLine, error) {
 	if string(text) == "-" {
@@ -177,7 +193,7 @@ func (s *ldifLines) parse(l ldifLine, text []byte) (ldifLine, error) {
 	if colon <= 0 {
 		return l, s.fail(l, `no "name:" at the start of the line`)
 	}
-	l.name = string(text[:colon])
+	l.name = s.intern(text[:colon])
 	v := text[colon+1:]
 	encoded := false
 	if len(v) > 0 && v[0] == ':' {
