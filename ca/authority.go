@@ -70,12 +70,11 @@ type Issuer struct {
 	Shards      uint16
 }
 
-// Config is what an Authority works with. All fields but Retired, Now and
-// Logger are required.
+// Config is what an Authority works with. All fields but Now and Logger are
+// required.
 type Config struct {
 	Ledger    *ledger.Ledger
-	Issuers   map[string]Issuer   // by name; the generation that issues
-	Retired   map[string][]Issuer // by name; earlier generations, whose lists are still published
+	Issuers   map[string]Issuer // by name, as in the URLs
 	Policies  *policies.Set
 	PublicURL string           // http://host[:port][/path]; the URLs in certificates and lists begin with it
 	Now       func() time.Time // nil: time.Now
@@ -117,13 +116,6 @@ func New(c Config) (*Authority, error) {
 			return nil, err
 		}
 		a.byName[name] = at
-	}
-	for name, issuers := range c.Retired {
-		for _, issuer := range issuers {
-			if _, err := a.add(name, issuer); err != nil {
-				return nil, err
-			}
-		}
 	}
 	return a, nil
 }

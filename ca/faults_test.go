@@ -166,3 +166,27 @@ func TestRecoverPutsInterruptedSerialsOnTheList(t *testing.T) {
 		t.Errorf("recovering again: %v", err)
 	}
 }
+
+func TestListThatCannotBeRecordedIsNotAnnounced(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	one := w.issue(w.pair("900000000017", "card-1"))[0]
+	w.setStatus(certs.Held(), one.Ref)
+	before := w.shard(one.Issuer, one.Shard)
+	for dies := 1; dies <= 2; dies++ { // the heartbeat, the record
+		w.faults.Before, w.faults.After = faultRow{dies: dies}.hooks()
+		if _, err := w.authority.PublishList(t.Context(), one.Issuer, one.Shard); !errors.Is(err, errFault) {
+			t.Errorf("commit %d: %v", dies, err)
+		}
+		w.faults.Before, w.faults.After = nil, nil
+		if now := w.shard(one.Issuer, one.Shard); now.List != before.List || now.Listed == now.Changes {
+			t.Errorf("commit %d: %+v", dies, now)
+		}
+	}
+	w.faults.Before, w.faults.After = faultRow{lost: 2}.hooks()
+	_, err := w.authority.PublishList(t.Context(), one.Issuer, one.Shard)
+	w.faults.Before, w.faults.After = nil, nil
+	if err != nil || len(w.list(one.Issuer, one.Shard).RevokedCertificateEntries) != 1 {
+		t.Errorf("with the answer lost: %v", err)
+	}
+}

@@ -22,7 +22,7 @@ type Issuer struct {
 }
 
 // AddIssuer writes an issuer down, with its shards, and announces it. A key is
-// an issuer once; a name may have several generations.
+// an issuer once, and so is a name: it stands in the URLs of its lists.
 func AddIssuer(tx *ledger.Tx, added certs.IssuerAdded) error {
 	c, err := x509.ParseCertificate(added.DER)
 	if err != nil {
@@ -33,7 +33,7 @@ func AddIssuer(tx *ledger.Tx, added certs.IssuerAdded) error {
 	}
 	id := certs.IssuerIDOf(c)
 	n, err := tx.Exec(`INSERT INTO certs_issuer (id, name, der, shards, added) VALUES ($1, $2, $3, $4, $5)
-		ON CONFLICT (id) DO NOTHING`, journal.Hash(id), added.Name, added.DER, added.Shards, tx.Time())
+		ON CONFLICT DO NOTHING`, journal.Hash(id), added.Name, added.DER, added.Shards, tx.Time())
 	if err == nil && n == 0 {
 		err = errIssuerRepeated
 	}

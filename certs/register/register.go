@@ -35,7 +35,7 @@ var (
 	ErrOtherContent   = errors.New("the certificate is not the one that was promised")
 	ErrListOvertaken  = errors.New("a newer list was published meanwhile")
 	ErrUnknownShard   = errors.New("the issuer has no such shard")
-	errIssuerRepeated = errors.New("an issuer with this key exists")
+	errIssuerRepeated = errors.New("an issuer with this key or name exists")
 )
 
 // Room is what ledger.Options needs to hold this room's tables.
@@ -56,7 +56,7 @@ const (
 const tables = `
 CREATE TABLE certs_issuer (
   id BYTEA PRIMARY KEY,
-  name TEXT NOT NULL,
+  name TEXT NOT NULL UNIQUE,
   der BYTEA NOT NULL,
   shards BIGINT NOT NULL,
   added BIGINT NOT NULL

@@ -339,6 +339,15 @@ func TestIssuerIsAddedOnceAndAnnounced(t *testing.T) {
 	if err := w.write(func(tx *ledger.Tx) error { return register.AddIssuer(tx, again) }); err == nil {
 		t.Error("the same key became a second issuer")
 	}
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	namesake := w.sign(&x509.Certificate{SerialNumber: big.NewInt(2), NotBefore: begin, NotAfter: begin.AddDate(1, 0, 0)}, key)
+	again = certs.IssuerAdded{Name: "authentication", DER: namesake.Raw, Shards: 1}
+	if err := w.write(func(tx *ledger.Tx) error { return register.AddIssuer(tx, again) }); err == nil {
+		t.Error("two issuers have one name, and so the same URLs")
+	}
 	w.read(func(tx *ledger.Tx) error {
 		issuers, err := register.Issuers(tx)
 		if err != nil || len(issuers) != 1 || issuers[0].ID != w.issuer || issuers[0].Shards != 4 || issuers[0].Name != "authentication" {
