@@ -139,6 +139,34 @@ func TestOpenSSLAgreesAboutSeveralAtOnce(t *testing.T) {
 	}
 }
 
+func TestOpenSSLAcceptsAnswersToGet(t *testing.T) {
+	t.Parallel()
+	need(t, "openssl", "openssl")
+	s := newStage(t)
+	for name, verdict := range map[string]string{"good": ": good", "revoked": ": revoked", "unknown": ": unknown"} {
+		if out, code := run(t, s.dir, "openssl", "ocsp", "-issuer", "ca.pem", "-sha256", "-cert", name+".pem", "-no_nonce", "-reqout", "request"); code != 0 {
+			t.Fatal(out)
+		}
+		request, err := os.ReadFile(filepath.Join(s.dir, "request"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer, err := client(t).Get(s.server.URL + getPath(request))
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = os.WriteFile(filepath.Join(s.dir, "answer"), bodyOf(t, answer), 0o600)
+		_ = answer.Body.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		out, code := run(t, s.dir, "openssl", "ocsp", "-respin", "answer", "-issuer", "ca.pem", "-sha256", "-cert", name+".pem", "-CAfile", "ca.pem", "-no_nonce")
+		if code != 0 || !strings.Contains(out, name+".pem"+verdict) || !strings.Contains(out, "Response verify OK") {
+			t.Errorf("%s: exit %d\n%s", name, code, out)
+		}
+	}
+}
+
 func TestGnuTLSAgreesAndFindsItsNonce(t *testing.T) {
 	t.Parallel()
 	need(t, "ocsptool", "gnutls-bin")
@@ -172,6 +200,9 @@ func TestNSSAgreesByGetAndPost(t *testing.T) {
 		if (code == 0 && strings.Contains(out, "Chain is good!")) != good {
 			t.Errorf("%s: exit %d\n%s", name, code, out)
 		}
+	}
+	if s.gets.Load() == 0 {
+		t.Errorf("vfychain was expected to ask by GET")
 	}
 	need(t, "ocspclnt", "libnss3-tools")
 	for name, verdict := range map[string]string{"good": "succeeded", "revoked": "revoked"} {

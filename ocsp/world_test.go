@@ -88,6 +88,7 @@ type world struct {
 	refuse    atomic.Pointer[error]
 	spoil     func(*x509.Certificate)
 	enrolled  atomic.Int64
+	gets      atomic.Int64
 }
 
 // Responder implements ocsp.Enroller.
@@ -155,7 +156,13 @@ func beat(ctx context.Context, feed *journal.Memory) {
 
 // serve starts a server on a free port.
 func (w *world) serve() string {
-	w.server = httptest.NewServer(w.responder.Handler())
+	handler := w.responder.Handler()
+	w.server = httptest.NewServer(http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodGet {
+			w.gets.Add(1)
+		}
+		handler.ServeHTTP(out, r)
+	}))
 	w.t.Cleanup(w.server.Close)
 	return w.server.URL
 }

@@ -9,8 +9,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"syscall"
 	"testing"
 	"time"
+
+	"go.etcd.io/bbolt"
 
 	"cardinal/internal/journal"
 	"cardinal/internal/replica"
@@ -142,5 +145,70 @@ func TestKilledProcessLeavesACopyThatGoesOn(t *testing.T) {
 	b.catchUp(r)
 	if got := b.digest(r); got != want {
 		t.Errorf("digest %s, straight %s", got, want)
+	}
+}
+
+// fullDisk, when set, makes the test binary follow with a limit on the size of its files.
+const fullDisk = "CARDINAL_REPLICA_FULL_DISK"
+
+func TestFollowOnAFullDisk(t *testing.T) {
+	path := os.Getenv(fullDisk)
+	if path == "" {
+		return // only for the child of TestFullDiskOnlyDelays
+	}
+	feed := journal.NewMemory()
+	b := &bench{t: t, feed: feed, options: replica.Options{Path: path, Feed: feed, Appliers: []replica.Applier{newTape()}, BatchMax: 8}}
+	r := b.open()
+	var before syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_FSIZE, &before); err != nil {
+		t.Fatal(err)
+	}
+	full := syscall.Rlimit{Cur: 20 << 20, Max: before.Max}
+	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &full); err != nil {
+		t.Fatal(err)
+	}
+	end := b.follow(r)
+	body := bytes.Repeat([]byte("sixteen bytes .."), 4000)
+	var p journal.Position
+	for range 700 {
+		p = feed.Append(journal.KindEntryAdded, 1, body)
+	}
+	deadline := time.Now().Add(20 * time.Second)
+	for last := journal.Position(0); time.Now().Before(deadline); time.Sleep(300 * time.Millisecond) {
+		s := r.State()
+		if s.Position > 0 && s.Position == last {
+			break // it is held up
+		}
+		last = s.Position
+	}
+	if s := r.State(); s.Position == 0 || s.Position >= p || !s.Loading {
+		t.Errorf("on a full disk it says %+v", s)
+	}
+	if err := r.View("tape", func(*bbolt.Bucket, replica.State) error { return nil }); err != nil {
+		t.Errorf("reading meanwhile: %v", err)
+	}
+	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &before); err != nil {
+		t.Fatal(err)
+	}
+	b.wait(r, p)
+	if err := end(); err != nil {
+		t.Errorf("following: %v", err)
+	}
+	if got, want := b.digest(r), b.straight(); got != want {
+		t.Errorf("digest %s, straight %s", got, want)
+	}
+}
+
+func TestFullDiskOnlyDelays(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("short")
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, os.Args[0], "-test.run=^TestFollowOnAFullDisk$")
+	cmd.Env = append(os.Environ(), fullDisk+"="+filepath.Join(t.TempDir(), "replica.db"))
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
 	}
 }

@@ -77,7 +77,7 @@ func TestRestoreKeepsWhatTheDroppedTailRevoked(t *testing.T) {
 	keptSurvives(b, r)
 }
 
-// keptSurvives restarts, changes the layout and restores once more: what was kept stays.
+// keptSurvives restarts, changes the layout, damages the file and restores once more: what was kept stays.
 func keptSurvives(b *bench, r *replica.Replica) {
 	t := b.t
 	t.Helper()
@@ -93,6 +93,13 @@ func keptSurvives(b *bench, r *replica.Replica) {
 	if got := marks(t, r); got["lost"] != 3 || got["early"] != 1 {
 		t.Errorf("marks after a change of layout: %v", got)
 	}
+	r.Close()
+	patch(t, b.options.Path, flipProgress)
+	r = b.open()
+	if s := r.State(); s.Position != 0 || s.ReseedRevoked != 1 {
+		t.Errorf("after damage the copy says %+v", s)
+	}
+	b.catchUp(r)
 	b.feed.Restore(1)
 	end := b.follow(r)
 	deadline := time.Now().Add(20 * time.Second)

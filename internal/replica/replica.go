@@ -132,8 +132,8 @@ func (o Options) check() error {
 
 // openOrRebuild loads the file, or replaces it by an empty one.
 func openOrRebuild(o Options) (*file, error) {
-	if err := os.Remove(o.Path + nextSuffix); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("removing an unfinished replica: %w", err)
+	if err := clearNext(o.Path); err != nil {
+		return nil, err
 	}
 	f, err := load(o.Path, o.Appliers)
 	var damage *Damage
@@ -144,10 +144,10 @@ func openOrRebuild(o Options) (*file, error) {
 		return create(o.Path, o.Appliers)
 	case errors.Is(err, errOtherLayout), errors.Is(err, errOtherFormat):
 		o.Logger.Warn("rebuilding the replica", "path", o.Path, "why", err)
-		return replaceLayout(o, f)
+		return replace(o, f, "")
 	case errors.As(err, &damage):
 		o.Logger.Error("moving a damaged replica aside and rebuilding", "path", o.Path, "why", err)
-		return moveAside(o, f)
+		return replace(o, f, asideName(o))
 	}
 	if f != nil {
 		_ = f.db.Close()
@@ -155,16 +155,20 @@ func openOrRebuild(o Options) (*file, error) {
 	return nil, fmt.Errorf("opening replica %s: %w", o.Path, err)
 }
 
-// moveAside keeps a damaged file for examination and begins an empty one.
-func moveAside(o Options, f *file) (*file, error) {
-	if f != nil {
-		// Closing may itself run into the damage; the file is given up anyway.
-		_ = guarded("closing it", f.db.Close)
+// clearNext removes a file whose building was interrupted. Where the process ended between moving a damaged file aside
+// and putting the new one in its place, the new one is put there now: it holds what was kept.
+func clearNext(path string) error {
+	next := path + nextSuffix
+	_, err := os.Stat(path)
+	if errors.Is(err, os.ErrNotExist) {
+		err = os.Rename(next, path)
+	} else {
+		err = os.Remove(next)
 	}
-	if err := os.Rename(o.Path, asideName(o)); err != nil {
-		return nil, fmt.Errorf("moving a damaged replica aside: %w", err)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("clearing up after an unfinished replica: %w", err)
 	}
-	return create(o.Path, o.Appliers)
+	return nil
 }
 
 func asideName(o Options) string {

@@ -42,7 +42,14 @@ func rebuildBeside(o Options, old, unfinished *file) (*file, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := copyKept(old, next); err != nil {
+	if old == nil {
+		return next, nil
+	}
+	var damage *Damage
+	switch err := copyKept(old, next); {
+	case errors.As(err, &damage):
+		o.Logger.Error("what was kept from a dropped history is lost with the damaged replica", "why", err)
+	case err != nil:
 		return nil, errors.Join(fmt.Errorf("carrying over what was kept: %w", err), next.db.Close())
 	}
 	return next, nil
@@ -119,20 +126,36 @@ func (r *Replica) startOver(why error) error {
 	return r.swap()
 }
 
-// replaceLayout replaces a file of another layout by an empty one with what was kept from dropped histories.
-func replaceLayout(o Options, old *file) (*file, error) {
+// replace puts an empty file with what was kept from dropped histories in the place of old, which may be nil if it could
+// not be opened. With aside, the old file is kept under that name.
+func replace(o Options, old *file, aside string) (*file, error) {
 	next, err := rebuildBeside(o, old, nil)
+	if old != nil {
+		// Closing may itself run into damage; the file is given up anyway.
+		err = errors.Join(err, ignoreDamage(guarded("closing it", old.db.Close)))
+	}
+	if err == nil && aside != "" {
+		err = os.Rename(o.Path, aside)
+	}
+	if err == nil {
+		err = errors.Join(os.Rename(o.Path+nextSuffix, o.Path), syncDir(o.Path))
+	}
 	if err != nil {
-		return nil, errors.Join(err, old.db.Close())
-	}
-	if err := old.db.Close(); err != nil {
-		return nil, errors.Join(fmt.Errorf("closing the old replica: %w", err), next.db.Close())
-	}
-	if err := errors.Join(os.Rename(next.path, o.Path), syncDir(o.Path)); err != nil {
-		return nil, errors.Join(fmt.Errorf("replacing the replica: %w", err), next.db.Close())
+		if next != nil {
+			err = errors.Join(err, next.db.Close())
+		}
+		return nil, fmt.Errorf("replacing the replica: %w", err)
 	}
 	next.path = o.Path
 	return next, nil
+}
+
+func ignoreDamage(err error) error {
+	var damage *Damage
+	if errors.As(err, &damage) {
+		return nil
+	}
+	return err
 }
 
 // epoch notes a new epoch and applies what is kept from the history it dropped.
