@@ -4,8 +4,9 @@ package issuance
 const (
 	clauseTwoPersons = "FIPS 201-3 §2.7; ISO/IEC 27099 separation of duties"
 	clauseMatrix     = "policies/matrix.yaml"
-	clauseProofing   = "FIPS 201-3 §2.7; GPG 45; policies/POLICY.md identity proofing"
-	clauseCard       = "policies/POLICY.md card life"
+	clauseProofing   = "FIPS 201-3 §2.7; GPG 45; policies/POLICY.md §3"
+	clauseCard       = "policies/POLICY.md §4"
+	clauseBootstrap  = "policies/POLICY.md §1"
 	clauseForm       = "OpenAPI document"
 )
 
@@ -21,8 +22,8 @@ var (
 	operatorProfile   = rule{"operator.profile", KindOperator, clauseMatrix}
 	operatorCard      = rule{"operator.card-not-active", KindOperator, clauseCard}
 	operatorClosed    = rule{"operator.person-closed", KindOperator, clauseCard}
-	operatorsThere    = rule{"operator.enrolled-before", KindConflict, "policies/POLICY.md bootstrap operators"}
-	operatorEnded     = rule{"operator.ended", KindOperator, "policies/POLICY.md bootstrap operators"}
+	operatorsThere    = rule{"operator.enrolled-before", KindConflict, clauseBootstrap}
+	operatorEnded     = rule{"operator.ended", KindOperator, clauseBootstrap}
 
 	// Persons and their evidence.
 	inputField         = rule{"input.field", KindInput, clauseForm}

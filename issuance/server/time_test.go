@@ -57,7 +57,7 @@ func TestExpiredCardsAreRenewedByAnAgentInPerson(t *testing.T) {
 	o, ctx := open(t), t.Context()
 	uuid, card, hand := o.Holder("Alex", ordinaryJob)
 	_, agentCard, agentHand := o.Holder("Agnes", agentJob)
-	agent := o.renewedOnTime(agentCard, agentHand)
+	agent := o.as(o.renewedOnTime(agentCard, agentHand))
 	o.Advance(95 * oneDay)
 	shown, err := agent.Card(ctx, card)
 	must(t, err)
@@ -81,14 +81,49 @@ func TestExpiredCardsAreRenewedByAnAgentInPerson(t *testing.T) {
 
 // renewedOnTime turns the clock to where a holder may renew, has him do it, and
 // gives him with the new pair.
-func (o *office) renewedOnTime(card string, hand *issuancetest.Hand) *api.Client {
+func (o *office) renewedOnTime(card string, hand *issuancetest.Hand) *issuancetest.Hand {
 	o.Helper()
 	holder := o.as(hand)
 	shown, err := holder.Card(o.Context(), card)
 	must(o, err)
 	o.Advance(shown.RenewFrom.Sub(o.Now()) + oneDay)
-	ask, keys := o.asking("request-on-time")
+	ask, keys := o.asking("request-" + o.Now().Format(time.DateOnly))
 	renewed, err := holder.Renew(o.Context(), card, ask)
 	must(o, err)
-	return o.as(o.hand(keys, renewed.Certificates.Authentication))
+	return o.hand(keys, renewed.Certificates.Authentication)
+}
+
+func TestIssuersThatEndAreAnAlarmAndThenARefusal(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("short")
+	}
+	o, ctx := open(t), t.Context()
+	_, card, hand := o.Holder("Mara", managerJob)
+	for range 2 { // 5.5 years on
+		hand = o.renewedOnTime(card, hand)
+	}
+	quiet := o.alarms(hand)
+	o.Advance(300 * oneDay)
+	loud := o.alarms(hand)
+	if quiet["issuer-ending"] > 0 || loud["issuer-ending"] == 0 {
+		t.Errorf("alarms %v, ten months later %v", quiet, loud)
+	}
+	shown, err := o.as(hand).Card(ctx, card)
+	must(t, err)
+	o.Advance(shown.RenewFrom.Sub(o.Now()) + oneDay)
+	ask, _ := o.asking("request-beyond")
+	wantRule(t, failed(o.as(hand).Renew(ctx, card, ask)), 422, "outlives-issuer")
+}
+
+// alarms counts what stands by name.
+func (o *office) alarms(hand *issuancetest.Hand) map[string]int {
+	o.Helper()
+	health, err := o.as(hand).Health(o.Context())
+	must(o, err)
+	count := map[string]int{}
+	for _, a := range health.Alarms {
+		count[a.Name]++
+	}
+	return count
 }
