@@ -148,20 +148,3 @@ func TestConfigurationIsChecked(t *testing.T) {
 		}
 	}
 }
-
-func FuzzParseProfile(f *testing.F) {
-	for _, name := range []string{"authentication.yaml", "root.yaml"} {
-		text, err := os.ReadFile(name)
-		if err != nil {
-			f.Fatal(err)
-		}
-		f.Add(text)
-	}
-	f.Add([]byte("profile: client\nlines: [{keys: [RSA], cite: x}, {}]\n"))
-	f.Fuzz(func(t *testing.T, text []byte) {
-		set, err := policies.LoadProfiles(fstest.MapFS{"client.yaml": {Data: text}})
-		if (set == nil) == (err == nil) {
-			t.Errorf("set %v, error %v", set, err)
-		}
-	})
-}

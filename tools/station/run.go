@@ -37,9 +37,15 @@ type station struct {
 	who     operator
 }
 
+// streams are standard input, output and error.
+type streams struct {
+	in       io.Reader
+	out, err io.Writer
+}
+
 // run does what args say; exit turns its error into one line and a code.
-func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
-	s := &station{stdin: stdin, in: bufio.NewReader(stdin), out: stdout, err: stderr, env: os.Getenv, now: time.Now, wait: sleep}
+func run(ctx context.Context, args []string, with streams) error {
+	s := &station{stdin: with.in, in: bufio.NewReader(with.in), out: with.out, err: with.err, env: os.Getenv, now: time.Now, wait: sleep}
 	return s.run(ctx, args)
 }
 

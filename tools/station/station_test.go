@@ -278,7 +278,7 @@ func TestUsageIsToldApart(t *testing.T) {
 	for _, args := range [][]string{{"issue"}, {"nothing"}, {"show"}, {"show", "--card", "a", "--reader", "b"},
 		{"show", "--reader", "b", "extra"}, {"issue", "--case", "c"}, {"renew", "--card"}} {
 		var out, log bytes.Buffer
-		err := run(t.Context(), args, strings.NewReader(""), &out, &log)
+		err := run(t.Context(), args, streams{strings.NewReader(""), &out, &log})
 		if len(args) > 1 && args[1] == "--reader" && err == nil {
 			continue
 		}
@@ -294,7 +294,7 @@ func TestPINIsChangedAndUnblocked(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "alex.card")
 	do := func(stdin string, args ...string) error {
 		var out, log bytes.Buffer
-		return run(t.Context(), args, strings.NewReader(stdin), &out, &log)
+		return run(t.Context(), args, streams{strings.NewReader(stdin), &out, &log})
 	}
 	check(t, do("", "card", "create", path, "--serial", "4711"))
 	wantCode(t, do("", "card", "create", path), 1)
