@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -25,8 +26,8 @@ const rootListMonths = 6
 
 // PublishList makes, signs, checks and announces the list of one shard of an
 // authority, as of the ledger's last commit, and returns when it is durable. It
-// may be called at any time; of two at once the later wins and the other gets
-// register.ErrListOvertaken. ErrNoKey for an authority whose key is elsewhere,
+// may be called at any time; one that was overtaken by another is made anew.
+// register.ErrListOvertaken when that happens again and again, ErrNoKey for an authority whose key is elsewhere,
 // ledger.ErrQuarantine while lost revocations would be missing from it.
 func (a *Authority) PublishList(ctx context.Context, issuer string, shard uint16) (certs.ListPublished, error) {
 	at := a.byName[issuer]
@@ -36,8 +37,14 @@ func (a *Authority) PublishList(ctx context.Context, issuer string, shard uint16
 	return a.publish(ctx, at, shard)
 }
 
+// maxOvertaken is how often a list is made before its overtaking is an error.
+const maxOvertaken = 5
+
 func (a *Authority) publish(ctx context.Context, at *hand, shard uint16) (certs.ListPublished, error) {
 	list, err := a.makeList(ctx, at, shard)
+	for n := 1; n < maxOvertaken && errors.Is(err, register.ErrListOvertaken); n++ {
+		list, err = a.makeList(ctx, at, shard)
+	}
 	if err != nil {
 		return list, fmt.Errorf("publishing list %d of %s: %w", shard, at.name, err)
 	}

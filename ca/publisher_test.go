@@ -131,8 +131,12 @@ func TestListsMadeAtOnceKeepTheirNumbersRising(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	var wg sync.WaitGroup
-	for range 8 {
-		wg.Go(func() { w.authority.PublishList(t.Context(), ca.Signing, 3) })
+	for range 3 {
+		wg.Go(func() {
+			if _, err := w.authority.PublishList(t.Context(), ca.Signing, 3); err != nil {
+				t.Error(err)
+			}
+		})
 	}
 	wg.Wait()
 	changes, err := w.ledger.Feed().Read(t.Context(), 0, 1000)
