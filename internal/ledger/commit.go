@@ -38,8 +38,10 @@ func faultOf(err error) fault {
 	switch {
 	case err == nil:
 		return faultNone
-	case errors.As(err, &end), errors.Is(err, ErrClock):
+	case errors.As(err, &end), errors.Is(err, ErrClock), errors.Is(err, ErrOutcomeUnknown):
 		return faultFinal
+	case errors.Is(err, errNotCommitted):
+		return faultConnection
 	}
 	return faultStatement
 }
@@ -86,7 +88,8 @@ func (e unknownError) Unwrap() error { return e.error }
 var errNotCommitted = errors.New("the connection broke and the write was not committed")
 
 // resolve finds out on a new connection whether g was committed. Taking the head's lock waits for an old session that
-// still lives; the heartbeat it commits makes what it saw durable and buries what it did not see. Nil: g is committed.
+// still lives; the heartbeat it commits makes what it saw durable and buries what it did not see. Nil: g is committed;
+// errNotCommitted: it is not and never will be, and may be run again.
 func (l *Ledger) resolve(g *group) error {
 	ctx, cancel := context.WithTimeout(context.Background(), resolveFor)
 	defer cancel()
@@ -104,7 +107,7 @@ func (l *Ledger) resolve(g *group) error {
 		case err == nil && committed:
 			return nil
 		case err == nil:
-			return final(errNotCommitted)
+			return errNotCommitted
 		case errors.Is(err, ErrOutcomeUnknown):
 			now.rollback()
 			return err

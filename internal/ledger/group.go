@@ -54,44 +54,37 @@ func (l *Ledger) commitGroup(first *request) {
 	ctx, cancel := l.engine.limit()
 	defer cancel()
 	taken, careful := []*request{first}, false
-	var g *group
 	var err error
-	for range maxAttempts {
-		g, err = l.begin(ctx)
-		if err == nil {
+	for attempt := 0; attempt < maxAttempts; attempt++ {
+		var g *group
+		if g, err = l.begin(ctx); err == nil {
 			taken, err = g.run(taken, careful)
 		}
 		if err == nil {
 			err = g.commit()
 		}
-		if err == nil || errors.Is(err, ErrOutcomeUnknown) {
-			break
+		if err == nil {
+			g.answer()
+			return
 		}
 		meaning := l.engine.fault(l.writer, err)
 		l.abandon(g, meaning)
-		switch meaning {
-		case faultStatement:
-			if careful {
-				answerAll(taken, err)
-				return
-			}
+		switch {
+		case meaning == faultStatement && !careful:
 			careful = true
-		case faultConnection:
+			attempt-- // happens once
+		case meaning == faultConnection:
 			l.options.Logger.Warn("ledger connection lost", "error", err)
 			time.Sleep(retryAfter)
-		case faultFull:
+		case meaning == faultFull:
 			answerAll(taken, fmt.Errorf("%w: %w", ErrFull, err))
 			return
-		case faultFinal, faultUnsure:
+		default:
 			answerAll(taken, err)
 			return
 		}
 	}
-	if err != nil {
-		answerAll(taken, err)
-		return
-	}
-	g.answer()
+	answerAll(taken, err)
 }
 
 func answerAll(requests []*request, err error) {

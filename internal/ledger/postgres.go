@@ -178,7 +178,7 @@ func (e postgresEngine) fault(c *conn, err error) fault {
 	var failed *pgconn.PgError
 	meaning := faultOf(err)
 	switch {
-	case meaning == faultNone, meaning == faultFinal:
+	case meaning != faultStatement:
 		return meaning
 	case errors.Is(err, context.DeadlineExceeded):
 		return faultFinal
