@@ -4,9 +4,9 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -56,7 +56,7 @@ func personShow(d *desk) *cobra.Command {
 			p, err := c.Person(ctx, args[0])
 			return shown(d, p, err, func(w io.Writer, p *api.Person) {
 				row(w, "number", p.UUID)
-				row(w, "name", fmt.Sprint(p.Title, " ", p.Given, " ", p.Middle, " ", p.Family))
+				row(w, "name", strings.Join(strings.Fields(p.Title+" "+p.Given+" "+p.Middle+" "+p.Family), " "))
 				row(w, "birth", p.Birth)
 				row(w, "mail", p.Mail)
 				row(w, "status", p.Status)

@@ -1,0 +1,214 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// TestMain lets scripts, and tests that need a process, run this binary as
+// cardinal.
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"cardinal": main})
+}
+
+// TestScripts runs testdata/*.txt: whole stories with the real commands on
+// free ports, and programs that are not ours as referees.
+func TestScripts(t *testing.T) {
+	if testing.Short() {
+		t.Skip("short")
+	}
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata",
+		Setup: func(e *testscript.Env) error {
+			pass := filepath.Join(e.WorkDir, "pass")
+			e.Setenv("CARDINAL_PASSPHRASE_FILE", pass)
+			return os.WriteFile(pass, []byte("correct horse\n"), 0o600)
+		},
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
+			"freeport":  scriptFreePort,
+			"configure": scriptConfigure,
+			"serving":   scriptServing,
+			"field":     scriptField,
+			"photo":     scriptPhoto,
+			"flip":      scriptFlip,
+			"mode":      scriptMode,
+			"drop":      scriptDrop,
+		},
+	})
+}
+
+// scriptFreePort VAR sets VAR to a port nobody listens on.
+func scriptFreePort(ts *testscript.TestScript, _ bool, args []string) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	ts.Check(err)
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	ts.Check(l.Close())
+	ts.Setenv(args[0], port)
+}
+
+// scriptConfigure DIR STATUSPORT has every listener but the status one take
+// any free port, and lets passwords cross loopback.
+func scriptConfigure(ts *testscript.TestScript, _ bool, args []string) {
+	path := folder(ts.MkAbs(args[0])).config()
+	c, err := readConfig(path)
+	ts.Check(err)
+	const free = "127.0.0.1:0"
+	c.Listen = Listen{LDAP: free, LDAPS: free, Status: "127.0.0.1:" + args[1], Issuance: free, Operations: free}
+	c.Directory.AllowPlaintextBind = true
+	text, err := c.commented()
+	ts.Check(err)
+	root := "  - {dn: " + c.Suffixes[0].DN + ", rootDN: \"cn=root," + c.Suffixes[0].DN + "\", passwordFile: ../rootpw}"
+	text = []byte(strings.Replace(string(text), "  - \""+c.Suffixes[0].DN+"\"", root, 1))
+	ts.Check(os.WriteFile(path, text, 0o600))
+	ts.Check(os.WriteFile(ts.MkAbs("rootpw"), []byte("secret\n"), 0o600))
+}
+
+// scriptServing DIR waits until the serve of a folder is ready and sets LDAP,
+// LDAPS, STATUS, ISSUANCE and OPERATIONS to its addresses.
+func scriptServing(ts *testscript.TestScript, _ bool, args []string) {
+	for deadline := time.Now().Add(60 * time.Second); ; {
+		r, err := readReady(ts.MkAbs(args[0]))
+		if err == nil {
+			for name, value := range map[string]string{"LDAP": r.LDAP, "LDAPS": r.LDAPS, "STATUS": r.Status, "ISSUANCE": r.Issuance, "OPERATIONS": r.Operations} {
+				ts.Setenv(name, value)
+			}
+			return
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("not ready after a minute: %v", err)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+// scriptField VAR PATH… sets VAR to a field of the JSON the last command
+// printed; a path is names, one an argument.
+func scriptField(ts *testscript.TestScript, _ bool, args []string) {
+	lines := strings.Split(strings.TrimSpace(ts.ReadFile("stdout")), "\n")
+	var value any
+	ts.Check(json.Unmarshal([]byte(lines[len(lines)-1]), &value))
+	for _, name := range args[1:] {
+		object, ok := value.(map[string]any)
+		if !ok || object[name] == nil {
+			ts.Fatalf("no field %s in %s", name, lines[len(lines)-1])
+		}
+		value = object[name]
+	}
+	ts.Setenv(args[0], fmt.Sprint(value))
+}
+
+// scriptFlip FILE OFFSET changes one bit of a file; a negative offset counts
+// from the end.
+func scriptFlip(ts *testscript.TestScript, _ bool, args []string) {
+	path := ts.MkAbs(args[0])
+	data, err := os.ReadFile(path)
+	ts.Check(err)
+	var at int
+	_, err = fmt.Sscan(args[1], &at)
+	ts.Check(err)
+	if at < 0 {
+		at += len(data)
+	}
+	data[at] ^= 1
+	ts.Check(os.WriteFile(path, data, 0o600))
+}
+
+// scriptMode DIR fails unless folders are 0700 and files 0600.
+func scriptMode(ts *testscript.TestScript, _ bool, args []string) {
+	ts.Check(filepath.WalkDir(ts.MkAbs(args[0]), func(path string, d os.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		want := os.FileMode(0o600)
+		if d.IsDir() {
+			want = 0o700
+		}
+		if info.Mode().Perm() != want {
+			return fmt.Errorf("%s has mode %04o, want %04o", path, info.Mode().Perm(), want)
+		}
+		return nil
+	}))
+}
+
+// scriptDrop FILE… removes files, those that match a pattern too.
+func scriptDrop(ts *testscript.TestScript, _ bool, args []string) {
+	for _, pattern := range args {
+		found, err := filepath.Glob(ts.MkAbs(pattern))
+		ts.Check(err)
+		for _, path := range found {
+			ts.Check(os.RemoveAll(path))
+		}
+	}
+}
+
+// TestServeEndsWithZeroOnSIGTERM: within the ten seconds that are promised.
+func TestServeEndsWithZeroOnSIGTERM(t *testing.T) {
+	if testing.Short() {
+		t.Skip("short")
+	}
+	t.Parallel()
+	dir := t.TempDir()
+	pass := filepath.Join(dir, "pass")
+	if err := os.WriteFile(pass, []byte("x\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	d := filepath.Join(dir, "d")
+	if code, _, stderr := command(t, "init", "--dir", d, "--public-url", "http://127.0.0.1:1", "--passphrase-file", pass); code != 0 {
+		t.Fatal(stderr)
+	}
+	c, err := readConfig(folder(d).config())
+	if err != nil {
+		t.Fatal(err)
+	}
+	const free = "127.0.0.1:0"
+	c.Listen = Listen{LDAP: free, LDAPS: free, Status: free, Issuance: free, Operations: free}
+	text, err := c.commented()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(folder(d).config(), text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := exec.Command("cardinal", "serve", "--dir", d, "--passphrase-file", pass)
+	out, err := p.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var r ready
+	if err := json.NewDecoder(out).Decode(&r); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{"ldap": r.LDAP, "ldaps": r.LDAPS, "http": r.Status, "https": r.Issuance} {
+		if u, err := url.Parse(text); err != nil || u.Scheme != name || u.Port() == "0" || u.Port() == "" {
+			t.Errorf("%s is announced as %q", name, text)
+		}
+	}
+	begun := time.Now()
+	if err := p.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Wait(); err != nil || time.Since(begun) > 10*time.Second {
+		t.Errorf("ended with %v after %s", err, time.Since(begun))
+	}
+	if _, err := os.Stat(folder(d).ready()); !os.IsNotExist(err) {
+		t.Errorf("ready.json is left: %v", err)
+	}
+}
