@@ -19,6 +19,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
 )
 
 // liarKey tells the test binary, run as the demo's program, which lie to tell.
@@ -31,7 +33,7 @@ func TestMain(m *testing.M) {
 	if lie := os.Getenv(liarKey); lie != "" {
 		os.Exit(tellLies(lie))
 	}
-	os.Exit(m.Run())
+	testscript.Main(m, map[string]func(){"cardinal": main})
 }
 
 // lies are changes of one answer on the wire, by name.

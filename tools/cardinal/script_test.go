@@ -16,12 +16,6 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// TestMain lets scripts, and tests that need a process, run this binary as
-// cardinal.
-func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"cardinal": main})
-}
-
 // TestScripts runs testdata/*.txt: whole stories with the real commands on
 // free ports, and programs that are not ours as referees.
 func TestScripts(t *testing.T) {

@@ -40,12 +40,14 @@ func (n *node) openCertificate() error {
 	if err != nil {
 		return err
 	}
-	root, err := readCertificate(filepath.Join(n.folder.certificates(), ca.Root+".cer"))
-	if err != nil {
-		return usage("reading the root", err)
+	n.certificate = &serverCertificate{clients: x509.NewCertPool(), now: n.now, logger: n.logger}
+	for _, name := range []string{ca.Authentication, ca.Services} {
+		issuer, err := readCertificate(filepath.Join(n.folder.certificates(), name+".cer"))
+		if err != nil {
+			return usage("reading the CA "+name, err)
+		}
+		n.certificate.clients.AddCert(issuer)
 	}
-	n.certificate = &serverCertificate{roots: x509.NewCertPool(), now: n.now, logger: n.logger}
-	n.certificate.roots.AddCert(root)
 	n.certificate.current.Store(mine)
 	renew := func(context.Context) (*tls.Certificate, error) { return readServerCertificate(n.folder) }
 	if n.write != nil {

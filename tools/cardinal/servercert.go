@@ -100,7 +100,7 @@ func replaceFile(path string, data []byte) error {
 // serverCertificate is the certificate in use; it is replaced while serving.
 type serverCertificate struct {
 	current atomic.Pointer[tls.Certificate]
-	roots   *x509.CertPool // of client certificates
+	clients *x509.CertPool // the CAs clients' certificates come from; named to them, so that they pick the right one
 	now     func() time.Time
 	logger  *slog.Logger
 }
@@ -108,7 +108,7 @@ type serverCertificate struct {
 // tlsConfig asks clients for certificates. Whether one is needed, and whether
 // it is still good, is the server's to say.
 func (s *serverCertificate) tlsConfig(auth tls.ClientAuthType) *tls.Config {
-	return &tls.Config{MinVersion: tls.VersionTLS12, ClientAuth: auth, ClientCAs: s.roots, Time: s.now,
+	return &tls.Config{MinVersion: tls.VersionTLS12, ClientAuth: auth, ClientCAs: s.clients, Time: s.now,
 		GetCertificate: s.get}
 }
 
