@@ -70,8 +70,10 @@ func (s *Schema) checkValues(t *AttributeType, values [][]byte) error {
 	return nil
 }
 
-// normal returns the form values are compared in: that of the equality rule,
-// or the bytes when there is none or the rule refuses the value.
+// Form returns the form in which two values of one entry are compared: that of
+// the equality rule, or the bytes where there is none or it refuses the value.
+func (t *AttributeType) Form(v []byte) []byte { return t.normal(v) }
+
 func (t *AttributeType) normal(v []byte) []byte {
 	if t.Equality != nil && t.Equality.Indexable() {
 		if n, err := t.Equality.Normalize(v); err == nil {

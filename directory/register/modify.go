@@ -51,6 +51,9 @@ func (r *Register) Modify(tx *ledger.Tx, by Author, dn directory.DN, mods []dire
 // modified applies a user's modifications to s and returns them as they must
 // be recorded: with the superclasses that were added.
 func (r *Register) modified(tx *ledger.Tx, s *stored, mods []directory.Modification) ([]directory.Modification, error) {
+	if err := r.project(tx, s, mods); err != nil {
+		return nil, err
+	}
 	elsewhere, err := r.secretNames(tx, s.uuid)
 	if err != nil {
 		return nil, err

@@ -33,7 +33,9 @@ func (r *Register) Delete(tx *ledger.Tx, by Author, dn directory.DN) error {
 		return refuse(directory.NotAllowedOnNonLeaf, "entry %q has entries below it", dn)
 	}
 	r.drop(tx, s)
-	tx.Defer(`DELETE FROM directory_secret WHERE uuid = $1`, s.uuid[:])
+	for _, table := range []string{"secret", "value", "outline"} {
+		tx.Defer(`DELETE FROM directory_`+table+` WHERE uuid = $1`, s.uuid[:])
+	}
 	x := directory.EntryDeleted{UUID: s.uuid, DN: s.entry.DN}
 	tx.Append(journal.KindEntryDeleted, directory.ChangeVersion, x.Append(nil))
 	return nil
@@ -118,11 +120,14 @@ type move struct {
 // renamed makes the entry under its new name and appends the change.
 func (r *Register) renamed(tx *ledger.Tx, s *stored, m move) (*stored, error) {
 	to := m.to
+	if err := r.fill(tx, s); err != nil { // naming values must be in the entry
+		return nil, err
+	}
 	mods, err := r.namingMods(s.entry, m.Move)
 	if err != nil {
 		return nil, err
 	}
-	out := &stored{key: to.key, uuid: s.uuid, large: s.large}
+	out := &stored{key: to.key, uuid: s.uuid, large: s.large, outlines: s.outlines}
 	out.entry = &directory.Entry{DN: to.dn, Attributes: s.entry.Attributes}
 	if out.loaded, err = r.hides(tx, to); err != nil {
 		return nil, err
@@ -211,7 +216,7 @@ func (r *Register) carry(tx *ledger.Tx, from, to place, newDN directory.DN) erro
 		}
 		own := len(s.entry.DN) - len(from.dn)
 		dn := append(s.entry.DN[:own:own], newDN...)
-		moved := &stored{key: to.key + s.key[len(from.key):], uuid: s.uuid, large: s.large}
+		moved := &stored{key: to.key + s.key[len(from.key):], uuid: s.uuid, large: s.large, outlines: s.outlines}
 		moved.entry = &directory.Entry{DN: dn, Attributes: s.entry.Attributes}
 		if to.key != from.key {
 			r.drop(tx, s)

@@ -22,14 +22,17 @@ func (r *Register) Get(tx *ledger.Tx, dn directory.DN) (*directory.Entry, error)
 	if s == nil {
 		return nil, r.noSuchObject(tx, p)
 	}
-	return s.public(), nil
+	return r.public(tx, s)
 }
 
-// public copies the entry and adds entryUUID.
-func (s *stored) public() *directory.Entry {
+// public copies the entry, with all values, and adds entryUUID.
+func (r *Register) public(tx *ledger.Tx, s *stored) (*directory.Entry, error) {
+	if err := r.fill(tx, s); err != nil {
+		return nil, err
+	}
 	e := s.entry.Clone()
 	e.Put("entryUUID", directory.FormatUUID(s.uuid))
-	return e
+	return e, nil
 }
 
 // Exists reports whether there is an entry of this name.
@@ -77,7 +80,11 @@ func (r *Register) walk(tx *ledger.Tx, dn directory.DN, fn func(*directory.Entry
 		if onlyChildren && n == 0 {
 			continue
 		}
-		if err := fn(s.public()); err != nil {
+		e, err := r.public(tx, s)
+		if err != nil {
+			return err
+		}
+		if err := fn(e); err != nil {
 			return err
 		}
 		if onlyChildren {

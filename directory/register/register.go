@@ -32,6 +32,7 @@ func Room() ledger.Room {
 }
 
 // In directory_entry a row without data hides a loaded entry of that key.
+// directory_value holds the values of attributes that have very many of them.
 const tables = `
 CREATE TABLE directory_entry (
 	key BYTEA PRIMARY KEY,
@@ -50,6 +51,19 @@ CREATE TABLE directory_block (
 	first BYTEA NOT NULL,
 	content BYTEA NOT NULL,
 	PRIMARY KEY (load, first)
+);
+CREATE TABLE directory_value (
+	uuid BYTEA NOT NULL,
+	attribute TEXT NOT NULL,
+	form BYTEA NOT NULL,
+	value BYTEA NOT NULL,
+	PRIMARY KEY (uuid, attribute, form)
+);
+CREATE TABLE directory_outline (
+	uuid BYTEA NOT NULL,
+	attribute TEXT NOT NULL,
+	number BIGINT NOT NULL,
+	PRIMARY KEY (uuid, attribute)
 );
 CREATE TABLE directory_secret (
 	uuid BYTEA NOT NULL,

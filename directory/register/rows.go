@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"cardinal/directory"
 	"cardinal/internal/journal"
@@ -20,7 +21,8 @@ type stored struct {
 	large []directory.Large // values that are kept as content
 	// loaded: a block holds an entry of this key, so that deleting needs a
 	// row that hides it.
-	loaded bool
+	loaded   bool
+	outlines map[string]*outline // by description
 }
 
 // find returns the entry of a place, nil if there is none.
@@ -59,15 +61,23 @@ func decodeRow(tx *ledger.Tx, key directory.Key, data []byte) (*stored, error) {
 		v, err := tx.Content(h)
 		return io.NopCloser(bytes.NewReader(v)), err
 	})
-	return &stored{key: key, uuid: x.UUID, entry: x.Entry, large: x.Large}, err
+	s := &stored{key: key, uuid: x.UUID, entry: x.Entry, large: x.Large}
+	s.noteOutlines()
+	return s, err
 }
 
 // put writes an entry's row and stores its large values.
 func (r *Register) put(tx *ledger.Tx, s *stored) error {
-	x, err := r.added(tx, s)
+	row := &stored{uuid: s.uuid, large: s.large, entry: &directory.Entry{DN: s.entry.DN}}
+	var err error
+	if row.entry.Attributes, err = r.settle(tx, s); err != nil {
+		return err
+	}
+	x, err := r.added(tx, row)
 	if err != nil {
 		return err
 	}
+	s.large = slices.Concat(s.large, x.Large) // known to be stored
 	tx.Defer(`INSERT INTO directory_entry (key, uuid, data) VALUES ($1, $2, $3)
 		ON CONFLICT (key) DO UPDATE SET uuid = excluded.uuid, data = excluded.data`,
 		[]byte(s.key), s.uuid[:], x.Append(nil))
