@@ -27,9 +27,6 @@ func (s *Schema) Apply(e *Entry, mods []Modification, elsewhere ...string) (*Ent
 	if err := s.addSuperclasses(p.e); err != nil {
 		return nil, err
 	}
-	if err := s.Check(p.e, elsewhere...); err != nil {
-		return nil, err
-	}
 	after, err := s.StructuralClass(p.e)
 	if err != nil {
 		return nil, err
@@ -37,6 +34,9 @@ func (s *Schema) Apply(e *Entry, mods []Modification, elsewhere ...string) (*Ent
 	if after != before {
 		return nil, refuse(ObjectClassModsProhibited, fmt.Sprintf(
 			"structural object class modification from '%s' to '%s' not allowed", before.Name(), after.Name()))
+	}
+	if err := s.Check(p.e, elsewhere...); err != nil {
+		return nil, err
 	}
 	return p.e, nil
 }

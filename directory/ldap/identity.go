@@ -1,6 +1,8 @@
 package ldap
 
 import (
+	"slices"
+
 	"cardinal/directory"
 )
 
@@ -47,4 +49,9 @@ func (s *Server) resolveSuffixes(in []Suffix) ([]suffix, error) {
 		out = append(out, y)
 	}
 	return out, nil
+}
+
+// answersFor reports whether a name lies in one of the suffixes.
+func (s *Server) answersFor(key directory.Key) bool {
+	return slices.ContainsFunc(s.suffixes, func(x suffix) bool { return x.key.Contains(key) })
 }

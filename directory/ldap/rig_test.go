@@ -248,7 +248,7 @@ func (r *rig) program(environment []string, name string, args ...string) (string
 	cmd := exec.CommandContext(ctx, name, args...)
 	ca := filepath.Join(r.t.TempDir(), "ca.pem")
 	must(r.t, os.WriteFile(ca, r.pki.caPEM, 0o600))
-	cmd.Env = append(append(os.Environ(), "LDAPTLS_CACERT="+ca, "LDAPNOINIT=", "LDAPCONF=/dev/null"), environment...)
+	cmd.Env = append(append(os.Environ(), "LDAPTLS_CACERT="+ca, "LDAPCONF=/dev/null"), environment...)
 	out, err := cmd.CombinedOutput()
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {

@@ -79,6 +79,9 @@ func (u *update) run(ctx context.Context, w write) result {
 	case u.key == "":
 		return refuse(directory.UnwillingToPerform, "the root DSE cannot be changed")
 	}
+	if !s.answersFor(u.key) {
+		return refuse(directory.UnwillingToPerform, "no global superior knowledge")
+	}
 	if r := c.stale(); r != nil {
 		return *r
 	}
@@ -131,11 +134,16 @@ func (u *update) await(ctx context.Context, p journal.Position, r *result) {
 	}
 }
 
-// conceal takes from a refusal of the Writer what the client may not know.
+// conceal takes from a refusal of the Writer what the client may not know. No
+// name is matched when the entry is there and its new superior is not.
 func (u *update) conceal(err error) error {
 	var known *directory.Error
 	if !errors.As(err, &known) || known.Code != directory.NoSuchObject {
 		return err
+	}
+	there := u.move.DN != nil && u.conn.server.config.Tree.Get(u.key, func(*tree.Entry) error { return nil }) == nil
+	if there {
+		return &tree.NoSuchBase{}
 	}
 	return u.conn.noSuch(u.key, &tree.NoSuchBase{})
 }
@@ -210,6 +218,9 @@ func (u *update) modify(ctx context.Context) (journal.Position, error) {
 }
 
 func (u *update) modifyDN(ctx context.Context) (journal.Position, error) {
+	if !u.conn.server.answersFor(u.after) {
+		return 0, &directory.Error{Code: directory.AffectsMultipleDSAs, Message: "the new superior is not held here"}
+	}
 	if err := u.onEntry(nil); err != nil {
 		return 0, err
 	}

@@ -1,0 +1,64 @@
+package ldap
+
+import (
+	"cardinal/directory"
+	"cardinal/internal/ber"
+)
+
+// ParseFilter is parseFilter for tests outside the package.
+func ParseFilter(b []byte) (*directory.Filter, error) { return parseFilter(b) }
+
+// AppendFilter appends the BER form of a filter. FilterNone is written as a
+// choice nobody knows.
+func AppendFilter(b []byte, f *directory.Filter) []byte {
+	switch f.Kind {
+	case directory.FilterPresent:
+		return ber.AppendString(b, 0x87, f.Attr)
+	case directory.FilterNone:
+		return ber.Append(b, 0x8F, nil)
+	}
+	b, mark := ber.Begin(b, 0xA0|ber.Tag(f.Kind))
+	switch f.Kind {
+	case directory.FilterAnd, directory.FilterOr, directory.FilterNot:
+		for _, c := range f.Children {
+			b = AppendFilter(b, c)
+		}
+	case directory.FilterSubstrings:
+		b = appendSubstrings(b, f)
+	case directory.FilterExtensible:
+		b = appendExtensible(b, f)
+	default:
+		b = ber.AppendString(b, ber.OctetString, f.Attr)
+		b = ber.Append(b, ber.OctetString, f.Value)
+	}
+	return ber.End(b, mark)
+}
+
+func appendSubstrings(b []byte, f *directory.Filter) []byte {
+	b = ber.AppendString(b, ber.OctetString, f.Attr)
+	b, mark := ber.Begin(b, ber.Sequence)
+	if f.Initial != nil {
+		b = ber.Append(b, 0x80, f.Initial)
+	}
+	for _, v := range f.Any {
+		b = ber.Append(b, 0x81, v)
+	}
+	if f.Final != nil {
+		b = ber.Append(b, 0x82, f.Final)
+	}
+	return ber.End(b, mark)
+}
+
+func appendExtensible(b []byte, f *directory.Filter) []byte {
+	if f.Rule != "" {
+		b = ber.AppendString(b, 0x81, f.Rule)
+	}
+	if f.Attr != "" {
+		b = ber.AppendString(b, 0x82, f.Attr)
+	}
+	b = ber.Append(b, 0x83, f.Value)
+	if f.DNAttrs {
+		b = ber.AppendBool(b, 0x84, true)
+	}
+	return b
+}
