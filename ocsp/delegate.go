@@ -110,7 +110,8 @@ func checkDelegate(der []byte, issuer *Issuer, key *ecdsa.PrivateKey, now time.T
 	return cert, nil
 }
 
-// How often Run looks whether a responder certificate is due, and how soon it tries again after a failure.
+// How often Run looks whether a responder certificate is due, and how soon it tries again after a failure, doubling up to
+// the former.
 const (
 	renewEvery = time.Minute
 	retryAfter = 2 * time.Second
@@ -119,11 +120,17 @@ const (
 // Run gets a responder key certified for each issuer, as issuers appear, and renews it when half of its life is over. It
 // returns nil when ctx ends. Without it every answer is tryLater.
 func (r *Responder) Run(ctx context.Context) error {
+	retry := retryAfter
+	failing := map[certs.IssuerID]string{}
 	for {
 		added := *r.config.Table.added.Load()
 		wait, missing := renewEvery, r.missing
-		if !r.renewDue(ctx) {
-			wait, missing = retryAfter, nil // whatever is asked meanwhile, the CA is not asked more often
+		if r.renewDue(ctx, failing) {
+			retry = retryAfter
+		} else {
+			// Whatever is asked meanwhile, the CA is not asked more often.
+			wait, missing = retry, nil
+			retry = min(2*retry, renewEvery)
 		}
 		timer := time.NewTimer(wait)
 		select {
@@ -146,12 +153,10 @@ func (r *Responder) miss() {
 	}
 }
 
-// renewDue renews what is due, and reports whether all went well.
-func (r *Responder) renewDue(ctx context.Context) bool {
-	well := true
+// renewDue renews what is due, and reports whether all went well. Failing remembers what was logged of each issuer.
+func (r *Responder) renewDue(ctx context.Context, failing map[certs.IssuerID]string) bool {
 	for _, issuer := range r.config.Table.Issuers() {
-		old := r.delegate(issuer.ID)
-		if old != nil && r.config.Now().Before(old.renewAfter) {
+		if !r.delegate(issuer.ID).due(r.config.Now()) {
 			continue
 		}
 		d, err := r.enroll(ctx, issuer)
@@ -159,17 +164,23 @@ func (r *Responder) renewDue(ctx context.Context) bool {
 		case errors.Is(err, ErrNotServed):
 			d = &delegate{notServed: true, renewAfter: r.config.Now().Add(renewEvery)}
 		case err != nil:
-			well = false
-			if ctx.Err() == nil {
+			if text := err.Error(); failing[issuer.ID] != text && ctx.Err() == nil {
+				failing[issuer.ID] = text
 				r.config.Logger.Warn("certifying a responder key", "issuer", issuer.Name, "why", err)
 			}
 			continue
 		default:
 			r.config.Logger.Info("responder key certified", "issuer", issuer.Name, "until", d.notAfter)
 		}
+		delete(failing, issuer.ID)
 		r.setDelegate(issuer.ID, d)
 	}
-	return well
+	return len(failing) == 0
+}
+
+// due reports whether another delegate is needed: none, half its life over, or not valid on a clock that was set.
+func (d *delegate) due(now time.Time) bool {
+	return d == nil || !now.Before(d.renewAfter) || !d.notServed && !d.valid(now)
 }
 
 func (r *Responder) delegate(id certs.IssuerID) *delegate { return (*r.delegates.Load())[id] }

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"math/big"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -130,6 +131,41 @@ func TestExpiredResponderKeyFailsClosed(t *testing.T) {
 	}
 	w.refuse.Store(nil)
 	w.eventually("a new key", func() bool { return len(w.ask(der)) > 100 })
+}
+
+func TestClockSetBackGetsAnotherKey(t *testing.T) {
+	t.Parallel()
+	w, hand := renewing(t)
+	c := w.issued(w.auth)
+	der := requestFor(idOf(w.auth, crypto.SHA1, c.SerialNumber)).der(t)
+	hand.add(-time.Hour)
+	w.eventually("an answer on the earlier clock", func() bool { return len(w.ask(der)) > 100 })
+	d := parseAnswer(t, w.ask(der), w.auth)
+	if s := d.Responses[0]; s.ThisUpdate.After(d.ProducedAt) || d.ProducedAt.After(hand.now()) {
+		t.Errorf("this %s, produced %s, now %s", s.ThisUpdate, d.ProducedAt, hand.now())
+	}
+}
+
+func TestFloodIsToldToTryLater(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(_ *world, c *ocsp.Config, _ *replica.Options) { c.Limits.Signing = 1 })
+	w.ready()
+	der := requestFor(idOf(w.auth, crypto.SHA1, w.issued(w.auth).SerialNumber)).nonce([]byte{4, 1, 1}).der(t)
+	var signed, later atomic.Int64
+	w.eventually("one answer and one refusal", func() bool {
+		var all sync.WaitGroup
+		for range 16 {
+			all.Go(func() {
+				if body := bodyOf(t, w.call("POST", "/ocsp", der)); bytes.Equal(body, tryLater) {
+					later.Add(1)
+				} else if tagOf(t, body) == 0 {
+					signed.Add(1)
+				}
+			})
+		}
+		all.Wait()
+		return signed.Load() > 0 && later.Load() > 0
+	})
 }
 
 func TestRunEndsWithItsContext(t *testing.T) {

@@ -13,6 +13,9 @@ type Limits struct {
 	Certs int
 	// Stale is the age of the copy beyond which every answer is tryLater. Default 60 s.
 	Stale time.Duration
+	// Signing is how many requests may wait for a signature at a time; one more is told tryLater, so that a flood does not
+	// make everybody wait. Default 1024: under 100 ms of work for one core.
+	Signing int
 	// Stored is how many answers are kept ready. Default 262,144, about 120 MB when all are used.
 	Stored int
 }
@@ -39,6 +42,9 @@ func (l Limits) withDefaults() Limits {
 	}
 	if l.Stale <= 0 {
 		l.Stale = 60 * time.Second
+	}
+	if l.Signing <= 0 {
+		l.Signing = 1024
 	}
 	if l.Stored <= 0 {
 		l.Stored = 1 << 18

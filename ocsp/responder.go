@@ -60,6 +60,7 @@ type Responder struct {
 	rooms     rooms
 	headers   sharedHeaders
 	missing   chan struct{}
+	signing   queue
 }
 
 // New makes a Responder. It does no I/O.
@@ -81,6 +82,7 @@ func New(c Config) *Responder {
 	r.delegates.Store(&map[certs.IssuerID]*delegate{})
 	r.metrics = newMetrics(r)
 	r.headers = newSharedHeaders()
+	r.signing = newQueue(c.Limits.Signing)
 	return r
 }
 
@@ -151,6 +153,10 @@ func (r *Responder) answer(q *Request) (*answer, ResponseStatus, result) {
 			return a, Successful, a.result
 		}
 	}
+	if !r.signing.enter() {
+		return nil, TryLater, resultTryLater
+	}
+	defer r.signing.leave()
 	a, err := r.sign(q, issuer, signer, moment{now, state.Time})
 	if err != nil {
 		r.config.Logger.Error("answering an OCSP request", "why", err)
@@ -191,48 +197,57 @@ type moment struct{ now, asOf time.Time }
 // sign makes an answer from the newest data.
 func (r *Responder) sign(q *Request, issuer *Issuer, signer *delegate, m moment) (*answer, error) {
 	policy := r.config.Policy(issuer.Name)
-	producedAt := m.now.Truncate(time.Second)
+	d := data{responder: signer.id, producedAt: m.now.Truncate(time.Second), nonce: q.Nonce}
 	thisUpdate := m.asOf.Truncate(time.Second)
-	if thisUpdate.After(producedAt) {
-		thisUpdate = producedAt // the ledger's clock is ahead of ours
+	if thisUpdate.After(d.producedAt) {
+		thisUpdate = d.producedAt // the ledger's clock is ahead of ours
 	}
-	d := data{responder: signer.id, producedAt: producedAt, nonce: q.Nonce, singles: make([]single, 0, 1)}
-	snapshot, err := r.config.Replica.Begin(tableName)
-	if err != nil {
-		return nil, err
-	}
-	a := &answer{signer: signer, generation: snapshot.Generation(), thisUpdate: thisUpdate,
-		nextUpdate: thisUpdate.Add(policy.NextUpdate)}
-	for i := range q.CertIDs {
-		s := single{id: q.CertIDs[i].Raw, thisUpdate: thisUpdate, nextUpdate: a.nextUpdate}
-		if err = r.judge(snapshot, &q.CertIDs[i], &s); err != nil {
-			break
-		}
-		d.extended = d.extended || policy.extend(&s)
-		if policy.Retain > 0 {
-			s.cutoff = producedAt.Add(-policy.Retain)
-		}
-		if !policy.CertHash || s.status.State != certs.StateGood {
-			s.digest = journal.Hash{}
-		}
-		d.singles = append(d.singles, s)
-	}
-	snapshot.Release()
-	if err != nil {
+	a := &answer{signer: signer, thisUpdate: thisUpdate, nextUpdate: thisUpdate.Add(policy.NextUpdate),
+		until: thisUpdate.Add(policy.NextUpdate / 2), maxAge: policy.MaxAge}
+	var err error
+	if d.singles, a.generation, err = r.lookUpAll(q.CertIDs); err != nil {
 		return nil, err
 	}
 	a.result = resultOf(d.singles)
-	a.until = thisUpdate.Add(policy.NextUpdate / 2)
+	for i := range d.singles {
+		s := &d.singles[i]
+		s.thisUpdate, s.nextUpdate = a.thisUpdate, a.nextUpdate
+		d.extended = policy.apply(s, d.producedAt) || d.extended
+	}
 	a.tbs = d.encode()
 	if a.signature, err = signer.sign(a.tbs); err != nil {
 		return nil, err
 	}
 	if len(q.CertIDs) == 1 && q.Nonce == nil {
 		a.locate(len(q.CertIDs[0].Raw), len(signer.id))
-		a.maxAge = policy.MaxAge
 		a.etag = `"` + hex.EncodeToString(a.signature[len(a.signature)-16:]) + `"`
 	}
 	return a, nil
+}
+
+// lookUpAll finds the status for each CertID in one snapshot and returns its generation.
+func (r *Responder) lookUpAll(ids []CertID) ([]single, uint64, error) {
+	snapshot, err := r.config.Replica.Begin(tableName)
+	if err != nil {
+		return nil, 0, err
+	}
+	defer snapshot.Release()
+	issuers := r.config.Table.issuers.Load()
+	singles := make([]single, len(ids))
+	for i := range ids {
+		s := &singles[i]
+		s.id = ids[i].Raw
+		issuer := issuers.find(&ids[i])
+		if issuer == nil {
+			continue // of another CA: unknown
+		}
+		record, ok, err := lookUp(snapshot, issuer.ID, ids[i].Serial)
+		if err != nil {
+			return nil, 0, err
+		}
+		s.known, s.status, s.digest = ok, record.Status, record.Digest
+	}
+	return singles, snapshot.Generation(), nil
 }
 
 // locate finds the CertID in the encoded data, so that it need not be kept twice: behind the header of ResponseData, the
@@ -252,22 +267,14 @@ func headerAt(der []byte, at int) int {
 	return 2
 }
 
-// judge looks a serial up. A serial of an issuer that is not ours is unknown.
-func (r *Responder) judge(snapshot *replica.Snapshot, id *CertID, s *single) error {
-	issuer := r.config.Table.issuers.Load().find(id)
-	if issuer == nil {
-		return nil
+// apply adds what the policy wants told, and reports whether the extended-revoke extension must say so.
+func (p *Policy) apply(s *single, producedAt time.Time) (extended bool) {
+	if p.Retain > 0 {
+		s.cutoff = producedAt.Add(-p.Retain)
 	}
-	record, ok, err := lookUp(snapshot, issuer.ID, id.Serial)
-	if err != nil || !ok {
-		return err
+	if !p.CertHash || s.status.State != certs.StateGood {
+		s.digest = journal.Hash{}
 	}
-	s.known, s.status, s.digest = true, record.Status, record.Digest
-	return nil
-}
-
-// extend turns unknown into the extended revoked status, if the policy says so.
-func (p *Policy) extend(s *single) bool {
 	if s.known || !p.Extended {
 		return false
 	}

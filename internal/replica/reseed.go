@@ -23,7 +23,10 @@ func (r *Replica) reseed(head journal.Head) (*file, error) {
 		return nil, err
 	}
 	r.next = next
-	r.change(func(m *moment) { m.state.Reseeding = true })
+	r.change(func(m *moment) {
+		m.state.Reseeding = true
+		m.state.Quarantine = m.state.Quarantine || head.Quarantine
+	})
 	return next, nil
 }
 
