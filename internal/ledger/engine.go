@@ -16,6 +16,8 @@ type engine interface {
 	pool(write, readOnly bool) (*sql.DB, error)
 	// assertDurable reads back the settings that make a commit durable.
 	assertDurable(ctx context.Context, c *conn) error
+	// countLedgers is a query for the number of ledgers in the database.
+	countLedgers() string
 	// translate turns a migration into the engine's words, one statement each.
 	translate(script string) []string
 	// limit is the context a group's statements run under.

@@ -65,6 +65,8 @@ var (
 	ErrReadOnly = errors.New("the ledger is open for reading only")
 	// ErrExists: there is a ledger at this place already.
 	ErrExists = errors.New("a ledger exists already")
+	// ErrMissing: there is no ledger at this place.
+	ErrMissing = errors.New("there is no ledger")
 	// ErrClosed: Close was called.
 	ErrClosed = errors.New("the ledger is closed")
 	// ErrQuarantine: the ledger was restored and nobody has accepted that yet. The ledger itself goes on taking writes;
@@ -108,7 +110,7 @@ func Create(ctx context.Context, o Options) (*Ledger, error) {
 	return Open(ctx, o)
 }
 
-// Open opens an existing ledger. *SchemaError if its tables are of another version than the rooms'.
+// Open opens an existing ledger. ErrMissing if there is none, *SchemaError if its tables are of another version than the rooms'.
 func Open(ctx context.Context, o Options) (*Ledger, error) {
 	e, err := o.prepare()
 	if err != nil {
@@ -171,7 +173,7 @@ func engineOf(url string) (engine, error) {
 		return postgresEngine{url: url}, nil
 	}
 	scheme, _, _ := strings.Cut(url, ":")
-	return nil, fmt.Errorf("opening ledger: URL with scheme %q is neither sqlite: nor postgres:", scheme)
+	return nil, fmt.Errorf("opening ledger: URL with scheme %q is neither sqlite nor postgres", scheme)
 }
 
 func (l *Ledger) open(ctx context.Context) error {
@@ -186,6 +188,9 @@ func (l *Ledger) open(ctx context.Context) error {
 		if err := l.connectWriter(ctx); err != nil {
 			return err
 		}
+	}
+	if err := checkPresent(ctx, l.engine, l.read); err != nil {
+		return err
 	}
 	return checkVersions(ctx, l.read, l.options.rooms())
 }

@@ -3,6 +3,7 @@ package ledger
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"maps"
 	"regexp"
@@ -101,8 +102,10 @@ func (b *builder) create(ctx context.Context) error {
 // begin opens the transaction that makes a new ledger's tables, with the table of versions. ErrExists if there is a
 // ledger.
 func (b *builder) begin(ctx context.Context) (*sql.Tx, error) {
-	if have, err := versions(ctx, b.db); err == nil && len(have) > 0 {
+	if err := checkPresent(ctx, b.e, b.db); err == nil {
 		return nil, ErrExists
+	} else if !errors.Is(err, ErrMissing) {
+		return nil, err
 	}
 	tx, err := b.db.BeginTx(ctx, nil)
 	if err != nil {
@@ -164,6 +167,18 @@ func checkRooms(rooms []Room) error {
 
 // forbidden words in migrations: types one engine alone knows, and foreign keys, which would fix the order of a restore.
 var forbidden = regexp.MustCompile(`\b(REFERENCES|FOREIGN KEY|BIGSERIAL|SERIAL|AUTOINCREMENT|INTEGER|INT|BOOLEAN|BLOB|TIMESTAMP|TIMESTAMPTZ|VARCHAR|JSONB?|ROWID)\b`)
+
+// checkPresent is ErrMissing where there is no ledger.
+func checkPresent(ctx context.Context, e engine, db *sql.DB) error {
+	var n int
+	if err := db.QueryRowContext(ctx, e.countLedgers()).Scan(&n); err != nil {
+		return fmt.Errorf("looking for a ledger: %w", err)
+	}
+	if n == 0 {
+		return ErrMissing
+	}
+	return nil
+}
 
 func versions(ctx context.Context, db interface {
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
@@ -238,6 +253,9 @@ func Migrate(ctx context.Context, o Options) ([]string, error) {
 }
 
 func (b *builder) upgrade(ctx context.Context) ([]string, error) {
+	if err := checkPresent(ctx, b.e, b.db); err != nil {
+		return nil, err
+	}
 	tx, err := b.db.BeginTx(ctx, nil)
 	if err != nil {
 		return nil, err

@@ -21,6 +21,10 @@ type postgresEngine struct{ url string }
 
 func (e postgresEngine) create(context.Context) error { return nil }
 
+func (e postgresEngine) countLedgers() string {
+	return `SELECT count(*) FROM pg_tables WHERE schemaname = current_schema() AND tablename = 'ledger_room'`
+}
+
 func (e postgresEngine) pool(write, readOnly bool) (*sql.DB, error) {
 	config, err := pgx.ParseConfig(e.url)
 	if err != nil {

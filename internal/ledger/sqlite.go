@@ -31,7 +31,16 @@ func (e sqliteEngine) create(context.Context) error {
 	return f.Close()
 }
 
+func (e sqliteEngine) countLedgers() string {
+	return `SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = 'ledger_room'`
+}
+
 func (e sqliteEngine) pool(write, readOnly bool) (*sql.DB, error) {
+	if _, err := os.Stat(e.path); errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("%s: %w", e.path, ErrMissing)
+	} else if err != nil {
+		return nil, err
+	}
 	mode, pragmas := "rw", []string{"busy_timeout(10000)"}
 	switch {
 	case write:

@@ -102,6 +102,9 @@ func TestFullDiskIsSaidAndRecoveredFrom(t *testing.T) {
 }
 
 func TestPageLimitIsAFullDisk(t *testing.T) {
+	if testing.Short() {
+		t.Skip("short")
+	}
 	t.Parallel()
 	l, err := ledger.Create(t.Context(), ledger.Options{URL: ledgertest.SQLite().URL(t), Rooms: ledgertest.Rooms()})
 	if err != nil {

@@ -129,9 +129,11 @@ func createTwice(t *testing.T, e Engine) {
 func openMissing(t *testing.T, e Engine) {
 	url := e.URL(t)
 	for range 2 {
-		if l, err := ledger.Open(t.Context(), ledger.Options{URL: url, Rooms: Rooms()}); err == nil {
-			l.Close()
-			t.Fatal("opened a ledger that does not exist")
+		if _, err := ledger.Open(t.Context(), ledger.Options{URL: url, Rooms: Rooms()}); !errors.Is(err, ledger.ErrMissing) {
+			t.Fatalf("opening a ledger that does not exist: %v", err)
+		}
+		if _, err := ledger.Migrate(t.Context(), ledger.Options{URL: url, Rooms: Rooms()}); !errors.Is(err, ledger.ErrMissing) {
+			t.Fatalf("migrating a ledger that does not exist: %v", err)
 		}
 	}
 	create(t, ledger.Options{URL: url})
