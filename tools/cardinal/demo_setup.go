@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -158,6 +159,12 @@ func (d *demo) countPeople(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	operator := filepath.Join(d.folder.operators(), "manager.pem")
+	own, err := tls.LoadX509KeyPair(operator, operator)
+	if err != nil {
+		return err
+	}
+	system.identity = []tls.Certificate{own}
 	deadline := time.Now().Add(startLimit)
 	for {
 		people, err := system.numSubordinates(ctx, "ou=People,o=nhs")

@@ -165,7 +165,7 @@ func TestDemoFailsWhenOneAnswerOnTheWireIsChanged(t *testing.T) {
 	for lie := range lies() {
 		t.Run(lie, func(t *testing.T) {
 			t.Parallel()
-			out, err := demoOnce(t, lie)
+			out, err := demoOnce(t, lie, filepath.Join(t.TempDir(), "d"))
 			var last struct {
 				Done, OK bool
 				Refused  float64 `json:"refused_after_ms"`
@@ -187,7 +187,8 @@ func TestDemoFailsWhenOneAnswerOnTheWireIsChanged(t *testing.T) {
 	}
 }
 
-func demoOnce(t *testing.T, lie string) (string, error) {
+// demoOnce runs the whole demo in dir behind a proxy that tells the lie.
+func demoOnce(t *testing.T, lie, dir string) (string, error) {
 	t.Helper()
 	program, err := os.Executable()
 	if err != nil {
@@ -195,7 +196,7 @@ func demoOnce(t *testing.T, lie string) (string, error) {
 	}
 	var out bytes.Buffer
 	command := exec.Command(program, "demo", "--once", "--json", "--people", "30", "--organisations", "5",
-		"--dir", filepath.Join(t.TempDir(), "d"), "--program", program)
+		"--dir", dir, "--program", program)
 	command.Env = append(os.Environ(), liarKey+"="+lie)
 	command.Stdout, command.Stderr = &out, io.Discard
 	err = command.Run()

@@ -40,6 +40,7 @@ func (n *node) openCertificate() error {
 	if err != nil {
 		return err
 	}
+	// A card holds its own certificate only, so a client sends no chain: its issuer is an anchor here.
 	n.certificate = &serverCertificate{clients: x509.NewCertPool(), now: n.now, logger: n.logger}
 	for _, name := range []string{ca.Authentication, ca.Services} {
 		issuer, err := readCertificate(filepath.Join(n.folder.certificates(), name+".cer"))
