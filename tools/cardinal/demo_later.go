@@ -60,21 +60,25 @@ func (d *demo) laterLogin(ctx context.Context) (string, error) {
 	return report.summary() + "; alert: " + report.Alert, nil
 }
 
-// copyFolder copies the stopped installation, without the demo's own files, as private as it is.
+// copyFolder copies the stopped installation without the demo's own files.
 func (d *demo) copyFolder(to folder) error {
 	if err := os.RemoveAll(string(to)); err != nil {
 		return err
 	}
-	own := filepath.Base(d.scratch)
-	return filepath.WalkDir(string(d.folder), func(path string, entry fs.DirEntry, err error) error {
+	return copyFolder(to, d.folder, filepath.Base(d.scratch))
+}
+
+// copyFolder copies a stopped installation but for one name in it, as private as it is.
+func copyFolder(to, from folder, without string) error {
+	return filepath.WalkDir(string(from), func(path string, entry fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
-		name, err := filepath.Rel(string(d.folder), path)
+		name, err := filepath.Rel(string(from), path)
 		switch {
 		case err != nil:
 			return err
-		case name == own:
+		case name == without:
 			return fs.SkipDir
 		case entry.IsDir():
 			return os.MkdirAll(filepath.Join(string(to), name), 0o700)

@@ -72,11 +72,11 @@ func replay() func(int64, []byte) []byte {
 // tellLies is the test binary as the demo's program: serve stands behind a proxy at the address
 // certificates name, every other command is the real one.
 func tellLies(lie string) int {
-	if len(os.Args) < 2 || os.Args[1] != "serve" || lie == honestKey {
-		return exit(os.Stderr, run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
-	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
+	if len(os.Args) < 2 || os.Args[1] != "serve" || lie == honestKey {
+		return exit(os.Stderr, run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+	}
 	if err := serveBehindLiar(ctx, lies()[lie]); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
