@@ -52,7 +52,10 @@ func cardEnd(d *desk, verb, short string, do func(*api.Client, context.Context, 
 	c.Flags().StringVar(&how.Reason, "reason", "", "lost, stolen, damaged, left, superseded or compromised")
 	c.Flags().StringVar(&how.Note, "note", "", "what happened")
 	c.Flags().StringVar(&since, "since", "", "when a key may have been in other hands, RFC 3339 (RFC 5280 §5.3.2)")
-	require(c, "reason")
+	c.Flags().BoolVar(&how.PasscodeKnown, "passcode-known", false, "somebody else may know the passcode")
+	if verb == "cancel" { // a card that is replaced was cancelled before for a reason, or is superseded
+		require(c, "reason")
+	}
 	return c
 }
 
