@@ -18,7 +18,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	root := &cobra.Command{Use: "load", Short: "Put a Cardinal under load, with every answer checked",
 		Example: "  load people --people 10000 --out people.ldif\n  load ldap --address 127.0.0.1:1389 --operation login --pid 4711",
 		Args:    cobra.NoArgs, SilenceErrors: true, SilenceUsage: true}
-	root.AddCommand(peopleCommand(out), ldapCommand(out), ocspCommand(out), issuanceCommand(out))
+	root.AddCommand(peopleCommand(out), photoCommand(out), ldapCommand(out), ocspCommand(out), issuanceCommand(out))
 	root.SetArgs(args)
 	root.SetOut(out)
 	return root.ExecuteContext(ctx)
