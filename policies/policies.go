@@ -21,8 +21,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"path"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/zmap/zlint/v3/lint"
@@ -218,14 +218,14 @@ func dataFiles() []string {
 
 // checkNames refuses a folder with a data file nothing would read.
 func checkNames(fsys fs.FS) error {
-	found, err := fs.Glob(fsys, "*.yaml")
+	found, err := fs.ReadDir(fsys, ".") // not fs.Glob, which takes a folder that is not there for an empty one
 	if err != nil {
 		return fmt.Errorf("listing policy files: %w", err)
 	}
 	var problems []error
-	for _, name := range found {
-		if !slices.Contains(dataFiles(), path.Base(name)) {
-			problems = append(problems, fmt.Errorf("listing policy files: %s is not a policy file", name))
+	for _, file := range found {
+		if strings.HasSuffix(file.Name(), ".yaml") && !slices.Contains(dataFiles(), file.Name()) {
+			problems = append(problems, fmt.Errorf("listing policy files: %s is not a policy file", file.Name()))
 		}
 	}
 	return errors.Join(problems...)

@@ -1,6 +1,7 @@
 package policies_test
 
 import (
+	"errors"
 	"io/fs"
 	"os"
 	"slices"
@@ -111,6 +112,9 @@ func TestFolderIsReadStrictly(t *testing.T) {
 	}
 	if _, err := policies.LoadProfiles(fstest.MapFS{"extra.yaml": {}}); err == nil || !strings.Contains(err.Error(), "extra.yaml") {
 		t.Errorf("a file nobody reads: %v", err)
+	}
+	if _, err := policies.LoadProfiles(os.DirFS("testdata/no-such-folder")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a folder that is not there: %v", err)
 	}
 }
 

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"cardinal/issuance/card"
+	"cardinal/issuance/card/cardtest"
 )
 
 const openSC = "/usr/lib/x86_64-linux-gnu/opensc-pkcs11.so"
@@ -26,12 +27,14 @@ const openSC = "/usr/lib/x86_64-linux-gnu/opensc-pkcs11.so"
 // TestOpenSCSignsWithTheCard enrols a card in process, puts it into a real
 // reader daemon, and lets a foreign driver find and use it.
 func TestOpenSCSignsWithTheCard(t *testing.T) {
-	needReader(t)
+	if testing.Short() {
+		t.Skip("short")
+	}
 	if _, err := exec.LookPath("pkcs11-tool"); err != nil {
 		t.Skipf("needs %s: apt-get install -y %s", "pkcs11-tool", "opensc opensc-pkcs11")
 	}
-	if os.Getenv(inside) == "" {
-		again(t)
+	reader := cardtest.InReader(t)
+	if reader == nil {
 		return
 	}
 	path := filepath.Join(t.TempDir(), "card.json")
@@ -41,7 +44,7 @@ func TestOpenSCSignsWithTheCard(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = applet.Close() })
-	insert(t, &slot{Applet: applet}, startDaemon(t))
+	reader.Insert(t, applet)
 	listing := untilSeen(t, "-O", "-l", "--pin", card.DefaultPIN)
 	if !strings.Contains(listing, "Certificate for PIV Authentication") || !strings.Contains(listing, "Certificate for Digital Signature") {
 		t.Fatalf("OpenSC sees\n%s", listing)
@@ -106,7 +109,7 @@ func pair(t *testing.T, path string) (publics [2]*ecdsa.PublicKey) {
 
 func pkcs11(t *testing.T, args ...string) (string, error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	out, err := exec.CommandContext(ctx, "pkcs11-tool", append([]string{"--module", openSC}, args...)...).CombinedOutput()
 	return string(out), err
@@ -115,7 +118,7 @@ func pkcs11(t *testing.T, args ...string) (string, error) {
 // untilSeen runs the tool until the daemon has noticed the card.
 func untilSeen(t *testing.T, args ...string) string {
 	t.Helper()
-	for end := time.Now().Add(patience); ; time.Sleep(200 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); ; time.Sleep(200 * time.Millisecond) {
 		out, err := pkcs11(t, args...)
 		if err == nil && strings.Contains(out, "Certificate Object") {
 			return out

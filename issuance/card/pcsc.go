@@ -20,7 +20,6 @@ func Readers() ([]string, error) { return piv.Cards() }
 type pcsc struct {
 	key        *piv.YubiKey
 	management []byte
-	tries      int // as last told; the card does not tell while the PIN is verified
 }
 
 // OpenPCSC opens the PIV card in a reader, for this process alone. management
@@ -37,7 +36,12 @@ func OpenPCSC(reader string, management []byte) (Card, error) {
 	return &pcsc{key: key, management: management}, nil
 }
 
-func (c *pcsc) Close() error { return c.key.Close() }
+// Close leaves the card in the reader, and so must make it forget the PIN: see
+// Retries.
+func (c *pcsc) Close() error {
+	_, err := c.key.FormFactor()
+	return errors.Join(err, c.key.Close())
+}
 
 func (c *pcsc) Serial() (string, error) {
 	serial, err := c.key.Serial()
@@ -47,23 +51,26 @@ func (c *pcsc) Serial() (string, error) {
 	return strconv.FormatUint(uint64(serial), 10), nil
 }
 
+// Retries must first make the card forget a verified PIN, since it does not
+// tell the tries while one is, and a PIN may stand from whoever used the card
+// before: selecting another application does that, as asking for the form does.
 func (c *pcsc) Retries() (int, error) {
 	tries, err := c.key.Retries()
-	if err != nil && c.tries > 0 {
-		return c.tries, nil
+	if err == nil || isBlocked(err) {
+		return tries, err
 	}
-	if err == nil {
-		c.tries = max(c.tries, tries)
+	if _, err := c.key.FormFactor(); err != nil {
+		return 0, fmt.Errorf("reading the PIN's tries: %w", err)
 	}
-	return tries, err
+	if tries, err = c.key.Retries(); err != nil {
+		return 0, fmt.Errorf("reading the PIN's tries: %w", err)
+	}
+	return tries, nil
 }
 
 func (c *pcsc) VerifyPIN(pin string) error {
 	if _, err := padPIN(pin); err != nil {
 		return err
-	}
-	if _, err := c.Retries(); err != nil && !isBlocked(err) {
-		return fmt.Errorf("reading the PIN's tries: %w", err)
 	}
 	return pinError(c.key.VerifyPIN(pin))
 }

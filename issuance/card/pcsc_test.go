@@ -3,9 +3,10 @@
 package card_test
 
 import (
-	"os"
+	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -16,25 +17,54 @@ import (
 // TestPCSCCardKeepsTheContract puts the simulated card into vsmartcard's
 // virtual reader under a real pcscd, and talks to it by piv-go.
 func TestPCSCCardKeepsTheContract(t *testing.T) {
-	needReader(t)
-	if os.Getenv(inside) == "" {
-		again(t)
+	reader := cardtest.InReader(t)
+	if reader == nil {
 		return
 	}
-	port := startDaemon(t)
 	slot := &slot{}
 	slot.change(t)
-	insert(t, slot, port)
+	reader.Insert(t, slot)
 	cardtest.Run(t, func(t *testing.T) card.Card { return reopen(t, slot) })
+}
+
+// slot changes one card for another behind the reader's back: taking it out
+// and putting one in takes the daemon seconds.
+type slot struct {
+	mutex sync.Mutex
+	*card.Applet
+}
+
+func (s *slot) change(t *testing.T) {
+	t.Helper()
+	applet, err := card.OpenApplet(filepath.Join(t.TempDir(), "card.json"), card.Options{Create: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = applet.Close() })
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	s.Applet = applet
+}
+
+func (s *slot) Transmit(apdu []byte) ([]byte, error) {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	return s.Applet.Transmit(apdu)
+}
+
+func (s *slot) Power() {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	s.Applet.Power()
 }
 
 // reopen opens a new card, waiting for the daemon to notice the first.
 func reopen(t *testing.T, s *slot) card.Card {
 	t.Helper()
 	s.change(t)
-	for end := time.Now().Add(patience); ; time.Sleep(100 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); ; time.Sleep(100 * time.Millisecond) {
 		readers, err := card.Readers()
-		if at := slices.IndexFunc(readers, func(name string) bool { return strings.HasPrefix(name, "Yubico") }); err == nil && at >= 0 {
+		if at := slices.IndexFunc(readers, func(name string) bool { return strings.HasPrefix(name, cardtest.ReaderName) }); err == nil && at >= 0 {
 			c, err := card.OpenPCSC(readers[at], nil)
 			if err == nil {
 				t.Cleanup(func() { _ = c.Close() })

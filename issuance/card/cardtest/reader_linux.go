@@ -1,6 +1,4 @@
-//go:build linux
-
-package card_test
+package cardtest
 
 import (
 	"context"
@@ -10,7 +8,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -23,6 +20,27 @@ const (
 	driver   = "/usr/lib/pcsc/drivers/serial/libifdvpcd.so"
 	patience = time.Minute
 )
+
+// ReaderName is how the virtual reader's name begins: clients of one maker's
+// cards look for it.
+const ReaderName = "Yubico"
+
+// Reader is vsmartcard's virtual reader under a real pcscd.
+type Reader struct{ port int }
+
+// InReader runs the calling test with a reader daemon of its own. There is one
+// pcscd a machine, by its socket's path; so the test runs itself again in a
+// mount namespace with another /run. It gives nil in the first process, where
+// the test has then passed, failed or been skipped, and the reader in the second.
+func InReader(t *testing.T) *Reader {
+	t.Helper()
+	needReader(t)
+	if os.Getenv(inside) == "" {
+		again(t)
+		return nil
+	}
+	return startDaemon(t)
+}
 
 func needReader(t *testing.T) {
 	t.Helper()
@@ -40,39 +58,6 @@ func needReader(t *testing.T) {
 	}
 }
 
-// slot changes one card for another behind the reader's back: taking it out
-// and putting one in takes the daemon seconds.
-type slot struct {
-	mutex sync.Mutex
-	*card.Applet
-}
-
-func (s *slot) change(t *testing.T) {
-	t.Helper()
-	applet, err := card.OpenApplet(filepath.Join(t.TempDir(), "card.json"), card.Options{Create: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = applet.Close() })
-	s.mutex.Lock()
-	defer s.mutex.Unlock()
-	s.Applet = applet
-}
-
-func (s *slot) Transmit(apdu []byte) ([]byte, error) {
-	s.mutex.Lock()
-	defer s.mutex.Unlock()
-	return s.Applet.Transmit(apdu)
-}
-
-func (s *slot) Power() {
-	s.mutex.Lock()
-	defer s.mutex.Unlock()
-	s.Applet.Power()
-}
-
-// again runs one test again with a /run of its own: there is one pcscd a
-// machine, by its socket's path.
 func again(t *testing.T) {
 	t.Helper()
 	program, err := os.Executable()
@@ -97,14 +82,14 @@ func again(t *testing.T) {
 	}
 }
 
-// startDaemon runs pcscd with one virtual reader and gives the reader's port.
-func startDaemon(t *testing.T) (port int) {
+// startDaemon runs pcscd with one virtual reader until the test ends.
+func startDaemon(t *testing.T) *Reader {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	port = listener.Addr().(*net.TCPAddr).Port
+	port := listener.Addr().(*net.TCPAddr).Port
 	if err := listener.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -122,18 +107,19 @@ func startDaemon(t *testing.T) (port int) {
 		_ = daemon.Process.Kill()
 		_ = daemon.Wait()
 	})
-	return port
+	return &Reader{port}
 }
 
-// insert puts a card into the reader for as long as the test runs.
-func insert(t *testing.T, s *slot, port int) {
+// Insert puts a card into the reader for as long as the test runs. The daemon
+// takes a moment to notice.
+func (r *Reader) Insert(t *testing.T, c card.Inserted) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	served := make(chan error, 1)
 	go func() {
 		var err error
 		for range 200 { // until the reader listens
-			if err = card.ServeReader(ctx, fmt.Sprintf("127.0.0.1:%d", port), s); err == nil {
+			if err = card.ServeReader(ctx, fmt.Sprintf("127.0.0.1:%d", r.port), c); err == nil {
 				break
 			}
 			time.Sleep(50 * time.Millisecond)
