@@ -30,8 +30,9 @@ type wire struct {
 	open   map[net.Conn]bool
 	// onCommit is asked once, when a client sends a marked COMMIT: true forwards it and cuts the connection before the
 	// answer; false cuts at once.
-	onCommit atomic.Pointer[func() bool]
-	refuse   atomic.Bool // new connections are cut
+	onCommit  atomic.Pointer[func() bool]
+	meanwhile atomic.Pointer[func()] // runs once the server has committed, or has lost the connection
+	refuse    atomic.Bool            // new connections are cut
 }
 
 func newWire(t *testing.T, databaseURL string) *wire {
@@ -97,16 +98,16 @@ func (w *wire) serve(client net.Conn) {
 		}
 		// What is left of a group and its COMMIT travel in one write; the tests' groups carry these words.
 		if ask := w.onCommit.Load(); ask != nil && bytes.Contains(buffer[:n], []byte("cut here")) && w.onCommit.CompareAndSwap(ask, nil) {
-			if !(*ask)() {
-				client.Close()
-				server.Close()
-				return
+			if (*ask)() {
+				muted.Store(true)
+				server.Write(buffer[:n])
+				time.Sleep(50 * time.Millisecond) // the server commits
 			}
-			muted.Store(true)
-			server.Write(buffer[:n])
-			time.Sleep(50 * time.Millisecond) // the server commits
-			client.Close()
 			server.Close()
+			if between := w.meanwhile.Load(); between != nil {
+				(*between)()
+			}
+			client.Close()
 			return
 		}
 		server.Write(buffer[:n])
@@ -164,6 +165,60 @@ func TestConnectionLostDuringCommitIsAnsweredTruly(t *testing.T) {
 	}
 	head, err := journal.VerifyChain(t.Context(), l.Feed())
 	if err != nil || head.Position != 5 {
+		t.Errorf("head at %d: %v", head.Position, err)
+	}
+}
+
+func TestOutcomeIsFoundBehindAnotherProcess(t *testing.T) {
+	t.Parallel()
+	url := pgtest.URL(t)
+	w := newWire(t, url)
+	l, err := ledger.Create(t.Context(), ledger.Options{URL: w.url, Rooms: ledgertest.Rooms()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	other, err := ledger.Open(t.Context(), ledger.Options{URL: url, Rooms: ledgertest.Rooms()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	filler := func(tx *ledger.Tx) error { tx.Append(journal.KindStatusChanged, 1, []byte("other")); return nil }
+	between := func() {
+		if _, err := other.Write(context.Background(), filler); err != nil {
+			t.Errorf("the other process: %v", err)
+		}
+		w.refuse.Store(true) // and the server cannot be reached for a while
+		time.AfterFunc(200*time.Millisecond, func() { w.refuse.Store(false) })
+	}
+	write := func(forward bool, fn func(tx *ledger.Tx) error) (journal.Position, error) {
+		ask := func() bool { return forward }
+		w.meanwhile.Store(&between)
+		w.onCommit.Store(&ask)
+		return l.Write(t.Context(), fn)
+	}
+	marked := func(tx *ledger.Tx) error { tx.Append(journal.KindEntryAdded, 1, []byte("cut here")); return nil }
+	for _, prepare := range []func(tx *ledger.Tx) error{filler, func(tx *ledger.Tx) error {
+		tx.Defer(`INSERT INTO suite_counter (name, n) VALUES ($1, 1)`, "prepared")
+		return nil
+	}} {
+		if _, err := l.Write(t.Context(), prepare); err != nil { // so that the next travels in one piece
+			t.Fatal(err)
+		}
+	}
+	if p, err := write(true, marked); err != nil || p != 2 {
+		t.Errorf("committed in front of the other's change: position %d: %v", p, err)
+	}
+	if p, err := write(false, marked); err != nil || p != 5 {
+		t.Errorf("not committed, run again behind the other's change: position %d: %v", p, err)
+	}
+	if _, err := write(true, func(tx *ledger.Tx) error {
+		tx.Defer(`INSERT INTO suite_counter (name, n) VALUES ($1, 1)`, "cut here")
+		return nil
+	}); !errors.Is(err, ledger.ErrOutcomeUnknown) {
+		t.Errorf("without a change, behind another commit: %v", err)
+	}
+	if head, err := journal.VerifyChain(t.Context(), other.Feed()); err != nil || head.Position != 6 {
 		t.Errorf("head at %d: %v", head.Position, err)
 	}
 }
