@@ -118,7 +118,7 @@ func (r *Replica) applyBatch(ctx context.Context, f *file, changes []journal.Cha
 				if err != nil {
 					return fmt.Errorf("applying %s at position %d: %w", c.Kind, c.Position, err)
 				}
-				if more {
+				if p.slicing = more; more {
 					break
 				}
 				p.finished(c)

@@ -51,7 +51,7 @@ func (f *File) Close() error { return f.file.db.Close() }
 // State is what the file says of itself; Age is unset.
 func (f *File) State() State {
 	p := &f.file.progress
-	return State{Epoch: p.epoch, Position: p.position, Link: p.link, Time: p.time, Loading: p.applied != p.position,
+	return State{Epoch: p.epoch, Position: p.position, Link: p.link, Time: p.time, Loading: p.applied != p.position || p.slicing,
 		Quarantine: p.quarantine, ReseedRevoked: int(p.kept)}
 }
 

@@ -35,11 +35,12 @@ type progress struct {
 	applied     journal.Position
 	appliedLink journal.Hash
 	done        []string
+	slicing     bool // part of the next one is in
 	quarantine  bool
 	kept        uint64
 }
 
-const progressVersion = 1
+const progressVersion = 2
 
 // Damage says that a file is not what was written.
 type Damage struct {
@@ -71,6 +72,7 @@ func (p *progress) append(b []byte) []byte {
 	for _, name := range p.done {
 		e.AppendString(name)
 	}
+	e.AppendBool(p.slicing)
 	e.AppendBool(p.quarantine)
 	e.AppendUint(p.kept)
 	return e.Bytes()
@@ -93,7 +95,7 @@ func parseProgress(raw []byte) (progress, error) {
 	for range d.Count(1) {
 		p.done = append(p.done, d.String())
 	}
-	p.quarantine, p.kept = d.Bool(), d.Uint()
+	p.slicing, p.quarantine, p.kept = d.Bool(), d.Bool(), d.Uint()
 	if err := d.End(); err != nil {
 		return progress{}, &Damage{What: "the record of its progress", Err: err}
 	}
