@@ -145,8 +145,8 @@ func (x *load) begin(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("beginning to load %q: %w", x.job.Suffix, err)
 	}
-	x.sorter, err = newSorter(x.r.config.TempDir)
-	return err
+	x.sorter = &sorter{folder: x.r.config.TempDir, limit: x.r.config.SortMemory}
+	return nil
 }
 
 func (x *load) empty(tx *ledger.Tx) error {

@@ -120,6 +120,53 @@ func TestWritesOverALoad(t *testing.T) {
 	})
 }
 
+func TestRegisterIsReadInOtherWays(t *testing.T) {
+	t.Parallel()
+	h := open(t, "sqlite:"+filepath.Join(t.TempDir(), "ledger.db"))
+	if _, err := h.load(workforce(40)); err != nil {
+		t.Fatal(err)
+	}
+	h.must(anyone, "dn: uid=svc,ou=Services,o=nhs\nobjectClass: account\nuserPassword: {SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=\n\n")
+	var children []string
+	secrets := 0
+	err := h.ledger.Read(t.Context(), func(tx *ledger.Tx) error {
+		err := h.reg.Children(tx, dn(t, "ou=People,o=nhs"), func(e *directory.Entry) error {
+			children = append(children, e.DN.String())
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		r, err := h.reg.Loaded(tx, dn(t, "o=nhs"))
+		if err != nil || r.Manifest().Entries != 83 {
+			t.Errorf("loaded: %v", err)
+		}
+		if r, err := h.reg.Loaded(tx, dn(t, "dc=example,dc=org")); err != nil || r != nil {
+			t.Errorf("not loaded: %v", err)
+		}
+		return h.reg.Secrets(tx, func(s directory.Secret) error {
+			secrets++
+			if s.Attribute != "userPassword" || !strings.HasPrefix(string(s.Values[0]), "{SHA}") {
+				t.Errorf("%+v", s)
+			}
+			return nil
+		})
+	})
+	if err != nil || len(children) != 40 || children[7] != "uid=900000000007,ou=People,o=nhs" || secrets != 1 {
+		t.Errorf("%v, %d children, %d secrets", err, len(children), secrets)
+	}
+}
+
+func TestLoadRefusesUUIDsThatStandTwice(t *testing.T) {
+	t.Parallel()
+	h := open(t, "sqlite:"+filepath.Join(t.TempDir(), "ledger.db"))
+	const u = "\nentryUUID: 2f3f5c60-9d3a-4a5e-8a0c-6a4ad2f6d101\n\n"
+	_, err := h.load(base + "dn: cn=a,o=nhs\nobjectClass: device" + u + "dn: cn=b,o=nhs\nobjectClass: device" + u)
+	if code(err) != 19 {
+		t.Error(err)
+	}
+}
+
 func TestLoadRefusesWithTheLine(t *testing.T) {
 	t.Parallel()
 	h := open(t, "sqlite:"+filepath.Join(t.TempDir(), "ledger.db"))

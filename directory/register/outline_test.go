@@ -144,7 +144,7 @@ func TestOneOfManyMembersLeavesQuickly(t *testing.T) {
 	}
 	h := open(t, "sqlite:"+filepath.Join(t.TempDir(), "ledger.db"))
 	h.must(issuance, base)
-	h.group(66_000)
+	h.group(20_000)
 	began := time.Now()
 	for i := range 20 {
 		if c := h.modifyGroup(one(directory.ModDelete, "member", member(i*100))); c != 0 {
@@ -152,7 +152,7 @@ func TestOneOfManyMembersLeavesQuickly(t *testing.T) {
 		}
 	}
 	took := time.Since(began) / 20
-	t.Logf("one member deleted from a group of 66,000: %v", took)
+	t.Logf("one member deleted from a group of 20,000: %v", took)
 	if took > 200*time.Millisecond { // 10 ms are asked for; a busy machine needs room
 		t.Errorf("deleting one member took %v", took)
 	}

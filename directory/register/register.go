@@ -19,6 +19,7 @@
 package register
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -84,6 +85,9 @@ type Config struct {
 	MoveLimit int
 	// TempDir holds a load's sorted runs; "" is the system's.
 	TempDir string
+	// SortMemory is how many bytes of entries a load holds before it writes a
+	// run; 0 means 96 MiB.
+	SortMemory int
 }
 
 // Author is who writes.
@@ -147,9 +151,8 @@ func New(schema *directory.Schema, config Config) (*Register, error) {
 		}
 		r.secrets = append(r.secrets, t.Name())
 	}
-	if r.config.MoveLimit == 0 {
-		r.config.MoveLimit = defaultMoves
-	}
+	r.config.MoveLimit = cmp.Or(r.config.MoveLimit, defaultMoves)
+	r.config.SortMemory = cmp.Or(r.config.SortMemory, runBytes)
 	return r, nil
 }
 

@@ -60,7 +60,7 @@ func open(t *testing.T, url string) *house {
 	t.Cleanup(func() { l.Close() })
 	reg, err := register.New(schema, register.Config{
 		Suffixes: []directory.DN{dn(t, "o=nhs"), dn(t, "dc=example,dc=org")},
-		Managed:  []directory.DN{dn(t, "ou=People,o=nhs")}, MoveLimit: 50, TempDir: t.TempDir(),
+		Managed:  []directory.DN{dn(t, "ou=People,o=nhs")}, MoveLimit: 50, TempDir: t.TempDir(), SortMemory: 64 << 10,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -232,9 +232,10 @@ func changedSecrets(name string, have [][]byte, m directory.Modification) ([][]b
 
 // holdsSecret returns the index of the verifier that is, or matches, v.
 func holdsSecret(have [][]byte, v []byte) int {
+	verifier := directory.IsVerifier(v)
 	return slices.IndexFunc(have, func(h []byte) bool {
-		if bytes.Equal(h, v) {
-			return true
+		if verifier || bytes.Equal(h, v) {
+			return bytes.Equal(h, v)
 		}
 		ok, err := directory.CheckPassword(h, v)
 		return ok && err == nil

@@ -19,6 +19,7 @@ import (
 // nothing of them outlives the process.
 type sorter struct {
 	folder  string
+	limit   int // bytes of a run
 	pending []sorted
 	size    int
 	files   []*os.File
@@ -37,8 +38,6 @@ const (
 	maxRecord = 1 << 30
 )
 
-func newSorter(folder string) (*sorter, error) { return &sorter{folder: folder}, nil }
-
 func (s *sorter) close() {
 	for _, f := range s.files {
 		f.Close()
@@ -52,7 +51,7 @@ func bySorted(a, b sorted) int {
 
 func (s *sorter) add(it *item) error {
 	s.pending = append(s.pending, sorted{it.key, it.nth, it.line, it.record})
-	if s.size += len(it.key) + len(it.record) + 80; s.size < runBytes {
+	if s.size += len(it.key) + len(it.record) + 80; s.size < s.limit {
 		return nil
 	}
 	return s.spill()
