@@ -3,6 +3,7 @@ package directory
 import (
 	"errors"
 	"strings"
+	"unsafe"
 )
 
 // standardRules lists the matching rules: all of RFC 4517 §4.2, those of
@@ -98,6 +99,9 @@ func (s *Schema) oidAssertion(v []byte) ([]byte, error) {
 }
 
 func (s *Schema) oidOf(v []byte) ([]byte, bool) {
+	if c := s.classes[string(v)]; c != nil { // no copy: objectClass is tested all the time
+		return unsafe.Slice(unsafe.StringData(c.OID), len(c.OID)), true
+	}
 	name := string(v)
 	if c := s.Class(name); c != nil {
 		return []byte(c.OID), true

@@ -75,8 +75,8 @@ func (c *conn) authenticateSimple(name string, password []byte) (who Identity, r
 	case c.tls == nil && !c.server.config.AllowPlaintextBind:
 		return who, refuse(directory.ConfidentialityRequired, "passwords travel over TLS only")
 	}
-	if r := c.stale(); r != nil {
-		return who, *r
+	if r, stale := c.stale(); stale {
+		return who, r
 	}
 	return c.authenticatePassword(dn, key, password)
 }

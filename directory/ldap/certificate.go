@@ -271,8 +271,8 @@ func (c *conn) authenticateSASL(value []byte) (who Identity, r result) {
 	if string(mechanism) != "EXTERNAL" || c.peer() == nil {
 		return who, refuse(directory.AuthMethodNotSupported, "SASL mechanism not available")
 	}
-	if r := c.stale(); r != nil {
-		return who, *r
+	if r, stale := c.stale(); stale {
+		return who, r
 	}
 	who, err = c.server.identify(c.peer())
 	if err != nil {

@@ -62,3 +62,15 @@ func appendExtensible(b []byte, f *directory.Filter) []byte {
 	}
 	return b
 }
+
+// Handle makes a connection that is bound as an identity and has no socket,
+// and returns what answers a request on it.
+func Handle(s *Server, who directory.Identity) func(pdu []byte) []byte {
+	c := newConn(s, nil, false)
+	c.become(Identity{Identity: who})
+	return func(pdu []byte) []byte {
+		c.out = c.out[:0]
+		c.handle(pdu)
+		return c.out
+	}
+}

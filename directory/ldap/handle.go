@@ -91,19 +91,16 @@ func (c *conn) reply(m *message, r result) directory.Code {
 }
 
 // stale is the refusal of everything while the local copy is not to be
-// believed: nil when it is.
-func (c *conn) stale() *result {
+// believed.
+func (c *conn) stale() (r result, stale bool) {
 	state := c.server.config.Replica.State()
-	var r result
 	switch {
-	case state.Time.IsZero():
-		r = refuse(directory.Busy, "the directory is being loaded")
+	case state.Loading:
+		return refuse(directory.Busy, "the directory is being loaded"), true
 	case state.Age > c.server.config.Limits.Age:
-		r = refuse(directory.Unavailable, "this copy of the directory is too old")
-	default:
-		return nil
+		return refuse(directory.Unavailable, "this copy of the directory is too old"), true
 	}
-	return &r
+	return result{}, false
 }
 
 // special answers what needs no search in the tree: the root DSE, the schema,
@@ -118,10 +115,7 @@ func (q *searching) special(m *message) (result, bool) {
 	case q.base == "":
 		return refuse(directory.NoSuchObject, ""), true
 	}
-	if r := c.stale(); r != nil {
-		return *r, true
-	}
-	return result{}, false
+	return c.stale()
 }
 
 // handleCompare answers a Compare (RFC 4511 §4.10).
@@ -155,8 +149,8 @@ func (c *conn) compare(m *message) (r result, err error) {
 	if err != nil {
 		return r, err
 	}
-	if r := c.stale(); r != nil {
-		return *r, nil
+	if r, stale := c.stale(); stale {
+		return r, nil
 	}
 	if controls.assertion != nil {
 		if err := c.assert(key, controls.assertion); err != nil {

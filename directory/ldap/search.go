@@ -31,7 +31,6 @@ type searching struct {
 	scan *tree.Scan
 	sent int
 	stop stopping
-	dn   []byte // scratch
 }
 
 // stopping says why no more entries are taken.
@@ -51,7 +50,7 @@ func (c *conn) handleSearch(m *message, started time.Time) (code directory.Code,
 	if q == nil {
 		q = &searching{}
 	}
-	*q = searching{conn: c, id: m.id, started: started, dn: q.dn}
+	*q = searching{conn: c, id: m.id, started: started, sight: sight{grant: q.sight.grant}}
 	c.search = q
 	if err := q.parse(m); err != nil {
 		return c.reply(m, c.resultOf(err)), true
@@ -142,6 +141,11 @@ func (q *searching) limit(size int, patience time.Duration) {
 // most searches of a connection have the same base.
 func (c *conn) keyOf(dn []byte) (directory.Key, error) {
 	if c.lastKey != "" && string(dn) == c.lastDN {
+		return c.lastKey, nil
+	}
+	var room [256]byte
+	if key, ok := c.server.schema.AppendPlainKey(room[:0], dn); ok {
+		c.lastDN, c.lastKey = string(dn), directory.Key(key)
 		return c.lastKey, nil
 	}
 	parsed, err := directory.ParseDN(string(dn))

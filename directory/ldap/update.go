@@ -82,8 +82,8 @@ func (u *update) run(ctx context.Context, w write) result {
 	if !s.answersFor(u.key) {
 		return refuse(directory.UnwillingToPerform, "no global superior knowledge")
 	}
-	if r := c.stale(); r != nil {
-		return *r
+	if r, stale := c.stale(); stale {
+		return r
 	}
 	u.who = c.who.at(u.key)
 	r := result{}

@@ -68,6 +68,15 @@ func (c chunk) count() int {
 	return n
 }
 
+// about is count where that is cheap, and its order of magnitude where it is
+// not: for deciding what to read first.
+func (c chunk) about() int {
+	if len(c) > 512 && (c[0] == chunkRuns || c[0] == chunkBitmap) {
+		return 1 << 15
+	}
+	return c.count()
+}
+
 // appendTo appends the members to ids with high as their upper half.
 func (c chunk) appendTo(ids []uint32, high uint16) []uint32 {
 	if !c.well() {

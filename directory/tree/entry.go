@@ -38,10 +38,9 @@ func (e *Entry) AppendDN(b []byte) ([]byte, error) { return e.appendDN(b) }
 
 // Key is the normal form of the name (directory.EntryView).
 func (e *Entry) Key() directory.Key {
-	above := container{}
+	above := directory.Key("")
 	if e.head.parent != 0 {
-		var err error
-		if above, err = e.reader.nameOf(e.head.parent); err != nil {
+		if above = e.reader.keyOf(e.head.parent); above == "" {
 			return ""
 		}
 	}
@@ -49,7 +48,7 @@ func (e *Entry) Key() directory.Key {
 	if err != nil {
 		return ""
 	}
-	key, err := e.reader.tree.schema.AppendKey([]byte(above.key), rdn)
+	key, err := e.reader.tree.schema.AppendKey([]byte(above), rdn)
 	if err != nil {
 		return ""
 	}
@@ -141,9 +140,10 @@ type Attribute struct {
 	scratch     []byte
 }
 
-// Each runs over the attributes in the order they were given.
+// Each runs over the attributes in the order they were given. Each is valid
+// until the next.
 func (e *Entry) Each(visit func(a *Attribute) bool) {
-	var a Attribute
+	a := &e.reader.shown
 	a.scratch = e.reader.value[:]
 	for it := e.attributes(); ; {
 		code, vs, ok := it.next()
@@ -152,7 +152,7 @@ func (e *Entry) Each(visit func(a *Attribute) bool) {
 		}
 		n := &e.reader.catalog.names[code]
 		a.Code, a.Name, a.Description, a.Header, a.Operational, a.values = int(code), n.text, n.description, n.header, n.operational, vs
-		if !visit(&a) {
+		if !visit(a) {
 			return
 		}
 	}

@@ -25,6 +25,29 @@ type planner struct {
 	rd      *reader
 	indexed map[*directory.AttributeType]bool
 	budget  int // chunks that may still be read for counting
+	buf     []byte
+	single  [1]keyRange
+}
+
+// exact gives the entries a filter with an equality on a unique attribute can
+// be true for: no other part of it can make them fewer at less cost.
+func (p *planner) exact(n *node, ids []uint32) []uint32 {
+	if n.isUUID() {
+		if id := parseID(p.rd.uuids.Get(n.Value)); id != 0 {
+			ids = append(ids, id)
+		}
+		return ids
+	}
+	attr, ok := p.rd.catalog.indexCode(n.Attr.Type)
+	if !ok {
+		return ids
+	}
+	p.buf = appendIndexValue(p.buf[:0], attr, n.Value)
+	r := keyRange{low: p.buf, one: true}
+	for k, v := p.seek(r); r.within(k); k, v = p.rd.index.Next() {
+		ids = chunk(v).appendTo(ids, binary.BigEndian.Uint16(k[len(k)-2:]))
+	}
+	return ids
 }
 
 const (
@@ -49,6 +72,9 @@ func (p *planner) estimate(n *node, limit int) int {
 		for _, c := range n.children {
 			if e := p.estimate(c, limit); e >= 0 && (best < 0 || e < best) {
 				best = e
+			}
+			if best >= 0 && best <= scopeProbe {
+				break
 			}
 		}
 		return best
@@ -136,6 +162,9 @@ func (p *planner) collectAnd(n *node) (*roaring.Bitmap, bool) {
 			parts = append(parts, part{c, e})
 			if best < 0 || e < parts[best].size {
 				best = len(parts) - 1
+			}
+			if e <= intersectAbove {
+				break // reading that few costs less than looking for fewer
 			}
 		}
 	}
@@ -255,7 +284,7 @@ func (p *planner) count(r keyRange, limit int) int {
 		if p.budget--; p.budget < 0 {
 			return max(n, limit)
 		}
-		n += chunk(v).count()
+		n += chunk(v).about()
 	}
 	return n
 }

@@ -26,13 +26,15 @@ type reader struct {
 
 	key     []byte // scratch for keys
 	value   [64]byte
+	shown   Attribute // what Entry.Each shows
+	planned planner   // with its buffers
 	parents map[uint32]container
 	found   map[string]uint32           // keys of containers already looked up
 	views   map[*directory.Query]*query // filters of access rules, ready for records
 }
 
-// container is a remembered inner entry: its parent, and its name as text and
-// as a key.
+// container is a remembered inner entry: its parent, and its name as text and,
+// once it was asked for, as a key.
 type container struct {
 	parent uint32
 	dn     string
@@ -158,11 +160,27 @@ func (rd *reader) nameOf(id uint32) (container, error) {
 	if err != nil {
 		return container{}, err
 	}
-	c := container{parent: e.head.parent, dn: string(text), key: e.Key()}
+	c := container{parent: e.head.parent, dn: string(text)}
 	if len(rd.parents) < maxContainers {
 		rd.parents[id] = c
 	}
 	return c, nil
+}
+
+// keyOf is the key of an entry that has children.
+func (rd *reader) keyOf(id uint32) directory.Key {
+	c, err := rd.nameOf(id)
+	if err != nil || c.key != "" {
+		return c.key
+	}
+	e := Entry{reader: rd, ID: id}
+	if e.parse(rd.get(id)) == nil {
+		c.key = e.Key()
+	}
+	if _, ok := rd.parents[id]; ok {
+		rd.parents[id] = c
+	}
+	return c.key
 }
 
 // isUnder reports whether an entry whose parent is given lies below base.

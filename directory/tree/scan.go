@@ -46,6 +46,7 @@ type Scan struct {
 	next    int // in left.ids
 	last    uint32
 	tested  int
+	few     [scopeProbe + 1]uint32 // memory for small sets of candidates
 }
 
 // Step goes on until visit wants to stop, at most budget entries were tested,
@@ -153,14 +154,17 @@ func (s *Scan) plan(rd *reader) error {
 
 func (s *Scan) choose(rd *reader) candidates {
 	if s.request.Scope == ScopeBase {
-		return candidates{ids: []uint32{s.base}}
+		return candidates{ids: append(s.few[:0], s.base)}
 	}
-	p := planner{rd: rd, indexed: s.tree.indexed, budget: countChunks}
-	likely := s.query.root != nil && s.tree.findsOne(s.query.root)
-	if !likely {
-		if ids, whole := s.walk(rd, scopeProbe); whole {
-			return candidates{ids: ids}
+	p := &rd.planned
+	p.rd, p.indexed, p.budget = rd, s.tree.indexed, countChunks
+	if s.query.root != nil {
+		if n := s.tree.finding(s.query.root); n != nil {
+			return candidates{ids: p.exact(n, s.few[:0])}
 		}
+	}
+	if ids, whole := s.walk(rd, scopeProbe); whole {
+		return candidates{ids: ids}
 	}
 	size := -1
 	if s.query.root != nil {
@@ -188,7 +192,9 @@ func idsOf(set *roaring.Bitmap) []uint32 { return set.ToArray() }
 // walk lists the scope if it holds at most the given number of entries. The
 // numbers come back ascending.
 func (s *Scan) walk(rd *reader, most int) (ids []uint32, whole bool) {
-	var stack []uint32
+	var room [scopeProbe]uint32
+	stack := room[:0]
+	ids = s.few[:0]
 	if s.request.Scope == ScopeSubtree {
 		ids = append(ids, s.base)
 	}

@@ -125,21 +125,22 @@ func (t *Tree) WaitFor(ctx context.Context, p journal.Position) error {
 	return t.replica.Load().WaitFor(ctx, p)
 }
 
-// findsOne reports whether a filter can be true only for entries with a given
-// value of a unique attribute.
-func (t *Tree) findsOne(n *node) bool {
-	if n.Kind == directory.FilterEquality {
-		return t.unique[n.Attr.Type] && (t.indexed[n.Attr.Type] || n.isUUID())
-	}
-	if n.Kind != directory.FilterAnd {
-		return false
-	}
-	for _, c := range n.children {
-		if t.findsOne(c) {
-			return true
+// finding is the part of a filter that can be true only for the one or few
+// entries with a given value of a unique attribute; nil if there is none.
+func (t *Tree) finding(n *node) *node {
+	switch n.Kind {
+	case directory.FilterEquality:
+		if t.unique[n.Attr.Type] && (t.indexed[n.Attr.Type] || n.isUUID()) {
+			return n
+		}
+	case directory.FilterAnd:
+		for _, c := range n.children {
+			if found := t.finding(c); found != nil {
+				return found
+			}
 		}
 	}
-	return false
+	return nil
 }
 
 const stateMark = "mark"
