@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"slices"
+	"time"
 
 	"cardinal/certs"
 	"cardinal/internal/journal"
@@ -42,6 +44,16 @@ func (c *Case) By(verb string) string {
 		}
 	}
 	return by
+}
+
+// at is when the newest decision with this verb was taken.
+func (c *Case) at(verb string) (at time.Time) {
+	for _, d := range c.Decisions {
+		if d.Verb == verb {
+			at = d.At
+		}
+	}
+	return at
 }
 
 func (c *Case) hands() policies.Hands {
@@ -188,12 +200,7 @@ func (d *Desk) judgeCase(ctx context.Context, op Operator, j judgement) (*Case, 
 		to := CaseRefused
 		if j.verb == verbApprove {
 			to = CaseApproved
-			hands := c.hands()
-			hands.Approver = by.identity
-			if err := policies.FourEyes(hands); err != nil {
-				return turnedDown(KindRight, "", err)
-			}
-			if err := d.entitled(tx, c.Person); err != nil {
+			if err := d.approvable(tx, by, c); err != nil {
 				return err
 			}
 		}
@@ -204,6 +211,35 @@ func (d *Desk) judgeCase(ctx context.Context, op Operator, j judgement) (*Case, 
 		return nil, 0, err
 	}
 	return judged, position, nil
+}
+
+// approvable holds an approval against the rules. A case that is approved can
+// be approved anew when its person changed since.
+func (d *Desk) approvable(tx *ledger.Tx, by *actor, c *Case) error {
+	hands := c.hands()
+	hands.Approver = by.identity
+	if err := policies.FourEyes(hands); err != nil {
+		return turnedDown(KindRight, "", err)
+	}
+	if c.State == CaseApproved {
+		changed, err := changedSince(tx, c.Person, c.at(verbApprove), verbUpdate, verbRename)
+		if err != nil {
+			return err
+		}
+		if !changed {
+			return caseState.says("case %s is approved already", c.ID)
+		}
+	}
+	return d.entitled(tx, c.Person)
+}
+
+// changedSince reports whether one of these verbs was done to a person after a
+// moment, or in the same microsecond.
+func changedSince(tx *ledger.Tx, uuid certs.UUID, moment time.Time, verbs ...string) (bool, error) {
+	log, err := decisionsOn(tx, string(uuid))
+	return slices.ContainsFunc(log, func(d Decision) bool {
+		return slices.Contains(verbs, d.Verb) && !d.At.Before(moment)
+	}), err
 }
 
 type step struct {

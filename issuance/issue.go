@@ -70,6 +70,13 @@ func (d *Desk) mayIssue(tx *ledger.Tx, by *actor, id string) (*Case, policies.Ro
 	if err := policies.FourEyes(hands); err != nil {
 		return nil, "", turnedDown(KindRight, "", err)
 	}
+	changed, err := changedSince(tx, c.Person, c.at(verbApprove), verbUpdate, verbRename)
+	if err != nil {
+		return nil, "", err
+	}
+	if changed {
+		return nil, "", caseChanged.says("%s changed after case %s was approved: it must be approved anew", c.Person, c.ID)
+	}
 	if err := d.entitled(tx, c.Person); err != nil {
 		return nil, "", err
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"cardinal/certs"
@@ -104,6 +105,9 @@ func (d *Desk) AddPerson(ctx context.Context, op Operator, n NewPerson) (certs.U
 		if err := n.looksNew(tx, uuid); err != nil {
 			return err
 		}
+		if err := n.belongsToOthers(tx, uuid); err != nil {
+			return err
+		}
 		if err := d.enter(tx, uuid, n); err != nil {
 			return err
 		}
@@ -119,7 +123,7 @@ func (d *Desk) AddPerson(ctx context.Context, op Operator, n NewPerson) (certs.U
 }
 
 // looksNew refuses a namesake of the same birth who was not named as somebody
-// else, and a document that is somebody else's.
+// else.
 func (n NewPerson) looksNew(tx *ledger.Tx, self certs.UUID) error {
 	rows, err := tx.Query(`SELECT uuid FROM issuance_persons WHERE name_key = $1 AND uuid <> $2 ORDER BY uuid`,
 		nameKey(n.Family, n.Given, n.Birth), string(self))
@@ -138,6 +142,26 @@ func (n NewPerson) looksNew(tx *ledger.Tx, self certs.UUID) error {
 	}
 	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
 		return fmt.Errorf("reading namesakes: %w", err)
+	}
+	return nil
+}
+
+// belongsToOthers refuses a document, and an address that goes into a
+// certificate, which are somebody else's.
+func (n NewPerson) belongsToOthers(tx *ledger.Tx, self certs.UUID) error {
+	for field, address := range map[string]string{"mail": n.Mail, "upn": n.UPN} {
+		if address == "" {
+			continue
+		}
+		var others int64
+		err := tx.QueryRow(`SELECT COUNT(*) FROM issuance_persons WHERE LOWER(`+field+`) = $1 AND uuid <> $2`,
+			strings.ToLower(address), string(self)).Scan(&others)
+		if err != nil {
+			return fmt.Errorf("looking for the addresses of others: %w", err)
+		}
+		if others > 0 {
+			return personAddress.in(field, "%s is another person's", address)
+		}
 	}
 	return numberTaken(tx, n.Evidence, self)
 }

@@ -12,7 +12,8 @@ import (
 )
 
 // PersonChange changes what is not nil. A change of name or birth needs
-// Evidence. Somebody known only from the directory is taken on record by
+// Evidence; it takes the approval from an open case and renewal from a card,
+// since one official alone must not put another name on either. Somebody known only from the directory is taken on record by
 // giving Birth, Evidence and Photo. Status closed ends positions, cases and
 // card in the same transaction; active reopens the record alone.
 type PersonChange struct {
@@ -26,9 +27,21 @@ type PersonChange struct {
 	Reason                       string
 }
 
-// identity reports whether more than contact details change.
+// identity reports whether more than contact details change: a mail address
+// and a user principal name stand in the authentication certificate.
 func (c PersonChange) identity() bool {
-	return c.Title != nil || c.names() || c.UPN != nil || len(c.Evidence) > 0 || len(c.Photo) > 0
+	return c.Title != nil || c.names() || c.Mail != nil || c.UPN != nil || len(c.Evidence) > 0 || len(c.Photo) > 0
+}
+
+// verb is how the log calls the change.
+func (c PersonChange) verb() string {
+	switch {
+	case c.names():
+		return verbRename
+	case c.identity():
+		return verbUpdate
+	}
+	return verbContact
 }
 
 func (c PersonChange) names() bool {
@@ -82,17 +95,18 @@ func (d *Desk) change(tx *ledger.Tx, by *actor, p *Person, c PersonChange) error
 	if err := n.checkChange(c, p.OnRecord, d.today(tx.Time())); err != nil {
 		return err
 	}
-	looked := numberTaken(tx, n.Evidence, p.UUID)
 	if c.names() || !p.OnRecord {
-		looked = n.looksNew(tx, p.UUID)
+		if err := n.looksNew(tx, p.UUID); err != nil {
+			return err
+		}
 	}
-	if looked != nil {
-		return looked
+	if err := n.belongsToOthers(tx, p.UUID); err != nil {
+		return err
 	}
 	if err := d.amend(tx, p, n); err != nil {
 		return err
 	}
-	return d.decide(tx, by, role, decision{subject: string(p.UUID), verb: verbUpdate, from: p.Status, to: p.Status, reason: c.Reason})
+	return d.decide(tx, by, role, decision{subject: string(p.UUID), verb: c.verb(), from: p.Status, to: p.Status, reason: c.Reason})
 }
 
 // checkChange judges the record as it would become.
@@ -156,7 +170,7 @@ func (d *Desk) turn(tx *ledger.Tx, by *actor, p *Person, c PersonChange) error {
 		return inputField.in("status", "%q is neither %s nor %s", to, StatusActive, StatusClosed)
 	}
 	c.Status = nil
-	if c.identity() || c.Mail != nil || c.Phone != nil {
+	if c.identity() || c.Phone != nil {
 		return inputField.in("status", "changes alone")
 	}
 	role, err := d.may(by, what, by.about(p.UUID))

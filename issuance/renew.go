@@ -3,6 +3,7 @@ package issuance
 import (
 	"context"
 	"errors"
+	"time"
 
 	"cardinal/certs"
 	"cardinal/certs/register"
@@ -63,7 +64,30 @@ func (d *Desk) mayRenew(tx *ledger.Tx, by *actor, a *asked) (*Card, policies.Rol
 			return nil, "", err
 		}
 	}
+	if err := sameNameSince(tx, c); err != nil {
+		return nil, "", err
+	}
 	return c, role, d.entitled(tx, c.Person)
+}
+
+// sameNameSince refuses to renew into another name than the one two officials
+// put on the card.
+func sameNameSince(tx *ledger.Tx, c *Card) error {
+	log, err := decisionsOn(tx, c.ID)
+	if err != nil {
+		return err
+	}
+	made := time.Time{}
+	for _, line := range log {
+		if line.Verb == verbIssue || line.Verb == verbRenew {
+			made = line.At
+		}
+	}
+	renamed, err := changedSince(tx, c.Person, made, verbRename)
+	if err == nil && renamed {
+		return renewRenamed.says("the name of %s changed since card %s was made: it must be replaced", c.Person, c.ID)
+	}
+	return err
 }
 
 // perhapsEarly says "too early" where only the day stands against it.

@@ -30,6 +30,7 @@ var (
 	personUnknown      = rule{"person.unknown", KindUnknown, clauseForm}
 	personClosed       = rule{"person.closed", KindRule, clauseCard}
 	personDuplicate    = rule{"person.duplicate", KindConflict, clauseProofing}
+	personAddress      = rule{"person.address-of-another", KindConflict, clauseProofing}
 	personNotOnRecord  = rule{"person.not-on-record", KindRule, clauseProofing}
 	personNameEvidence = rule{"person.name-change-evidence", KindRule, clauseProofing}
 	evidenceCount      = rule{"evidence.three-documents", KindRule, clauseProofing}
@@ -54,6 +55,7 @@ var (
 	caseUnknown = rule{"case.unknown", KindUnknown, clauseForm}
 	caseState   = rule{"case.state", KindConflict, clauseCard}
 	caseOpen    = rule{"case.already-open", KindConflict, clauseCard}
+	caseChanged = rule{"case.person-changed", KindConflict, clauseTwoPersons}
 	caseHasCard = rule{"case.card-exists", KindConflict, clauseCard}
 
 	// Pairs.
@@ -66,12 +68,13 @@ var (
 	attestationNone = rule{"attestation.missing", KindRule, clauseCard}
 
 	// Cards.
-	cardUnknown = rule{"card.unknown", KindUnknown, clauseForm}
-	cardState   = rule{"card.state", KindConflict, clauseCard}
-	cardExpired = rule{"card.expired", KindConflict, clauseCard}
-	cancelSince = rule{"cancel.since", KindInput, "RFC 5280 §5.3.2"}
-	renewEarly  = rule{"renew.too-early", KindRule, clauseCard}
-	renewProof  = rule{"renew.proof", KindRule, clauseTwoPersons}
+	cardUnknown  = rule{"card.unknown", KindUnknown, clauseForm}
+	cardState    = rule{"card.state", KindConflict, clauseCard}
+	cardExpired  = rule{"card.expired", KindConflict, clauseCard}
+	cancelSince  = rule{"cancel.since", KindInput, "RFC 5280 §5.3.2"}
+	renewEarly   = rule{"renew.too-early", KindRule, clauseCard}
+	renewRenamed = rule{"renew.name-changed", KindRule, clauseTwoPersons}
+	renewProof   = rule{"renew.proof", KindRule, clauseTwoPersons}
 
 	// Certificates.
 	certificateUnknown = rule{"certificate.unknown", KindUnknown, "RFC 5280 §4.1.2.2"}

@@ -26,7 +26,9 @@ const (
 // Verbs, as the log of decisions spells them.
 const (
 	verbRegister = "register"
-	verbUpdate   = "update"
+	verbContact  = "contact" // telephone alone
+	verbUpdate   = "update"  // what an approval rests on: documents, photograph, addresses in certificates
+	verbRename   = "rename"  // name or birth
 	verbClose    = "close"
 	verbAssign   = "assign-position"
 	verbUnassign = "close-position"
@@ -56,7 +58,7 @@ type move struct {
 func caseMoves() []move {
 	return []move{
 		{verbRequest, []string{""}, CaseRequested},
-		{verbApprove, []string{CaseRequested}, CaseApproved},
+		{verbApprove, []string{CaseRequested, CaseApproved}, CaseApproved}, // anew, when the person changed since
 		{verbRefuse, []string{CaseRequested, CaseApproved}, CaseRefused},
 		{verbIssue, []string{CaseApproved}, CaseIssued},
 		{verbHandOver, []string{CaseIssued}, CaseHandedOver},

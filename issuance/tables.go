@@ -22,6 +22,8 @@ CREATE TABLE issuance_persons (
 );
 CREATE INDEX issuance_persons_name ON issuance_persons (name_key);
 CREATE INDEX issuance_persons_family ON issuance_persons (family_key, uuid);
+CREATE INDEX issuance_persons_mail ON issuance_persons (LOWER(mail));
+CREATE INDEX issuance_persons_upn ON issuance_persons (LOWER(upn));
 CREATE TABLE issuance_documents (
 	person TEXT NOT NULL, n BIGINT NOT NULL,
 	kind TEXT NOT NULL, number TEXT NOT NULL, number_key TEXT NOT NULL,

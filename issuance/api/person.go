@@ -39,7 +39,8 @@ type NewPerson struct {
 }
 
 // PersonChange changes what is given and leaves the rest. A change of name
-// needs Evidence. A person known only from the directory (imported) is taken
+// needs Evidence; it takes the approval from an open case, and a card that bears
+// the old name is replaced, not renewed. A person known only from the directory (imported) is taken
 // on record by giving Birth, Evidence and Photo. Status closed ends every
 // position, case and card.
 type PersonChange struct {

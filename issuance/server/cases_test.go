@@ -9,6 +9,7 @@ import (
 	"cardinal/directory/register"
 	"cardinal/internal/ledger"
 	"cardinal/issuance/api"
+	"cardinal/issuance/issuancetest"
 )
 
 func TestPersonsAreRefusedByRule(t *testing.T) {
@@ -230,4 +231,66 @@ func TestClosingAPersonEndsEverything(t *testing.T) {
 	})
 	must(t, failed(o.manager.UpdatePerson(ctx, string(uuid), api.PersonChange{Status: text("active")})))
 	must(t, failed(o.manager.RequestCase(ctx, api.NewCase{Person: string(uuid)})))
+}
+
+func TestOneOfficialCannotChangeWhoACardIsFor(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("short")
+	}
+	o, ctx := open(t), t.Context()
+	uuid := string(o.Person("Alex", "Example"))
+	ready := o.Approved(certs.UUID(uuid))
+	rename := func(family, proof string) {
+		deed := &api.Evidence{Documents: []api.Document{{Kind: "deed-poll", Number: proof}}}
+		must(t, failed(o.manager.UpdatePerson(ctx, uuid, api.PersonChange{Family: &family, Evidence: deed})))
+	}
+	rename("Other", "D1")
+	ask, keys := o.asking("request-1")
+	o.refuse(t, []refusal{{"issued under another name than was approved", 409, "case.person-changed", func() error {
+		return failed(o.manager.Issue(ctx, ready.ID, ask))
+	}}})
+	must(t, failed(o.sponsor.ApproveCase(ctx, ready.ID, api.Reason{})))
+	made, err := o.manager.Issue(ctx, ready.ID, ask)
+	must(t, err)
+	must(t, failed(o.manager.HandOver(ctx, made.Card, api.Reason{})))
+	must(t, failed(o.manager.UpdatePerson(ctx, uuid, api.PersonChange{Mail: text("a@x.example"), UPN: text("a@ad.example")})))
+	must(t, failed(o.manager.Renew(ctx, made.Card, o.renewal("request-2", made.Card, keys))))
+
+	rename("Third", "D2")
+	wantRule(t, failed(o.manager.Renew(ctx, made.Card, o.renewal("request-3", made.Card, keys))), 422, "renew.proof") // the old key
+	fresh, _ := o.asking("request-4")
+	holder, err := o.manager.Card(ctx, made.Card)
+	must(t, err)
+	if holder.Pair != 2 {
+		t.Errorf("card %+v", holder)
+	}
+	bo := o.newcomer("Bo", "Example")
+	bo.UPN = "A@AD.example"
+	o.refuse(t, []refusal{
+		{"somebody's principal name", 409, "person.address-of-another", func() error { return failed(o.manager.AddPerson(ctx, bo)) }},
+		{"issued again", 409, "case.state", func() error { return failed(o.manager.Issue(ctx, ready.ID, fresh)) }},
+	})
+}
+
+func TestRenamedHoldersAreNotRenewed(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("short")
+	}
+	o, ctx := open(t), t.Context()
+	uuid, card, hand := o.Holder("Alex", ordinaryJob)
+	deed := &api.Evidence{Documents: []api.Document{{Kind: "marriage-certificate", Number: "M1"}}}
+	must(t, failed(o.manager.UpdatePerson(ctx, string(uuid), api.PersonChange{Family: text("Married"), Evidence: deed})))
+	ask := o.renewal("request-1", card, issuancetest.Keys{Authentication: hand.Key})
+	o.refuse(t, []refusal{
+		{"renewed by an agent", 422, "renew.name-changed", func() error { return failed(o.manager.Renew(ctx, card, ask)) }},
+		{"own mail", 403, "role", func() error {
+			return failed(o.as(hand).UpdatePerson(ctx, string(uuid), api.PersonChange{Mail: text("chief@x.example")}))
+		}},
+	})
+	replaced, err := o.manager.Replace(ctx, card, api.CancelCard{})
+	must(t, err)
+	must(t, failed(o.sponsor.ApproveCase(ctx, replaced.Case, api.Reason{})))
+	must(t, o.issue(o.manager, replaced.Case))
 }
