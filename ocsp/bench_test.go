@@ -95,6 +95,25 @@ func BenchmarkHandlerStored(b *testing.B) {
 	post(b, w, bodies)
 }
 
+func BenchmarkHandlerStoredGet(b *testing.B) {
+	w, bodies := population(b, 2000)
+	h := w.responder.Handler()
+	out := &sink{header: http.Header{}}
+	var requests []*http.Request
+	for _, body := range bodies {
+		requests = append(requests, &http.Request{Method: "GET", RequestURI: getPath(body), Header: http.Header{}})
+		h.ServeHTTP(out, requests[len(requests)-1])
+	}
+	b.ReportAllocs()
+	i := 0
+	defer cpu(b)()
+	for b.Loop() {
+		clear(out.header)
+		h.ServeHTTP(out, requests[i%len(requests)])
+		i++
+	}
+}
+
 func BenchmarkHandlerFirst(b *testing.B) {
 	w, bodies := population(b, 200_000)
 	post(b, w, bodies)
@@ -163,22 +182,24 @@ func BenchmarkWireFixed(b *testing.B) {
 	fixed := bodyOf(b, r)
 	header := r.Header
 	w.responder = nil
-	server := newFixedServer(b, header, fixed)
-	wire(b, server, [][]byte{get(getPath(bodies[0]))})
-}
-
-func newFixedServer(b *testing.B, header http.Header, body []byte) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		b.Fatal(err)
-	}
-	s := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	handler := func(w http.ResponseWriter, _ *http.Request) {
 		h := w.Header()
 		for k, v := range header {
 			h[k] = v
 		}
-		_, _ = w.Write(body)
-	})}
+		_, _ = w.Write(fixed)
+	}
+	wire(b, listen(b, http.HandlerFunc(handler)), [][]byte{get(getPath(bodies[0]))})
+}
+
+// listen serves a handler by net/http on a free port.
+func listen(b *testing.B, h http.Handler) string {
+	b.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	s := &http.Server{Handler: h}
 	go func() { _ = s.Serve(l) }()
 	b.Cleanup(func() { _ = s.Close() })
 	return l.Addr().String()
@@ -186,7 +207,7 @@ func newFixedServer(b *testing.B, header http.Header, body []byte) string {
 
 func BenchmarkWireStored(b *testing.B) {
 	w, bodies := population(b, 1000)
-	address := w.serve()[len("http://"):]
+	address := listen(b, w.responder.Handler())
 	var requests [][]byte
 	for _, body := range bodies {
 		requests = append(requests, get(getPath(body)))
@@ -197,7 +218,7 @@ func BenchmarkWireStored(b *testing.B) {
 
 func BenchmarkWireFirst(b *testing.B) {
 	w, bodies := population(b, 100_000)
-	address := w.serve()[len("http://"):]
+	address := listen(b, w.responder.Handler())
 	var requests [][]byte
 	for _, body := range bodies {
 		requests = append(requests, get(getPath(body)))

@@ -22,6 +22,7 @@ type answer struct {
 	until      time.Time // when a fresh one is better
 	maxAge     time.Duration
 	etag       string // names this signature
+	modified   string // thisUpdate as HTTP writes it
 }
 
 // answers keeps signed answers by CertID. It forgets at random when it is full; it never decides whether an answer is

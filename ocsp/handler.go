@@ -83,7 +83,7 @@ func (r *Responder) serveOCSP(w http.ResponseWriter, req *http.Request, rest str
 	if err != nil {
 		m.out = MalformedRequest.append(m.out[:0])
 	} else {
-		m.out, kept, why = r.respond(m.out[:0], m.in, &m.parsed)
+		kept, why = r.respond(m, start)
 	}
 	r.metrics.requests[why].Inc()
 	r.write(w, req, m.out, kept)
@@ -205,10 +205,10 @@ func newSharedHeaders() sharedHeaders {
 
 // cacheHeaders sets what RFC 9919 §6 asks for and reports whether the client's copy is the same answer.
 func (r *Responder) cacheHeaders(h http.Header, req *http.Request, kept *answer) (notModified bool) {
-	now := r.config.Now()
 	h["Etag"] = []string{kept.etag}
-	h["Last-Modified"] = []string{kept.thisUpdate.UTC().Format(http.TimeFormat)}
+	h["Last-Modified"] = []string{kept.modified}
 	if kept.maxAge > 0 {
+		now := r.config.Now()
 		age := max(0, min(kept.maxAge, kept.nextUpdate.Sub(now)))
 		h["Cache-Control"] = []string{"max-age=" + strconv.Itoa(int(age/time.Second)) +
 			",public,no-transform,must-revalidate"}

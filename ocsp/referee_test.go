@@ -160,6 +160,21 @@ func TestOpenSSLAcceptsAnswersToGet(t *testing.T) {
 	}
 }
 
+func TestOpenSSLReadsTheBundleOfCACertificates(t *testing.T) {
+	t.Parallel()
+	need(t, "openssl", "openssl")
+	w := newWorld(t)
+	dir := t.TempDir()
+	r := w.call("GET", "/ca/signing.p7c", nil)
+	if err := os.WriteFile(filepath.Join(dir, "ca.p7c"), bodyOf(t, r), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, code := run(t, dir, "openssl", "pkcs7", "-inform", "DER", "-in", "ca.p7c", "-print_certs")
+	if code != 0 || !strings.Contains(out, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: w.signing.cert.Raw}))) {
+		t.Errorf("exit %d\n%s", code, out)
+	}
+}
+
 // nssStore is a fresh certificate store that trusts the CA.
 func (s *stage) nssStore(t *testing.T) string {
 	t.Helper()

@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"log/slog"
+	"net/http"
 	"sync/atomic"
 	"time"
 
@@ -109,24 +110,26 @@ func (r result) String() string {
 		"try later", "internal error"}[r]
 }
 
-// respond appends the DER of the answer to a request. Kept is the answer it was made from when caches may keep it.
-func (r *Responder) respond(b []byte, request []byte, parsed *Request) (response []byte, kept *answer, why result) {
-	if err := parsed.ParseRequest(request, r.config.Limits.Certs); err != nil {
-		return MalformedRequest.append(b), nil, resultMalformed
+// respond answers the request in m.in in m.out. Kept is the answer it was made from when caches may keep it.
+func (r *Responder) respond(m *room, now time.Time) (kept *answer, why result) {
+	if err := m.parsed.ParseRequest(m.in, r.config.Limits.Certs); err != nil {
+		m.out = MalformedRequest.append(m.out[:0])
+		return nil, resultMalformed
 	}
-	a, status, why := r.answer(parsed)
+	a, status, why := r.answer(&m.parsed, now)
 	if status != Successful {
-		return status.append(b), nil, why
+		m.out = status.append(m.out[:0])
+		return nil, why
 	}
-	b = a.appendResponse(b)
+	m.out = a.appendResponse(m.out[:0])
 	if a.id == nil {
 		a = nil
 	}
-	return b, a, why
+	return a, why
 }
 
 // answer finds a stored answer that is still true, or makes one.
-func (r *Responder) answer(q *Request) (*answer, ResponseStatus, result) {
+func (r *Responder) answer(q *Request, now time.Time) (*answer, ResponseStatus, result) {
 	// The state is read before the data: the data then holds at least what the state promises.
 	state := r.config.Replica.State()
 	if state.Quarantine || state.Age > r.config.Limits.Stale {
@@ -137,7 +140,6 @@ func (r *Responder) answer(q *Request) (*answer, ResponseStatus, result) {
 	if issuer == nil {
 		return nil, r.config.UnknownIssuer, resultUnauthorized
 	}
-	now := r.config.Now()
 	signer := r.delegate(issuer.ID)
 	switch {
 	case signer == nil || !signer.notServed && !signer.valid(now):
@@ -220,6 +222,7 @@ func (r *Responder) sign(q *Request, issuer *Issuer, signer *delegate, m moment)
 	}
 	if len(q.CertIDs) == 1 && q.Nonce == nil {
 		a.locate(len(q.CertIDs[0].Raw), len(signer.id))
+		a.modified = a.thisUpdate.UTC().Format(http.TimeFormat)
 		a.etag = `"` + hex.EncodeToString(a.signature[len(a.signature)-16:]) + `"`
 	}
 	return a, nil
