@@ -93,8 +93,8 @@ func (s *station) serveCase(ctx context.Context, client *api.Client, chosen *api
 	if err != nil {
 		return err
 	}
-	return s.issueTo(ctx, client, making{subject: chosen.ID, algorithm: card.P256}, func() (bool, error) {
+	return s.issueTo(ctx, client, making{algorithm: card.P256}, issuing{chosen, func() (bool, error) {
 		answer, err := s.ask(fmt.Sprintf("Does %s %s stand here, and take the card? (y/n) ", person.Given, person.Family))
 		return answer == "y", err
-	})
+	}})
 }

@@ -45,15 +45,22 @@ func (s *station) issue(ctx context.Context, id string, algorithm card.Algorithm
 		return err
 	}
 	defer client.Close()
-	if err := approved(ctx, client, id); err != nil {
+	present, err := approved(ctx, client, id)
+	if err != nil {
 		return err
 	}
-	return s.issueTo(ctx, client, making{subject: id, algorithm: algorithm}, func() (bool, error) { return handOver, nil })
+	return s.issueTo(ctx, client, making{algorithm: algorithm}, issuing{present, func() (bool, error) { return handOver, nil }})
 }
 
-// issueTo puts the pair of m's case on the card that is put in, and hands it
-// over if here says that the holder is here.
-func (s *station) issueTo(ctx context.Context, client *api.Client, m making, here func() (bool, error)) (err error) {
+// issuing is a case at the desk; here says whether its holder is.
+type issuing struct {
+	*api.Case
+	here func() (bool, error)
+}
+
+// issueTo puts the case's pair on the card that is put in, and hands it over
+// if the holder is here.
+func (s *station) issueTo(ctx context.Context, client *api.Client, m making, of issuing) (err error) {
 	if m.card, err = s.insert(); err != nil {
 		return err
 	}
@@ -61,15 +68,22 @@ func (s *station) issueTo(ctx context.Context, client *api.Client, m making, her
 	if m.pin, err = s.pin("PIN of the card: "); err != nil {
 		return err
 	}
+	m.subject, m.made = of.ID, of.State == api.CaseIssued
 	m.ask = func(ctx context.Context, r api.PairRequest) (*api.Issued, error) {
-		return client.Issue(ctx, m.subject, r)
+		return client.Issue(ctx, of.ID, r)
+	}
+	m.find = func(ctx context.Context, p *pending) (*api.Issued, error) {
+		if !m.made {
+			return nil, nil
+		}
+		return findPair(ctx, client, of.Card, p)
 	}
 	answer, err := s.make(ctx, m)
 	if err != nil {
 		return err
 	}
 	r := result{Card: answer.Card, Serials: answer.Serials, State: api.CardIssued, Position: answer.Position, Visible: answer.Visible}
-	taken, err := here()
+	taken, err := of.here()
 	if err != nil {
 		return err
 	}
@@ -85,15 +99,15 @@ func (s *station) issueTo(ctx context.Context, client *api.Client, m making, her
 
 // approved looks before the card's keys are made anew. An issued case is let
 // through: its answer may not have reached the card.
-func approved(ctx context.Context, client *api.Client, id string) error {
+func approved(ctx context.Context, client *api.Client, id string) (*api.Case, error) {
 	c, err := client.Case(ctx, id)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if c.State != api.CaseApproved && c.State != api.CaseIssued {
-		return refused("case "+id, errors.New("it is "+c.State+", not approved"))
+		return nil, refused("case "+id, errors.New("it is "+c.State+", not approved"))
 	}
-	return nil
+	return c, nil
 }
 
 func (s *station) printResult(r result) error {
@@ -148,6 +162,9 @@ func (s *station) renew(ctx context.Context, algorithm card.Algorithm) (err erro
 	answer, err := s.make(ctx, making{card: inserted, pin: pin, algorithm: algorithm, subject: present.ID, renewing: !byHolder,
 		ask: func(ctx context.Context, r api.PairRequest) (*api.Issued, error) {
 			return client.Renew(ctx, present.ID, r)
+		},
+		find: func(ctx context.Context, p *pending) (*api.Issued, error) {
+			return findPair(ctx, client, present.ID, p)
 		}})
 	if err != nil {
 		return err

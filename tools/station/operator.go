@@ -26,10 +26,11 @@ type operator struct {
 }
 
 var (
-	errNoURL      = errors.New("give --url https://host:port, or set CARDINAL_SERVER")
-	errNoOperator = errors.New("give --as FILE (PKCS #12, PEM), or set CARDINAL_OPERATOR")
-	errNoRoots    = errors.New("no root to trust: give --trust FILE, or set CARDINAL_TRUST")
-	errNoPair     = errors.New("holds no certificate with its private key")
+	errNoURL       = errors.New("give --url https://host:port, or set CARDINAL_SERVER")
+	errNoOperator  = errors.New("give --as FILE (PKCS #12, PEM), or set CARDINAL_OPERATOR")
+	errNoRoots     = errors.New("no root to trust: give --trust FILE, or set CARDINAL_TRUST")
+	errHalfRenewed = errors.New("its keys are newer than its certificates: an operator must finish the renewal, with --as")
+	errNoPair      = errors.New("holds no certificate with its private key")
 )
 
 func (s *station) operatorFlags(c *cobra.Command) *cobra.Command {
@@ -74,6 +75,9 @@ func (s *station) dialAsCard(c card.Card, pin string) (*api.Client, error) {
 	key, err := c.Signer(card.SlotAuthentication, pin)
 	if err != nil {
 		return nil, err
+	}
+	if !sameKey(leaf.PublicKey, key.Public()) {
+		return nil, refused("card", errHalfRenewed)
 	}
 	return s.client(tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}, nil)
 }

@@ -37,7 +37,9 @@ type making struct {
 	algorithm card.Algorithm
 	subject   string
 	renewing  bool // the present key proves the card to the agent's request
+	made      bool // the server says that the pair exists: only a pending request may go on
 	ask       func(context.Context, api.PairRequest) (*api.Issued, error)
+	find      func(context.Context, *pending) (*api.Issued, error) // nil where the server has no pair for these keys
 }
 
 // make takes a pair from keys to certificates that were read back and used.
@@ -50,11 +52,22 @@ func (s *station) make(ctx context.Context, m making) (*api.Issued, error) {
 	if err != nil {
 		return nil, err
 	}
-	p, err := s.prepare(m, serial, path)
+	p, err := s.resume(m, serial, path)
 	if err != nil {
 		return nil, err
 	}
-	issued, err := s.askAgain(ctx, m, p.request())
+	var issued *api.Issued
+	if p != nil {
+		issued, err = m.find(ctx, p)
+	} else {
+		p, err = s.prepare(m, serial, path)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if issued == nil {
+		issued, err = s.askAgain(ctx, m, p.request())
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -76,18 +89,28 @@ func (s *station) make(ctx context.Context, m making) (*api.Issued, error) {
 	return issued, os.Remove(path)
 }
 
-// prepare takes up the pending request for this card and subject, or makes
-// keys and a new request.
-func (s *station) prepare(m making, serial, path string) (*pending, error) {
+var errPairElsewhere = errors.New("its pair was issued, and to other keys than this station asked for")
+
+// resume takes up the pending request for this card and subject; nil when
+// there is none.
+func (s *station) resume(m making, serial, path string) (*pending, error) {
 	p := &pending{}
 	data, err := os.ReadFile(path)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("reading the pending request: %w", err)
+	}
 	if err == nil && json.Unmarshal(data, p) == nil && p.Subject == m.subject && p.Enrolment.Serial == serial {
 		s.say("taking up request " + p.RequestID + ", which was not finished")
 		return p, nil
 	}
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("reading the pending request: %w", err)
+	if m.made {
+		return nil, refused(m.subject, errPairElsewhere)
 	}
+	return nil, nil
+}
+
+// prepare has the card make two keys and keeps the request for their pair.
+func (s *station) prepare(m making, serial, path string) (p *pending, err error) {
 	p = &pending{RequestID: "station-" + serial + "-" + rand.Text()[:12], Subject: m.subject}
 	if m.renewing {
 		key, err := m.card.Signer(card.SlotAuthentication, m.pin)
@@ -102,7 +125,8 @@ func (s *station) prepare(m making, serial, path string) (*pending, error) {
 	if p.Enrolment, err = card.Prepare(m.card, m.pin, m.algorithm); err != nil {
 		return nil, err
 	}
-	if data, err = json.Marshal(p); err != nil {
+	data, err := json.Marshal(p)
+	if err != nil {
 		return nil, err
 	}
 	if err := os.WriteFile(path, data, 0o600); err != nil {

@@ -52,7 +52,7 @@ func openOffice(t *testing.T) *office {
 	issuers.AddCert(o.Issuers[ca.Authentication].Certificate)
 	issuers.AddCert(o.Issuers[ca.Services].Certificate)
 	lossy := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/issue") && o.lose.Add(-1) >= 0 {
+		if r.Method == http.MethodPost && (strings.HasSuffix(r.URL.Path, "/issue") || strings.HasSuffix(r.URL.Path, "/renew")) && o.lose.Add(-1) >= 0 {
 			handler.ServeHTTP(discard{http.Header{}}, r)
 			panic(http.ErrAbortHandler)
 		}
@@ -232,6 +232,50 @@ func TestLostAnswerIsAskedForAgain(t *testing.T) {
 	}
 	if _, err := os.Stat(second + ".pending"); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("the request is still kept: %v", err)
+	}
+}
+
+// TestAgentFinishesALostRenewal: the holder's own renewal was recorded, its
+// answer lost, and his old key is gone.
+func TestAgentFinishesALostRenewal(t *testing.T) {
+	t.Parallel()
+	o := openOffice(t)
+	o.operator("agent.pem", o.agent())
+	file := o.newCard("alex.card")
+	issued, err := o.issue(o.Approved(o.Person("Alex", "Example")).ID, file, "--hand-over")
+	check(t, err)
+	o.Advance(3*365*24*time.Hour - 60*24*time.Hour)
+	renew := []string{"renew", "--card", file, "--url", o.url}
+	o.lose.Store(100)
+	_, err = o.station(card.DefaultPIN+"\n", renew...)
+	wantCode(t, err, 4)
+	o.lose.Store(0)
+	_, err = o.station(card.DefaultPIN+"\n", renew...)
+	wantCode(t, err, 3)
+	out, err := o.station(card.DefaultPIN+"\n", append(renew, "--as", o.file("agent.pem"))...)
+	check(t, err)
+	var renewed result
+	check(t, json.Unmarshal([]byte(out), &renewed))
+	if renewed.Card != issued.Card || renewed.Serials == issued.Serials {
+		t.Errorf("finished %+v after %+v", renewed, issued)
+	}
+}
+
+func TestIssuedCaseIsNotIssuedToAnotherCard(t *testing.T) {
+	t.Parallel()
+	o := openOffice(t)
+	first, second := o.newCard("alex.card"), o.newCard("other.card")
+	id := o.Approved(o.Person("Alex", "Example")).ID
+	_, err := o.issue(id, first)
+	check(t, err)
+	before, err := os.ReadFile(second)
+	check(t, err)
+	_, err = o.issue(id, second)
+	wantCode(t, err, 3)
+	after, err := os.ReadFile(second)
+	check(t, err)
+	if !bytes.Equal(before, after) {
+		t.Error("the second card's keys are gone for nothing")
 	}
 }
 
