@@ -28,7 +28,7 @@ const (
 	KindSecretsChanged  Kind = 40 // password verifiers
 )
 
-// kinds is fixed at compile time by a switch, so that nobody can add to it while the program runs.
+// describe is a switch and no table, so that nobody can change it while the program runs. An unknown kind has no name.
 func (k Kind) describe() (name string, class Class) {
 	switch k {
 	case KindEpochBegan:

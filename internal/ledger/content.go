@@ -1,14 +1,12 @@
 package ledger
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"database/sql"
 	"errors"
 	"fmt"
 	"hash"
-	"io"
 	"time"
 
 	"cardinal/internal/journal"
@@ -44,7 +42,7 @@ func (tx *Tx) PutContent(data []byte) (journal.Hash, error) {
 	return h, nil
 }
 
-// Content reads all of a content; journal.ErrNoContent if it is not stored.
+// Content reads all of a content; journal.ErrNoContent if it is not stored, *DamagedContent if it is not what was.
 func (tx *Tx) Content(h journal.Hash) ([]byte, error) {
 	var size int64
 	if err := tx.QueryRow(selectSize, h).Scan(&size); errors.Is(err, sql.ErrNoRows) {
@@ -58,7 +56,13 @@ func (tx *Tx) Content(h journal.Hash) ([]byte, error) {
 		if err := tx.QueryRow(selectChunk, h, part).Scan(&chunk); err != nil {
 			return nil, fmt.Errorf("reading content %s part %d: %w", h, part, err)
 		}
+		if len(chunk) == 0 {
+			return nil, &DamagedContent{Hash: h}
+		}
 		data = append(data, chunk...)
+	}
+	if sha256.Sum256(data) != h {
+		return nil, &DamagedContent{Hash: h}
 	}
 	return data, nil
 }
@@ -190,48 +194,3 @@ func (l *Ledger) Sweep(ctx context.Context, age time.Duration) (int64, error) {
 	}
 	return swept, nil
 }
-
-// contentReader reads a content chunk by chunk.
-type contentReader struct {
-	l    *Ledger
-	ctx  context.Context
-	h    journal.Hash
-	left int64
-	part int
-	rest bytes.Reader
-}
-
-func (l *Ledger) openContent(ctx context.Context, h journal.Hash) (io.ReadCloser, error) {
-	r := &contentReader{l: l, ctx: ctx, h: h}
-	err := l.single(ctx, func(c *conn) error { return c.queryRow(ctx, selectSize, h[:]).Scan(&r.left) })
-	if errors.Is(err, sql.ErrNoRows) {
-		err = journal.ErrNoContent
-	}
-	if err != nil {
-		return nil, fmt.Errorf("opening content %s: %w", h, err)
-	}
-	return r, nil
-}
-
-func (r *contentReader) Read(p []byte) (int, error) {
-	if r.rest.Len() == 0 {
-		if r.left == 0 {
-			return 0, io.EOF
-		}
-		var data []byte
-		if err := r.l.single(r.ctx, func(c *conn) error {
-			return c.queryRow(r.ctx, selectChunk, r.h[:], int64(r.part)).Scan(&data)
-		}); err != nil {
-			return 0, fmt.Errorf("reading content %s part %d: %w", r.h, r.part, err)
-		}
-		if len(data) == 0 || int64(len(data)) > r.left {
-			return 0, fmt.Errorf("reading content %s part %d: %d bytes where %d are left", r.h, r.part, len(data), r.left)
-		}
-		r.left -= int64(len(data))
-		r.part++
-		r.rest.Reset(data)
-	}
-	return r.rest.Read(p)
-}
-
-func (r *contentReader) Close() error { return nil }

@@ -81,6 +81,7 @@ CREATE TABLE ledger_content_part (
   chunk BYTEA NOT NULL,
   PRIMARY KEY (hash, part)
 );
+CREATE INDEX ledger_content_part_chunk ON ledger_content_part (chunk);
 CREATE TABLE ledger_chunk (
   hash BYTEA PRIMARY KEY,
   at BIGINT NOT NULL,

@@ -97,5 +97,9 @@ func scanChange(rows *sql.Rows) (journal.Change, error) {
 }
 
 func (f feed) Content(ctx context.Context, h journal.Hash) (io.ReadCloser, error) {
-	return f.l.openContent(ctx, h)
+	r, err := f.l.openContent(ctx, h)
+	if err != nil {
+		return nil, err // not a nil *contentReader in an interface
+	}
+	return r, nil
 }

@@ -58,6 +58,7 @@ func Run(t *testing.T, e Engine) {
 		{"EpochAndQuarantineStandInTheHead", false, epochs},
 		{"ErasedChangeIsGoneAndTheChainHolds", true, erases},
 		{"ContentIsSharedAndStreamed", true, contents},
+		{"DamagedContentIsNamed", false, damagedContents},
 		{"ContentSweepKeepsWhatIsUsed", true, sweeps},
 		{"CheckpointSignsTheState", true, checkpoints},
 		{"FaultAtEachExternalWrite", true, faults},

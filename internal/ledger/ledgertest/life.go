@@ -207,6 +207,40 @@ func contents(t *testing.T, e Engine) {
 	})
 }
 
+func damagedContents(t *testing.T, e Engine) {
+	l := create(t, ledger.Options{URL: e.URL(t)})
+	var h journal.Hash
+	write(t, l, func(tx *ledger.Tx) (err error) {
+		for _, data := range []string{"a", "", "b", "c"} {
+			if h, err = tx.PutContent([]byte(data)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err := l.VerifyContents(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	write(t, l, func(tx *ledger.Tx) error {
+		_, err := tx.Exec(`UPDATE ledger_chunk SET data = $1 WHERE hash = $2`, []byte("d"), h) // a chunk of one byte is its content
+		return err
+	})
+	var damaged *ledger.DamagedContent
+	if err := l.VerifyContents(t.Context()); !errors.As(err, &damaged) || damaged.Hash != h {
+		t.Errorf("verifying: %v", err)
+	}
+	if err := l.Read(t.Context(), func(tx *ledger.Tx) error { _, err := tx.Content(h); return err }); !errors.As(err, &damaged) {
+		t.Errorf("reading: %v", err)
+	}
+	r, err := l.Feed().Content(t.Context(), h)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadAll(r); !errors.As(err, &damaged) {
+		t.Errorf("streaming: %v", err)
+	}
+}
+
 func sweeps(t *testing.T, e Engine) {
 	now := time.Now()
 	l := create(t, ledger.Options{URL: e.URL(t), Now: func() time.Time { return now }, MaxSkew: -1})
