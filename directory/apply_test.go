@@ -76,45 +76,47 @@ func TestCheckAndCanonicalCodes(t *testing.T) {
 	}
 }
 
+var applyCases = []struct {
+	what, mods string
+	want       directory.Code
+	attr, left string // what the attribute holds afterwards
+}{
+	{"replace absent with none", "replace: l\n-\n", 0, "l", ""},
+	{"replace", "replace: description\ndescription: x\n-\n", 0, "description", "x"},
+	{"replace with none", "replace: description\n-\n", 0, "description", ""},
+	{"delete value", "delete: description\ndescription: TWO words\n-\n", 0, "description", "one"},
+	{"delete absent value", "delete: description\ndescription: x\n-\n", 16, "", ""},
+	{"delete absent attribute", "delete: l\n-\n", 16, "", ""},
+	{"add duplicate", "add: description\ndescription: two WORDS\n-\n", 20, "", ""},
+	{"add twice", "add: description\ndescription: x\ndescription: X\n-\n", 20, "", ""},
+	{"add none", "add: description\n-\n", 2, "", ""},
+	{"unknown", "add: nosuch\nnosuch: x\n-\n", 17, "", ""},
+	{"operational", "replace: createTimestamp\ncreateTimestamp: 20240101000000Z\n-\n", 19, "", ""},
+	{"bad UTF-8", "add: description\ndescription:: /w==\n-\n", 21, "", ""},
+	{"RDN attribute", "delete: cn\n-\n", 64, "", ""},
+	{"RDN value", "delete: cn\ncn: a\n-\nadd: cn\ncn: b\n-\n", 64, "", ""},
+	{"add then delete", "add: description\ndescription: x\n-\ndelete: description\ndescription: x\n-\n", 0, "description", "one,Two  words"},
+	{"increment", "increment: uidNumber\nuidNumber: 3\n-\n", 0, "uidNumber", "8"},
+	{"increment down", "increment: uidNumber\nuidNumber: -10\n-\n", 0, "uidNumber", "-5"},
+	{"increment absent", "increment: gidNumber\ngidNumber: 3\n-\n", 16, "", ""},
+	{"increment text", "increment: description\ndescription: 3\n-\n", 19, "", ""},
+	{"increment by two", "increment: uidNumber\nuidNumber: 3\nuidNumber: 4\n-\n", 2, "", ""},
+	{"add without a rule", "add: nhsRCN\nnhsRCN: 2\n-\n", 18, "", ""},
+	{"delete without a rule", "delete: nhsRCN\nnhsRCN: 1\n-\n", 18, "", ""},
+	{"replace without a rule", "replace: nhsRCN\nnhsRCN: 2\n-\n", 0, "nhsRCN", "2"},
+	{"second of single", "add: uidNumber\nuidNumber: 6\n-\n", 19, "", ""},
+	{"structural class", "replace: objectClass\nobjectClass: person\nobjectClass: extensibleObject\n-\nadd: sn\nsn: x\n-\n", 69, "", ""},
+	{"auxiliary class", "add: objectClass\nobjectClass: pkiUser\n-\n", 0, "objectClass", "device,extensibleObject,top,pkiUser"},
+	{"option", "add: title;lang-de\ntitle;lang-de: T\n-\n", 0, "title;lang-de", "T"},
+	{"nothing", "", 0, "title", "t"},
+}
+
 func TestApplyCodes(t *testing.T) {
 	t.Parallel()
 	s := schema(t)
 	e := canonical(t, "dn: cn=a\nobjectClass: device\nobjectClass: extensibleObject\ndescription: one\ndescription: Two  words\n"+
 		"uidNumber: 5\nnhsRCN: 1\nnhsOrgMail: q\ntitle: t\n")
-	for _, c := range []struct {
-		what, mods string
-		want       directory.Code
-		attr, left string // what the attribute holds afterwards
-	}{
-		{"replace absent with none", "replace: l\n-\n", 0, "l", ""},
-		{"replace", "replace: description\ndescription: x\n-\n", 0, "description", "x"},
-		{"replace with none", "replace: description\n-\n", 0, "description", ""},
-		{"delete value", "delete: description\ndescription: TWO words\n-\n", 0, "description", "one"},
-		{"delete absent value", "delete: description\ndescription: x\n-\n", 16, "", ""},
-		{"delete absent attribute", "delete: l\n-\n", 16, "", ""},
-		{"add duplicate", "add: description\ndescription: two WORDS\n-\n", 20, "", ""},
-		{"add twice", "add: description\ndescription: x\ndescription: X\n-\n", 20, "", ""},
-		{"add none", "add: description\n-\n", 2, "", ""},
-		{"unknown", "add: nosuch\nnosuch: x\n-\n", 17, "", ""},
-		{"operational", "replace: createTimestamp\ncreateTimestamp: 20240101000000Z\n-\n", 19, "", ""},
-		{"bad UTF-8", "add: description\ndescription:: /w==\n-\n", 21, "", ""},
-		{"RDN attribute", "delete: cn\n-\n", 64, "", ""},
-		{"RDN value", "delete: cn\ncn: a\n-\nadd: cn\ncn: b\n-\n", 64, "", ""},
-		{"add then delete", "add: description\ndescription: x\n-\ndelete: description\ndescription: x\n-\n", 0, "description", "one,Two  words"},
-		{"increment", "increment: uidNumber\nuidNumber: 3\n-\n", 0, "uidNumber", "8"},
-		{"increment down", "increment: uidNumber\nuidNumber: -10\n-\n", 0, "uidNumber", "-5"},
-		{"increment absent", "increment: gidNumber\ngidNumber: 3\n-\n", 16, "", ""},
-		{"increment text", "increment: description\ndescription: 3\n-\n", 19, "", ""},
-		{"increment by two", "increment: uidNumber\nuidNumber: 3\nuidNumber: 4\n-\n", 2, "", ""},
-		{"add without a rule", "add: nhsRCN\nnhsRCN: 2\n-\n", 18, "", ""},
-		{"delete without a rule", "delete: nhsRCN\nnhsRCN: 1\n-\n", 18, "", ""},
-		{"replace without a rule", "replace: nhsRCN\nnhsRCN: 2\n-\n", 0, "nhsRCN", "2"},
-		{"second of single", "add: uidNumber\nuidNumber: 6\n-\n", 19, "", ""},
-		{"structural class", "replace: objectClass\nobjectClass: person\nobjectClass: extensibleObject\n-\nadd: sn\nsn: x\n-\n", 69, "", ""},
-		{"auxiliary class", "add: objectClass\nobjectClass: pkiUser\n-\n", 0, "objectClass", "device,extensibleObject,top,pkiUser"},
-		{"option", "add: title;lang-de\ntitle;lang-de: T\n-\n", 0, "title;lang-de", "T"},
-		{"nothing", "", 0, "title", "t"},
-	} {
+	for _, c := range applyCases {
 		t.Run(c.what, func(t *testing.T) {
 			m := mods(t, c.mods+"\n")
 			after, err := s.Apply(e, m)

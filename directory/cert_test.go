@@ -42,7 +42,6 @@ func TestCertificateAssertions(t *testing.T) {
 	e := &directory.Entry{DN: mustDN(t, "cn=a"), Attributes: []directory.Attribute{{Type: "userCertificate;binary", Values: [][]byte{der}}}}
 	const issuer = `2.5.4.97=NTRGB-1,EMAIL=CA@example.org,cn=test ca,o=Example\, Ltd,c=gb`
 	quoted := strings.ReplaceAll(issuer, `"`, `""`)
-	const T, F, U = directory.True, directory.False, directory.Undefined
 	for _, c := range []struct {
 		attr, value string
 		want        directory.Truth

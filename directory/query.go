@@ -6,7 +6,8 @@ import "strings"
 // resolved and assertion values brought to normal form, once. A node that
 // cannot be decided (unknown type, no such rule, a value of the wrong syntax)
 // is compiled to Kind FilterNone, which is Undefined. A Query is never
-// changed and may be used by several goroutines.
+// changed and may be used by several goroutines. It may share the memory of
+// the filter's values, which must then stay as they are.
 type Query struct {
 	Kind     FilterKind
 	Attr     Description
