@@ -35,7 +35,7 @@ func FuzzParseRequest(f *testing.F) {
 			}
 			return
 		}
-		if len(r.CertIDs) == 0 || len(r.CertIDs) > 8 || r.Nonce != nil && len(r.Nonce) > 131 {
+		if len(r.CertIDs) == 0 || len(r.CertIDs) > 8 || len(r.Nonce) > 131 {
 			t.Errorf("%d certificates, nonce of %d octets", len(r.CertIDs), len(r.Nonce))
 		}
 		for _, id := range r.CertIDs {

@@ -15,17 +15,23 @@ import (
 // cell is one way to ask about one state.
 type cell struct{ state, method, nonce, hash string }
 
-// The acceptance matrix: every state by every way of asking.
-func matrix() (cells []cell) {
-	for _, state := range []string{"good", "revoked", "held", "released", "unknown", "foreign"} {
-		for _, method := range []string{"GET", "POST"} {
-			for _, nonce := range []string{"none", "1", "16", "32", "128", "129"} {
-				for _, hash := range []string{"SHA-1", "SHA-256"} {
-					cells = append(cells, cell{state, method, nonce, hash})
-				}
+// matrix is every state by every way of asking.
+func matrix() []cell {
+	cells := []cell{{}}
+	vary := func(values []string, set func(c *cell, value string)) {
+		var next []cell
+		for _, c := range cells {
+			for _, v := range values {
+				set(&c, v)
+				next = append(next, c)
 			}
 		}
+		cells = next
 	}
+	vary([]string{"good", "revoked", "held", "released", "unknown", "foreign"}, func(c *cell, v string) { c.state = v })
+	vary([]string{"GET", "POST"}, func(c *cell, v string) { c.method = v })
+	vary([]string{"none", "1", "16", "32", "128", "129"}, func(c *cell, v string) { c.nonce = v })
+	vary([]string{"SHA-1", "SHA-256"}, func(c *cell, v string) { c.hash = v })
 	return cells
 }
 

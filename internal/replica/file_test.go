@@ -57,6 +57,9 @@ func flipProgress(data []byte) []byte {
 
 func TestDamagedFileIsMovedAsideAndRebuilt(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("short")
+	}
 	for name, damage := range map[string]func(data []byte) []byte{
 		"empty of sense": func(data []byte) []byte { return bytes.Repeat([]byte{0xa5}, len(data)) },
 		"cut to a page":  func(data []byte) []byte { return data[:4096] },
@@ -189,6 +192,9 @@ func TestAnyFlippedByteIsFoundOrHarmless(t *testing.T) {
 
 func TestOtherLayoutOrNewApplierRebuilds(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("short")
+	}
 	b := followed(t)
 	second := newTape()
 	second.name = "second"
@@ -324,6 +330,9 @@ func TestSettlingFailsWithoutHoldingUpChanges(t *testing.T) {
 
 func TestDamageMetWhileFollowingRebuilds(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("short")
+	}
 	b := newBench(t)
 	history(b.feed, rand.New(rand.NewPCG(50, 51)), 20)
 	b.options.BatchMax = 4

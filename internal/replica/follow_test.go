@@ -282,6 +282,9 @@ func TestRefusedChangeStopsInFrontOfItsTransaction(t *testing.T) {
 
 func TestFeedTroubleOnlyDelays(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("short")
+	}
 	b := newBench(t)
 	history(b.feed, rand.New(rand.NewPCG(9, 10)), 10)
 	random := rand.New(rand.NewPCG(11, 12))
