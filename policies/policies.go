@@ -21,6 +21,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -131,6 +132,7 @@ func (s *Set) With(c Configuration) (*Set, error) {
 		return nil, fmt.Errorf("configuring policies: %w", r)
 	}
 	t := *s
+	c.Policies = maps.Clone(c.Policies)
 	t.configuration = c
 	t.hash = t.sum()
 	return &t, nil

@@ -48,11 +48,11 @@ func TestBrokenProfilesAreRefusedByName(t *testing.T) {
 		{"e_ecdsa_allowed_ku", "server", "[digitalSignature]", "[dataEncipherment]"},
 		{"e_subject_organizational_unit_name_max_length", "client", "unit: Services", "unit: " + strings.Repeat("x", 65)},
 	}
+	sound := defaultSet(t)
+	issuing := newIssuing(t, sound, newRoot(t, sound))
 	for _, c := range cases {
 		t.Run(c.profile+" "+c.lint, func(t *testing.T) {
 			t.Parallel()
-			sound := defaultSet(t)
-			issuing := newIssuing(t, sound, newRoot(t, sound))
 			set, err := policies.LoadProfiles(edited(t, c.profile+".yaml", c.from, c.to))
 			if err != nil {
 				t.Fatal(err)
