@@ -59,25 +59,6 @@ func TestDefaultSchemaIsTheNHSSchema(t *testing.T) {
 	}
 }
 
-func TestPublishedSchemaIsReadAgain(t *testing.T) {
-	t.Parallel()
-	s := schema(t)
-	e := s.Subschema()
-	text := string(directory.AppendLDIF(nil, e))
-	again, err := directory.LoadSchema(fstest.MapFS{"all.ldif": {Data: []byte(text)}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(again.Attributes()) != len(s.Attributes()) || len(again.Classes()) != len(s.Classes()) {
-		t.Error("something was lost")
-	}
-	for _, a := range []string{"ldapSyntaxes", "matchingRules", "matchingRuleUse"} {
-		if len(e.Get(a)) < 20 {
-			t.Errorf("%d %s", len(e.Get(a)), a)
-		}
-	}
-}
-
 func TestSchemaFilesAreStrict(t *testing.T) {
 	t.Parallel()
 	base := fstest.MapFS{}
