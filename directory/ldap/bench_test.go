@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -140,15 +141,19 @@ func BenchmarkInProcess(b *testing.B) {
 			n := 0
 			before := cpuTime()
 			for b.Loop() {
-				for _, pdu := range requests[n%len(requests)] {
-					if out := handle(pdu); len(out) < 100 {
-						b.Fatalf("answer of %d octets: %x", len(out), out)
-					}
-				}
+				answerAll(b, handle, requests[n%len(requests)])
 				n++
 			}
 			b.ReportMetric(float64(cpuTime()-before)/float64(n)/1e3, "cpu-µs/op")
 		})
+	}
+}
+
+func answerAll(b *testing.B, handle func(pdu []byte) []byte, pdus [][]byte) {
+	for _, pdu := range pdus {
+		if out := handle(pdu); len(out) < 100 {
+			b.Fatalf("answer of %d octets: %x", len(out), out)
+		}
 	}
 }
 
@@ -165,23 +170,13 @@ func BenchmarkLoopback(b *testing.B) {
 				address, make = constant, requests["uid"]
 			}
 			before := cpuTime()
-			var next sync.Mutex
-			n := 0
+			var next atomic.Int64
 			var clients sync.WaitGroup
 			for range 8 {
 				clients.Go(func() {
 					c := dialBench(b, address, name != "constant")
-					for {
-						next.Lock()
-						i := n
-						n++
-						next.Unlock()
-						if i >= b.N {
-							return
-						}
-						for _, pdu := range make(1 + i*7%benchPeople) {
-							c.ask(pdu)
-						}
+					for i := next.Add(1); i <= int64(b.N); i = next.Add(1) {
+						c.askAll(make(1 + int(i)*7%benchPeople))
 					}
 				})
 			}
@@ -212,6 +207,12 @@ func dialBench(b *testing.B, address string, bound bool) *benchClient {
 		c.ask(bind(1, rootDN, rootPassword))
 	}
 	return c
+}
+
+func (c *benchClient) askAll(pdus [][]byte) {
+	for _, pdu := range pdus {
+		c.ask(pdu)
+	}
 }
 
 // ask sends a request and reads up to the message that is no entry.
@@ -251,18 +252,20 @@ func constantServer(b *testing.B) string {
 			if err != nil {
 				return
 			}
-			go func() {
-				buf := make([]byte, 4096)
-				for {
-					if _, err := conn.Read(buf); err != nil {
-						return
-					}
-					if _, err := conn.Write(answer); err != nil {
-						return
-					}
-				}
-			}()
+			go answerAlways(conn, answer)
 		}
 	}()
 	return l.Addr().String()
+}
+
+func answerAlways(conn net.Conn, answer []byte) {
+	buf := make([]byte, 4096)
+	for {
+		if _, err := conn.Read(buf); err != nil {
+			return
+		}
+		if _, err := conn.Write(answer); err != nil {
+			return
+		}
+	}
 }

@@ -121,6 +121,11 @@ func (c *conn) handshake(t *tls.Conn) error {
 // next returns the next whole request. Before it waits it writes what is
 // gathered. The request lives until the next call.
 func (c *conn) next(first bool) ([]byte, error) {
+	if len(c.out) >= stepOutput { // answers to many requests that came at once
+		if err := c.flush(); err != nil {
+			return nil, err
+		}
+	}
 	for {
 		h, err := c.header()
 		if err != nil {

@@ -1,6 +1,12 @@
 package ldap
 
 import (
+	"io"
+	"net"
+	"time"
+
+	dto "github.com/prometheus/client_model/go"
+
 	"cardinal/directory"
 	"cardinal/internal/ber"
 )
@@ -63,10 +69,10 @@ func appendExtensible(b []byte, f *directory.Filter) []byte {
 	return b
 }
 
-// Handle makes a connection that is bound as an identity and has no socket,
-// and returns what answers a request on it.
+// Handle makes a connection that is bound as an identity and whose socket
+// swallows everything, and returns what answers a request on it.
 func Handle(s *Server, who directory.Identity) func(pdu []byte) []byte {
-	c := newConn(s, nil, false)
+	c := newConn(s, discard{}, false)
 	c.become(Identity{Identity: who})
 	return func(pdu []byte) []byte {
 		c.out = c.out[:0]
@@ -74,3 +80,35 @@ func Handle(s *Server, who directory.Identity) func(pdu []byte) []byte {
 		return c.out
 	}
 }
+
+// discard is a socket that takes everything and gives nothing.
+type discard struct{ net.Conn }
+
+func (discard) Write(b []byte) (int, error)      { return len(b), nil }
+func (discard) Read([]byte) (int, error)         { return 0, io.EOF }
+func (discard) Close() error                     { return nil }
+func (discard) SetDeadline(time.Time) error      { return nil }
+func (discard) SetReadDeadline(time.Time) error  { return nil }
+func (discard) SetWriteDeadline(time.Time) error { return nil }
+
+// Panics is how many requests made the server panic.
+func Panics(s *Server) float64 {
+	var m dto.Metric
+	if err := s.metrics.panics.Write(&m); err != nil {
+		return -1
+	}
+	return m.GetCounter().GetValue()
+}
+
+// Decode reads the parts of a message that stand for themselves.
+func Decode(pdu []byte) error {
+	m, err := parseMessage(pdu)
+	if err != nil {
+		return err
+	}
+	_, err = parseControls(&m)
+	return err
+}
+
+// Connections is how many are open.
+func Connections(s *Server) int64 { return s.connections.Load() }

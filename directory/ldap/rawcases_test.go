@@ -29,7 +29,7 @@ func rawCases(t *testing.T) (out []exchange) {
 	plain("anonymous add", 2, "", add(2, "cn=x,o=nhs", attribute("objectClass", "device")))
 	plain("anonymous modify", 2, "", modify(2, "o=nhs", change(0, "description", "x")))
 	plain("anonymous delete", 2, "", envelope(2, 0x4A, []byte("cn=none,o=nhs")))
-	plain("anonymous move", 2, "", move(2, "ou=Services,o=nhs", "ou=x", false))
+	plain("anonymous move", 2, "", move(2, "ou=Services,o=nhs", rename{"ou=x", false, ""}))
 	plain("critical unknown control on a delete", 2, "", envelope(2, 0x4A, []byte("cn=none,o=nhs"), control("1.2.3.4", true, nil)))
 	nested := func(levels int) []byte {
 		f := []byte{0x87, 2, 'c', 'n'}

@@ -237,10 +237,17 @@ func compare(id int, dn, attr, value string) []byte {
 	return envelope(id, 0x6E, append(octets(dn), ber.Append(nil, ber.Sequence, octets(attr, value))...))
 }
 
-func move(id int, dn, rdn string, deleteOld bool, superior ...string) []byte {
-	b := ber.AppendBool(octets(dn, rdn), ber.Boolean, deleteOld)
-	for _, s := range superior {
-		b = ber.AppendString(b, 0x80, s)
+// rename is what a Modify DN asks for; to is empty for none.
+type rename struct {
+	rdn       string
+	deleteOld bool
+	to        string
+}
+
+func move(id int, dn string, r rename) []byte {
+	b := ber.AppendBool(octets(dn, r.rdn), ber.Boolean, r.deleteOld)
+	if r.to != "" {
+		b = ber.AppendString(b, 0x80, r.to)
 	}
 	return envelope(id, 0x6C, b)
 }
