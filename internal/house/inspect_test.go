@@ -74,7 +74,7 @@ func TestInspectLetsGoodWorkPass(t *testing.T) {
 	t.Parallel()
 	found := look(t, small(), map[string]string{
 		"ca/a.go":              doc + "package ca\nimport _ \"example.org/engine\"\nimport _ \"cardinal/certs/register\"\n// ErrX is for you.\nvar ErrX = 1\nfunc f() { n := 1; n++ }\nvar n = 2\n",
-		"ca/a_test.go":         "package ca\nimport _ \"cardinal/ocsp\"\n",
+		"ca/a_test.go":         "package ca\nimport _ \"cardinal/ocsp\"\nfunc f() {\nfor range []int{" + strings.Repeat("1,\n", 70) + "} {\n}\n}\n",
 		"certs/register/a.go":  doc + "package register",
 		"tools/cardinal/a.go":  doc + "package main\nimport _ \"cardinal/ca\"",
 		"built/ignored.go":     "not even Go",

@@ -35,7 +35,7 @@ func (h *house) function(f *goFile, fn *ast.FuncDecl, report func(Finding)) {
 	say := func(rule, text string) {
 		report(Finding{Rule: rule, File: f.name, Line: h.line(fn.Pos()), Name: fn.Name.Name, Text: fn.Name.Name + ": " + text})
 	}
-	if n := h.line(fn.End()) - h.line(fn.Pos()) + 1; n > maxFunctionLines {
+	if n := h.lines(fn) - h.tableLines(f, fn.Body); n > maxFunctionLines {
 		say("function-length", fmt.Sprintf("%d lines, limit %d", n, maxFunctionLines))
 	}
 	if n := fn.Type.Params.NumFields(); n > maxParameters {
@@ -44,6 +44,24 @@ func (h *house) function(f *goFile, fn *ast.FuncDecl, report func(Finding)) {
 	if n := nesting(fn.Body); n > maxNesting {
 		say("nesting", fmt.Sprintf("%d control statements inside one another, limit %d", n, maxNesting))
 	}
+}
+
+func (h *house) lines(n ast.Node) int { return h.line(n.End()) - h.line(n.Pos()) + 1 }
+
+// tableLines counts the lines of a test's tables, which are data: a test may
+// have as many cases as there are.
+func (h *house) tableLines(f *goFile, body ast.Node) (n int) {
+	if !f.test {
+		return 0
+	}
+	ast.Inspect(body, func(c ast.Node) bool {
+		table, ok := c.(*ast.CompositeLit)
+		if ok {
+			n += h.lines(table) - 1
+		}
+		return !ok
+	})
+	return n
 }
 
 // nesting gives the depth of control statements in n. A chain of else-if is

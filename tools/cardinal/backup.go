@@ -142,7 +142,7 @@ func (b backupOf) files(t *tar.Writer) error {
 // replicas (they are rebuilt), not what tells of one running process.
 func kept(name string) bool {
 	base := filepath.Base(name)
-	return name != "replica" && base != "ready.json" && !strings.HasSuffix(base, ".part") && !strings.HasSuffix(base, ".backup") &&
+	return name != "replica" && !strings.HasPrefix(base, "ready") && !strings.HasSuffix(base, ".part") && !strings.HasSuffix(base, ".backup") &&
 		!strings.HasSuffix(base, ".db") && !strings.HasSuffix(base, ".db-wal") && !strings.HasSuffix(base, ".db-shm")
 }
 

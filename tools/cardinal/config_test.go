@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestAnEmptyConfigurationIsTheDefault(t *testing.T) {
@@ -50,18 +51,56 @@ limits: {connections: -1, searchTime: soon}
 
 func TestTheWrittenConfigurationReadsBackAsItself(t *testing.T) {
 	t.Parallel()
-	c := Config{Name: `A "quoted" name`, PublicURL: "http://pki.example.org", Suffixes: []Suffix{{DN: "o=nhs"}, {DN: "dc=example"}}, Cards: CardsConfig{AttestationRoots: []string{"a.pem", "b.pem"}}}.withDefaults()
-	data, err := c.commented()
-	if err != nil {
-		t.Fatal(err)
+	for name, c := range map[string]Config{"the default": Config{}.withDefaults(), "everything set": everythingSet()} {
+		data, err := c.commented()
+		if err != nil {
+			t.Fatal(err)
+		}
+		back, err := parseConfig(data)
+		if err != nil {
+			t.Fatalf("%s: %v in\n%s", name, err, data)
+		}
+		if !reflect.DeepEqual(c, back) {
+			t.Errorf("%s: wrote %+v\n read %+v", name, c, back)
+		}
 	}
-	back, err := parseConfig(data)
-	if err != nil {
-		t.Fatalf("%v in\n%s", err, data)
+}
+
+// everythingSet gives every key another value than its default.
+func everythingSet() Config {
+	return Config{
+		Name:      `A "quoted" name`,
+		Suffixes:  []Suffix{{DN: "o=nhs", RootDN: "cn=root,o=nhs", PasswordFile: "root.pw"}, {DN: "dc=example"}},
+		Listen:    Listen{LDAP: "a:1", LDAPS: "b:2", Status: "c:3", Issuance: "[::1]:4", Operations: "d:0"},
+		PublicURL: "http://pki.example.org/x",
+		Ledger:    LedgerConfig{URL: "postgres://app@h/d?sslmode=verify-full"},
+		Keys:      KeysConfig{Authentication: "file:a", Signing: "pkcs11:token=t;object=s", Services: "file:c"},
+		Certificates: CertificatesConfig{Organization: "O", Country: "GB", PolicyOIDs: map[string]string{"authentication": "1.2.3", "signature": "1.2.4"},
+			Policies: "p", BlockedKeys: "b.txt"},
+		Cards:     CardsConfig{AttestationRoots: []string{"a.pem", "b.pem"}},
+		Directory: DirectoryConfig{Managed: []string{"ou=x,o=nhs"}, Schema: []string{"s"}, Rules: "r.yaml", AllowPlaintextBind: true},
+		Limits: Limits{OCSPAge: time.Hour, DirectoryAge: 90 * time.Second, Connections: 1, SearchEntries: 2, SearchTime: time.Second,
+			ClockSkew: time.Minute, Drain: 1500 * time.Millisecond},
+		Demo: DemoConfig{Enabled: true, Clock: 26000 * time.Hour},
 	}
-	if !reflect.DeepEqual(c, back) {
-		t.Errorf("wrote %+v\n read %+v", c, back)
+}
+
+// TestEverythingSetIsEverything keeps the test above honest.
+func TestEverythingSetIsEverything(t *testing.T) {
+	t.Parallel()
+	var walk func(at string, v reflect.Value)
+	walk = func(at string, v reflect.Value) {
+		if v.Kind() != reflect.Struct {
+			if v.IsZero() {
+				t.Errorf("%s is not set", at)
+			}
+			return
+		}
+		for f, value := range v.Fields() {
+			walk(at+"."+f.Name, value)
+		}
 	}
+	walk("Config", reflect.ValueOf(everythingSet()))
 }
 
 // TestTheWrittenConfigurationNamesEveryKey keeps the commented file complete.

@@ -21,7 +21,6 @@ func (f folder) serverCertificate() string { return filepath.Join(string(f), "ke
 func (f folder) certificates() string      { return filepath.Join(string(f), "ca") }
 func (f folder) trust() string             { return filepath.Join(string(f), "trust.pem") }
 func (f folder) operators() string         { return filepath.Join(string(f), "operators") }
-func (f folder) ready() string             { return filepath.Join(string(f), "ready.json") }
 
 // path makes a path of the configuration, which is relative to the folder,
 // one of the process.
@@ -84,11 +83,35 @@ type ready struct {
 	Operations string `json:"operations,omitempty"`
 }
 
+// readReady puts together what the processes serving a folder announced.
 func readReady(dir string) (ready, error) {
 	var r ready
-	data, err := os.ReadFile(folder(dir).ready())
-	if err != nil {
-		return r, err
+	var found bool
+	for _, role := range []string{"all", "write", "read"} {
+		data, err := os.ReadFile(folder(dir).ready(role))
+		if errors.Is(err, os.ErrNotExist) {
+			continue
+		}
+		if err == nil {
+			err = json.Unmarshal(data, &r) // fields a role does not serve stay as they are
+		}
+		if err != nil {
+			return r, err
+		}
+		found = true
 	}
-	return r, json.Unmarshal(data, &r)
+	if !found {
+		return r, errNotServing
+	}
+	return r, nil
+}
+
+var errNotServing = errors.New("nobody serves this folder")
+
+// ready is where a serving process of a role leaves its ready line.
+func (f folder) ready(role string) string {
+	if role == "all" {
+		return filepath.Join(string(f), "ready.json")
+	}
+	return filepath.Join(string(f), "ready-"+role+".json")
 }

@@ -24,6 +24,7 @@ var (
 )
 
 func restoreCommand(a *app) *cobra.Command {
+	r := &restoring{a: a}
 	var dir, passphrase string
 	var accept bool
 	c := &cobra.Command{Use: "restore FILE", Short: "Make a new folder from a backup; then --accept what was lost", Args: cobra.MaximumNArgs(1),
@@ -42,10 +43,11 @@ revoked. When an operator has judged what was lost, restore --accept ends the qu
 			if err != nil {
 				return err
 			}
-			return failing("restore", a.restore(cmd.Context(), or(dir, a.env("CARDINAL_DIR")), args[0], pass))
+			return failing("restore", r.restore(cmd.Context(), or(dir, a.env("CARDINAL_DIR")), args[0], pass))
 		}}
 	dirFlag(c, &dir)
 	passphraseFlag(c, &passphrase)
+	c.Flags().StringVar(&r.ledgerURL, "ledger-url", "", "database to restore into, when it is another than was backed up")
 	c.Flags().BoolVar(&accept, "accept", false, "end the quarantine of a restored ledger")
 	return c
 }
@@ -77,9 +79,17 @@ func (a *app) accept(ctx context.Context, dir string) error {
 	}{true, uint64(head.Epoch)})
 }
 
+// restoring is a restore under way.
+type restoring struct {
+	a         *app
+	ledgerURL string // in place of the configured one
+	folder    folder
+}
+
 // restore fills a new folder. It leaves nothing behind when it does not
 // succeed.
-func (a *app) restore(ctx context.Context, dir, path string, passphrase []byte) (err error) {
+func (r *restoring) restore(ctx context.Context, dir, path string, passphrase []byte) (err error) {
+	r.folder = folder(dir)
 	if dir == "" {
 		return usage("folder", errNoFolder)
 	}
@@ -100,14 +110,14 @@ func (a *app) restore(ctx context.Context, dir, path string, passphrase []byte) 
 			os.RemoveAll(dir)
 		}
 	}()
-	head, err := a.unpack(ctx, folder(dir), tar.NewReader(opened))
+	head, err := r.unpack(ctx, tar.NewReader(opened))
 	if err != nil {
 		return err
 	}
 	if _, err := io.Copy(io.Discard, opened); err != nil { // up to the mark of the last chunk
 		return err
 	}
-	return a.printJSON(head)
+	return r.a.printJSON(head)
 }
 
 // makeEmpty makes the folder, or takes one that is empty.
@@ -133,16 +143,16 @@ type restored struct {
 }
 
 // unpack writes the files, then the ledger from its pieces.
-func (a *app) unpack(ctx context.Context, f folder, t *tar.Reader) (restored, error) {
+func (r *restoring) unpack(ctx context.Context, t *tar.Reader) (restored, error) {
 	for {
 		h, err := t.Next()
 		if err != nil {
 			return restored{}, errors.Join(errPieces, err)
 		}
 		if strings.HasPrefix(h.Name, backupLedger) {
-			return a.unpackLedger(ctx, f, &joined{t: t, next: h})
+			return r.unpackLedger(ctx, &joined{t: t, next: h})
 		}
-		if err := unpackFile(f, h.Name, t); err != nil {
+		if err := unpackFile(r.folder, h.Name, t); err != nil {
 			return restored{}, err
 		}
 	}
@@ -164,21 +174,39 @@ func unpackFile(f folder, name string, from io.Reader) error {
 	return os.WriteFile(path, data, 0o600)
 }
 
-func (a *app) unpackLedger(ctx context.Context, f folder, dump io.Reader) (r restored, err error) {
-	c, err := readConfig(f.config())
+func (r *restoring) unpackLedger(ctx context.Context, dump io.Reader) (out restored, err error) {
+	c, err := r.config()
 	if err != nil {
-		return r, err
+		return out, err
 	}
-	l, err := ledger.Restore(ctx, a.ledgerOptions(f, c), dump)
+	l, err := ledger.Restore(ctx, r.a.ledgerOptions(r.folder, c), dump)
 	if err != nil {
-		return r, fmt.Errorf("restoring the ledger: %w", err)
+		return out, fmt.Errorf("restoring the ledger: %w", err)
 	}
 	defer closeInto(&err, l)
 	if _, err := io.Copy(io.Discard, dump); err != nil { // what follows must be whole too
-		return r, err
+		return out, err
 	}
 	head, err := l.Head(ctx)
 	return restored{true, uint64(head.Epoch), uint64(head.Position), head.Quarantine}, err
+}
+
+// config reads the configuration just unpacked, and writes it anew when the
+// ledger goes elsewhere.
+func (r *restoring) config() (Config, error) {
+	c, err := readConfig(r.folder.config())
+	if err != nil || r.ledgerURL == "" {
+		return c, err
+	}
+	c.Ledger.URL = r.ledgerURL
+	if err := c.check(); err != nil {
+		return c, usage("--ledger-url", err)
+	}
+	text, err := c.commented()
+	if err != nil {
+		return c, err
+	}
+	return c, os.WriteFile(r.folder.config(), text, 0o600)
 }
 
 // joined reads the pieces of the ledger one after another.

@@ -104,7 +104,7 @@ func named(name string, err error) error {
 
 // drain lets each server finish what it has in hand, all at the same time.
 func (n *node) drain() {
-	os.Remove(n.folder.ready())
+	os.Remove(n.folder.ready(n.role))
 	ctx, cancel := context.WithTimeout(context.Background(), n.config.Limits.Drain)
 	defer cancel()
 	var g errgroup.Group
@@ -139,7 +139,7 @@ func (n *node) writeReady(r ready) error {
 	if err != nil {
 		return err
 	}
-	if err := replaceFile(n.folder.ready(), append(data, '\n')); err != nil {
+	if err := replaceFile(n.folder.ready(n.role), append(data, '\n')); err != nil {
 		return err
 	}
 	_, err = n.a.out.Write(append(data, '\n'))

@@ -33,6 +33,7 @@ func TestScripts(t *testing.T) {
 			"freeport":  scriptFreePort,
 			"configure": scriptConfigure,
 			"serving":   scriptServing,
+			"waitfor":   scriptWaitFor,
 			"field":     scriptField,
 			"photo":     scriptPhoto,
 			"flip":      scriptFlip,
@@ -83,6 +84,18 @@ func scriptServing(ts *testscript.TestScript, _ bool, args []string) {
 			ts.Fatalf("not ready after a minute: %v", err)
 		}
 		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+// scriptWaitFor FILE waits until it exists.
+func scriptWaitFor(ts *testscript.TestScript, _ bool, args []string) {
+	for deadline := time.Now().Add(60 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		if _, err := os.Stat(ts.MkAbs(args[0])); err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("%s is not there after a minute", args[0])
+		}
 	}
 }
 
@@ -202,7 +215,7 @@ func TestServeEndsWithZeroOnSIGTERM(t *testing.T) {
 	if err := p.Wait(); err != nil || time.Since(begun) > 10*time.Second {
 		t.Errorf("ended with %v after %s", err, time.Since(begun))
 	}
-	if _, err := os.Stat(folder(d).ready()); !os.IsNotExist(err) {
+	if _, err := os.Stat(folder(d).ready("all")); !os.IsNotExist(err) {
 		t.Errorf("ready.json is left: %v", err)
 	}
 }
