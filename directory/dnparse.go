@@ -22,7 +22,7 @@ func ParseDN(s string) (DN, error) {
 	if len(s) > maxDNLength {
 		return nil, refuse(InvalidDNSyntax, fmt.Sprintf("a name of %d bytes exceeds %d", len(s), maxDNLength))
 	}
-	p := dnParser{s: s}
+	p := dnParser{s: s, b: []byte(s)}
 	p.spaces()
 	if p.i == len(s) {
 		return DN{}, nil
@@ -46,8 +46,11 @@ func ParseRDN(s string) (RDN, error) {
 	return d[0], nil
 }
 
+// dnParser reads one name. Values without escapes are parts of b, the input's
+// one copy.
 type dnParser struct {
 	s string
+	b []byte
 	i int
 }
 
@@ -62,14 +65,15 @@ func (p *dnParser) spaces() {
 }
 
 func (p *dnParser) dn() (DN, error) {
-	d := make(DN, 0, 4)
-	r := make(RDN, 0, 1)
+	d := make(DN, 0, 5)
+	all := make([]AVA, 0, 5) // of all RDNs: one allocation
+	start := 0               // of the RDN being read
 	for {
 		a, err := p.ava()
 		if err != nil {
 			return nil, err
 		}
-		if r = append(r, a); len(r) > maxAVAs {
+		if all = append(all, a); len(all)-start > maxAVAs {
 			return nil, p.fail("too many values in one RDN")
 		}
 		sep := byte(0)
@@ -80,13 +84,13 @@ func (p *dnParser) dn() (DN, error) {
 		if sep == '+' {
 			continue
 		}
-		if d = append(d, r); len(d) > maxRDNs {
+		if d = append(d, all[start:len(all):len(all)]); len(d) > maxRDNs {
 			return nil, p.fail("too many RDNs")
 		}
 		if sep == 0 {
 			return d, nil
 		}
-		r = make(RDN, 0, 1)
+		start = len(all)
 	}
 }
 
@@ -172,6 +176,23 @@ func (p *dnParser) quoted() ([]byte, error) {
 }
 
 func (p *dnParser) plain() ([]byte, error) {
+	start := p.i
+	for p.i < len(p.s) && strings.IndexByte(",;+\"<>\\\x00", p.s[p.i]) < 0 {
+		p.i++
+	}
+	if p.i == len(p.s) || strings.IndexByte(",;+", p.s[p.i]) >= 0 {
+		end := p.i
+		for end > start && (p.s[end-1] == ' ' || p.s[end-1] == '\n') {
+			end--
+		}
+		return p.utf8(p.b[start:end:end])
+	}
+	p.i = start
+	return p.escaped()
+}
+
+// escaped reads a value with escapes in it.
+func (p *dnParser) escaped() ([]byte, error) {
 	v := []byte{}
 	keep := 0 // length without trailing unescaped spaces
 	for p.i < len(p.s) && strings.IndexByte(",;+", p.s[p.i]) < 0 {

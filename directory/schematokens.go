@@ -94,10 +94,6 @@ func unescapeQuoted(s string) string {
 	return strings.NewReplacer(`\27`, `'`, `\5C`, `\`, `\5c`, `\`).Replace(s)
 }
 
-func escapeQuoted(s string) string {
-	return strings.NewReplacer(`\`, `\5C`, `'`, `\27`).Replace(s)
-}
-
 // parseDefinition reads one parenthesised definition and nothing after it.
 // keywords gives each keyword that may stand in it and whether it has values.
 func parseDefinition(s string, keywords map[string]bool) (*definition, error) {
