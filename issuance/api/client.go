@@ -42,11 +42,7 @@ func New(base string, config *tls.Config) (*Client, error) {
 	if u.Scheme != "https" || u.Host == "" {
 		return nil, fmt.Errorf("address of the issuance server %q: want https://host:port", base)
 	}
-	config = config.Clone()
-	config.MinVersion = tls.VersionTLS13
-	transport := &http.Transport{TLSClientConfig: config, ForceAttemptHTTP2: true, MaxIdleConnsPerHost: 16,
-		IdleConnTimeout: 2 * time.Minute, TLSHandshakeTimeout: 10 * time.Second}
-	return NewOver(base, transport)
+	return NewOver(base, NewTransport(config))
 }
 
 // NewOver makes a client over a transport of the caller's.
@@ -150,7 +146,7 @@ func (c *Client) request(ctx context.Context, q call) (*http.Request, error) {
 // handshake (RFC 8446 §6.2) from one that could not be reached.
 func unanswered(base string, err error) error {
 	var op *net.OpError
-	if errors.As(err, &op) && op.Op == "remote error" { // crypto/tls names a received alert so, and exports no type for it
+	if errors.As(err, &op) && isOp(op, "remote error") {
 		return &Problem{Type: "urn:cardinal:rule:operator.certificate", Status: http.StatusUnauthorized,
 			Title: "client certificate refused", Detail: "the server ended the TLS handshake: " + op.Err.Error(),
 			Rule: "operator.certificate", Clause: "RFC 8446 §6.2"}

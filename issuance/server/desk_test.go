@@ -114,10 +114,10 @@ func (o *office) tls(hand *issuancetest.Hand) *tls.Config {
 // as is a client whose every exchange passes the OpenAPI document's validator.
 func (o *office) as(hand *issuancetest.Hand) *api.Client {
 	o.Helper()
-	transport := &http.Transport{TLSClientConfig: o.tls(hand), ForceAttemptHTTP2: true}
-	o.Cleanup(transport.CloseIdleConnections)
+	transport := api.NewTransport(o.tls(hand))
 	c, err := api.NewOver(o.url, &checked{o, transport})
 	must(o, err)
+	o.Cleanup((&http.Client{Transport: transport}).CloseIdleConnections)
 	return c
 }
 
