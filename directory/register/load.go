@@ -104,6 +104,10 @@ func (r *Register) Load(ctx context.Context, job LoadJob) (journal.Position, err
 	return x.finish(ctx)
 }
 
+// errBlocksGone: another load began meanwhile and took these blocks for those
+// of a load that had been interrupted.
+var errBlocksGone = errors.New("another load has begun since")
+
 // load is a load under way.
 type load struct {
 	r        *Register
@@ -180,6 +184,11 @@ func (x *load) finish(ctx context.Context) (journal.Position, error) {
 	position, err := x.job.Ledger.Write(ctx, func(tx *ledger.Tx) error {
 		if err := x.empty(tx); err != nil {
 			return err
+		}
+		var blocks int
+		err := tx.QueryRow(`SELECT COUNT(*) FROM directory_block WHERE load = $1`, x.id[:]).Scan(&blocks)
+		if err != nil || blocks != len(x.manifest.Blocks) {
+			return errors.Join(err, errBlocksGone)
 		}
 		key := []byte(x.suffix.key)
 		tx.Defer(`DELETE FROM directory_block WHERE load IN (SELECT load FROM directory_load WHERE suffix = $1)`, key)
