@@ -85,8 +85,9 @@ func (r *Register) modifyStamps(by Author, tx *ledger.Tx) []directory.Modificati
 }
 
 // ModifyAll makes the same modifications on every entry named, all or none,
-// recorded as few set-valued changes: mass work. Give at most some hundred
-// names to one transaction. Secrets and objectClass cannot be modified so.
+// recorded as few set-valued changes: mass work. Give at most some hundred, in
+// the order of their keys so that each loaded block is read once,
+// to one transaction. Secrets and objectClass cannot be modified so.
 func (r *Register) ModifyAll(tx *ledger.Tx, by Author, dns []directory.DN, mods []directory.Modification) error {
 	if public, secret := r.partMods(mods); len(secret) > 0 || r.touchesClasses(public) {
 		return refuse(directory.UnwillingToPerform, "neither secrets nor object classes can be modified on many entries at once")
