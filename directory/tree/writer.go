@@ -193,7 +193,8 @@ func (w *writer) change(h *held, after *directory.Entry) error {
 	if err := w.put(h.id, h.parent, h.uuid, after); err != nil {
 		return err
 	}
-	return w.reindex(h.id, w.indexKeys(h.entry.Attributes), w.indexKeys(after.Attributes))
+	gone, come := differing(h.entry.Attributes, after.Attributes)
+	return w.reindex(h.id, w.indexKeys(gone), w.indexKeys(come))
 }
 
 func (w *writer) remove(h *held) error {
