@@ -3,9 +3,8 @@ package tree
 import (
 	"bytes"
 	"encoding/binary"
+	"slices"
 	"strings"
-
-	"github.com/RoaringBitmap/roaring/v2"
 
 	"cardinal/directory"
 )
@@ -115,43 +114,65 @@ func (n *node) isUUID() bool {
 	return n.Kind == directory.FilterEquality && len(n.Attr.Options) == 0 && n.Attr.Type.Name() == "entryUUID"
 }
 
-// collect gives the entries an item proposes; ok is false if no index helps.
-func (p *planner) collect(n *node) (*roaring.Bitmap, bool) {
+// collect gives the entries an item proposes, ascending; ok is false if no
+// index helps.
+func (p *planner) collect(n *node) (ids []uint32, ok bool) {
 	switch n.Kind {
 	case directory.FilterAnd:
 		return p.collectAnd(n)
 	case directory.FilterOr:
-		out := roaring.New()
 		for _, c := range n.children {
 			set, ok := p.collect(c)
 			if !ok {
 				return nil, false
 			}
-			out.Or(set)
+			ids = append(ids, set...)
 		}
-		return out, true
+		return ascending(ids), true
 	case directory.FilterNot:
 		return nil, false
 	case directory.FilterNone:
-		return roaring.New(), true
+		return nil, true
 	}
-	out := roaring.New()
 	if n.isUUID() {
-		if id := parseID(p.rd.uuids.Get(n.Value)); id != 0 {
-			out.Add(id)
-		}
-		return out, true
+		return p.exact(n, nil), true
 	}
 	ranges, ok := p.ranges(n)
-	for _, r := range ranges {
-		p.gather(r, out)
+	if !ok {
+		return nil, false
 	}
-	return out, ok
+	for _, r := range ranges {
+		for k, v := p.seek(r); r.within(k); k, v = p.rd.index.Next() {
+			ids = chunk(v).appendTo(ids, binary.BigEndian.Uint16(k[len(k)-2:]))
+		}
+	}
+	return ascending(ids), true
+}
+
+// ascending sorts a set and removes what is in it twice.
+func ascending(ids []uint32) []uint32 {
+	if !slices.IsSorted(ids) {
+		slices.Sort(ids)
+	}
+	return slices.Compact(ids)
+}
+
+// both keeps what is in both sets; the result is in a's memory.
+func both(a, b []uint32) []uint32 {
+	out := a[:0]
+	for _, id := range a {
+		i, found := slices.BinarySearch(b, id)
+		if found {
+			out = append(out, id)
+		}
+		b = b[i:]
+	}
+	return out
 }
 
 // collectAnd begins with the smallest set and narrows it by others that are
 // not so large that gathering them costs more than it saves.
-func (p *planner) collectAnd(n *node) (*roaring.Bitmap, bool) {
+func (p *planner) collectAnd(n *node) ([]uint32, bool) {
 	type part struct {
 		n    *node
 		size int
@@ -171,20 +192,19 @@ func (p *planner) collectAnd(n *node) (*roaring.Bitmap, bool) {
 	if best < 0 {
 		return nil, false
 	}
-	out, ok := p.collect(parts[best].n)
+	ids, ok := p.collect(parts[best].n)
 	if !ok {
 		return nil, false
 	}
 	for i, c := range parts {
-		size := int(out.GetCardinality())
-		if i == best || size <= intersectAbove || c.size > 16*size {
+		if i == best || len(ids) <= intersectAbove || c.size > 16*len(ids) {
 			continue
 		}
 		if set, ok := p.collect(c.n); ok {
-			out.And(set)
+			ids = both(ids, set)
 		}
 	}
-	return out, true
+	return ids, true
 }
 
 // keyRange is a span of index keys: those from low up to but not including
@@ -287,12 +307,4 @@ func (p *planner) count(r keyRange, limit int) int {
 		n += chunk(v).about()
 	}
 	return n
-}
-
-func (p *planner) gather(r keyRange, out *roaring.Bitmap) {
-	var ids []uint32
-	for k, v := p.seek(r); r.within(k); k, v = p.rd.index.Next() {
-		ids = chunk(v).appendTo(ids[:0], binary.BigEndian.Uint16(k[len(k)-2:]))
-		out.AddMany(ids)
-	}
 }

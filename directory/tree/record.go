@@ -101,7 +101,8 @@ type recordWriter struct {
 	position uint64 // of the change being applied, and its time
 	micro    uint64
 	bucket   *bbolt.Bucket
-	scratch  []byte
+	room     []byte // where records and
+	scratch  []byte // the values of an attribute are built
 }
 
 // append builds the record of an entry in canonical form (Schema.Canonical).
@@ -110,7 +111,7 @@ func (w *recordWriter) append(parent uint32, uuid directory.UUID, e *directory.E
 	if parent != 0 && len(e.DN) > 0 {
 		rdn = e.DN[0].String()
 	}
-	r := []byte{0}
+	r := append(w.room[:0], 0)
 	r = binary.AppendUvarint(r, uint64(parent))
 	code, index, told, err := w.teller(rdn, e)
 	if err != nil {
@@ -129,7 +130,8 @@ func (w *recordWriter) append(parent uint32, uuid directory.UUID, e *directory.E
 			return nil, err
 		}
 	}
-	return r, nil
+	w.room = r
+	return slices.Clone(r), nil
 }
 
 // teller looks for the value the text of the RDN can be told from.

@@ -3,8 +3,6 @@ package tree
 import (
 	"slices"
 
-	"github.com/RoaringBitmap/roaring/v2"
-
 	"cardinal/directory"
 )
 
@@ -179,15 +177,13 @@ func (s *Scan) choose(rd *reader) candidates {
 			return candidates{ids: ids}
 		}
 	}
-	if size >= 0 {
-		if set, ok := p.collect(s.query.root); ok {
-			return candidates{ids: idsOf(set)}
+	if size >= 0 && size <= int(rd.last/2) { // beyond, gathering costs more than it saves
+		if ids, ok := p.collect(s.query.root); ok {
+			return candidates{ids: ids}
 		}
 	}
 	return candidates{all: true}
 }
-
-func idsOf(set *roaring.Bitmap) []uint32 { return set.ToArray() }
 
 // walk lists the scope if it holds at most the given number of entries. The
 // numbers come back ascending.
