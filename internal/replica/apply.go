@@ -101,7 +101,9 @@ func (r *Replica) applied(f *file, upTo journal.Position) {
 		return
 	}
 	r.options.hook("committed")
-	r.publish(f, f.time, f.position < upTo || f.applied != f.position)
+	// Once caught up, a copy that is a few changes behind is one that follows, not one that loads.
+	starting := r.moment.Load().state.Loading && f.position < upTo
+	r.publish(f, f.time, starting || f.applied != f.position)
 }
 
 // applyBatch applies changes in one transaction and commits it durably. When a change fails, reached says how many of

@@ -181,7 +181,7 @@ func TestFollowOnAFullDisk(t *testing.T) {
 		}
 		last = s.Position
 	}
-	if s := r.State(); s.Position == 0 || s.Position >= p || !s.Loading {
+	if s := r.State(); s.Position == 0 || s.Position >= p {
 		t.Errorf("on a full disk it says %+v", s)
 	}
 	if err := r.View("tape", func(*bbolt.Bucket, replica.State) error { return nil }); err != nil {
