@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"net/http"
 	"path/filepath"
+	"time"
 
 	"cardinal/ca"
 	"cardinal/issuance/server"
@@ -30,8 +31,36 @@ func (n *node) openWriteSide(ctx context.Context) (*writeSide, error) {
 		return nil, err
 	}
 	n.task("heartbeat", func(ctx context.Context) error { n.ledger.Beat(ctx); return nil })
+	n.task("sweeper", n.sweep)
 	n.task("publisher", (&ca.Publisher{Authority: w.authority}).Run)
 	return w, nil
+}
+
+// Chunks of a load that was never finished are swept once an hour when they are a day old, which no
+// load takes.
+const (
+	sweepEvery = time.Hour
+	sweepAge   = 24 * time.Hour
+)
+
+// sweep removes what unfinished loads left behind, until ctx ends.
+func (n *node) sweep(ctx context.Context) error {
+	for {
+		swept, err := n.ledger.Sweep(ctx, sweepAge)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err != nil:
+			n.logger.Error("sweeping unfinished contents", "error", err)
+		case swept > 0:
+			n.logger.Info("swept unfinished contents", "chunks", swept)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(sweepEvery):
+		}
+	}
 }
 
 // openCertificate reads the server's certificate and keeps it new.

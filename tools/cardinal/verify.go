@@ -100,6 +100,9 @@ func (v *verifier) run(ctx context.Context) error {
 	}
 	defer l.Close()
 	v.ledger = l
+	if err := v.checkContents(ctx); err != nil {
+		return err
+	}
 	// One snapshot for everything: what is written meanwhile neither disturbs nor is disturbed.
 	return l.Read(ctx, func(tx *ledger.Tx) error {
 		whole, err := v.readJournal(ctx, tx)
@@ -118,6 +121,17 @@ func (v *verifier) run(ctx context.Context) error {
 		}
 		return v.checkCopies(ctx, tx)
 	})
+}
+
+// checkContents reads every large body that is kept by its hash.
+func (v *verifier) checkContents(ctx context.Context) error {
+	err := v.ledger.VerifyContents(ctx)
+	var damaged *ledger.DamagedContent
+	if errors.As(err, &damaged) {
+		v.found("content", "%v", err)
+		return nil
+	}
+	return err
 }
 
 // readJournal follows the chain from the first change to the head and builds the model. A broken

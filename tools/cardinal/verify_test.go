@@ -140,6 +140,7 @@ func flips() []flip {
 		{"an issuer", "issuer ", inLedger("certs_issuer", "der", "name = 'signing'")},
 		{"a card's pair", "card ", inLedger("issuance_pairs", "signature_serial", "1 = 1")},
 		{"an entry of record", "entr", inLedger("directory_entry", "data", "data IS NOT NULL")},
+		{"a large body", "content", inLedger("ledger_chunk", "data", "1 = 1")},
 		{"a status in the replica", "replica certificates", inReplica("certificates")},
 		{"an entry in the replica", "replica directory", inReplica("directory")},
 	}
