@@ -3,13 +3,17 @@ package ldap_test
 import (
 	"crypto/tls"
 	"crypto/x509/pkix"
+	"fmt"
+	"io"
 	"strings"
 	"testing"
 	"time"
 
 	client "github.com/go-ldap/ldap/v3"
 
+	"cardinal/directory"
 	"cardinal/directory/ldap"
+	"cardinal/directory/register"
 	"cardinal/internal/ber"
 )
 
@@ -137,5 +141,75 @@ func TestRequestsBeyondTheLimitAreCut(t *testing.T) {
 	w.send(bind(1, rootDN, rootPassword), big.pdu(t, 2))
 	if got := w.until(2, 10*time.Second); !strings.HasSuffix(got, "#2 op65 code 0") {
 		t.Errorf("bound: %s", got)
+	}
+}
+
+func TestOldCopyAnswersNothingButItself(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, func(c *ldap.Config) { c.Limits.Age = time.Nanosecond })
+	r.ldif(workforce)
+	c := r.dial("", "")
+	wants(t, "bind", c.Bind(alex, "alex's password"), 52)
+	wants(t, "root identity", c.Bind(rootDN, rootPassword), 52)
+	_, err := search(c, "o=nhs", "(uid=1)")
+	wants(t, "search", err, 52)
+	_, err = c.Compare(alex, "sn", "x")
+	wants(t, "compare", err, 52)
+	_, err = c.Search(client.NewSearchRequest("", client.ScopeBaseObject, 0, 0, 0, false, "(objectClass=*)", nil, nil))
+	wants(t, "root DSE", err, 0)
+}
+
+// TestCancelAndAbandonDecideOnce gives up long searches: a cancelled one ends
+// with its own answer, an abandoned one with none.
+func TestCancelAndAbandonDecideOnce(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("short")
+	}
+	r := newRig(t, nil)
+	suffix, err := directory.ParseDN("o=nhs")
+	must(t, err)
+	p, err := r.updates.Register.Load(t.Context(), register.LoadJob{Ledger: r.ledger, Suffix: suffix, Next: firstOf(8_000), By: r.issuance})
+	must(t, err)
+	must(t, r.replica.WaitFor(t.Context(), p))
+	w := openWire(t, r.plain, r.schema)
+	w.send(bind(1, rootDN, rootPassword))
+	_ = w.until(1, 10*time.Second)
+	long := ask{base: "o=nhs", scope: 2, filter: "(description=*nowhere*)"}
+	cancel := func(id, other int) []byte {
+		return envelope(id, 0x77, append(ber.AppendString(nil, 0x80, "1.3.6.1.1.8"),
+			ber.Append(nil, 0x81, ber.Append(nil, ber.Sequence, ber.AppendInt(nil, ber.Integer, int64(other))))...))
+	}
+	for i := 2; i < 60; i += 4 {
+		w.send(long.pdu(t, i), cancel(i+1, i), long.pdu(t, i+2), envelope(i+3, 0x50, []byte{byte(i + 2)}))
+	}
+	w.send(ask{base: "", filter: "(objectClass=*)", attrs: []string{"1.1"}}.pdu(t, 100), bind(101, "", ""))
+	answers := map[string]string{}
+	for m := ""; !strings.HasPrefix(m, "#101 "); {
+		m = w.next(20 * time.Second)
+		id, rest, _ := strings.Cut(m, " ")
+		if before, twice := answers[id]; twice && id != "#100" {
+			t.Errorf("%s answered twice: %s, %s", id, before, rest)
+		}
+		answers[id] = rest
+	}
+	for i := 2; i < 60; i += 4 {
+		search, cancelled := answers[fmt.Sprint("#", i)], answers[fmt.Sprint("#", i+1)]
+		good := search == "op65 code 118" && cancelled == "op78 code 0" ||
+			search == "op65 code 0" && (cancelled == "op78 code 119" || cancelled == "op78 code 120")
+		if !good {
+			t.Errorf("search %d: %q, its cancel: %q", i, search, cancelled)
+		}
+	}
+}
+
+// firstOf gives the first entries of the benchmark's workforce.
+func firstOf(n int) func() (*directory.Entry, error) {
+	next := benchEntries()
+	return func() (*directory.Entry, error) {
+		if n--; n < 0 {
+			return nil, io.EOF
+		}
+		return next()
 	}
 }

@@ -29,10 +29,10 @@ type Limits struct {
 	// Write is how long a client may take to accept a piece of an answer
 	// (30 s). After it the connection is cut.
 	Write time.Duration
-	// Size is how many entries one search returns at most (soft: 500 for
-	// clients that ask for no limit do not fit a workforce, so 0 here means
-	// 10,000); MaxSize is what a client may ask for (hard: 100,000). A paged
-	// search is bounded by its pages alone.
+	// Size is how many entries a search returns when the client sets no limit
+	// (10,000), MaxSize the most a client may ask for (100,000), so that a
+	// careless filter does not carry the whole workforce away. A paged search is
+	// bounded by its pages alone, a root identity not at all.
 	Size, MaxSize int
 	// Time is how long one search may take (60 s); clients may ask for less.
 	Time time.Duration
