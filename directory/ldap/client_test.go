@@ -45,6 +45,9 @@ func wants(t *testing.T, what string, err error, code uint16) {
 
 func TestBindTakesTheRightPasswordAlone(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("short")
+	}
 	r := newRig(t, nil)
 	r.ldif(workforce)
 	c := r.dial("", "")
@@ -68,6 +71,9 @@ func TestBindTakesTheRightPasswordAlone(t *testing.T) {
 
 func TestPasswordsTravelOverTLSOnly(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("short")
+	}
 	r := newRig(t, func(c *ldap.Config) { c.AllowPlaintextBind = false })
 	r.ldif(workforce)
 	c := r.dial("", "")
@@ -164,6 +170,9 @@ func TestSearchSelectsAttributes(t *testing.T) {
 
 func TestUpdatesShowAtOnceAndManagedSubtreesStand(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("short")
+	}
 	r := newRig(t, nil)
 	r.ldif(workforce)
 	c := r.dial(rootDN, rootPassword)
@@ -200,6 +209,9 @@ func TestUpdatesShowAtOnceAndManagedSubtreesStand(t *testing.T) {
 
 func TestPagesCoverTheSearchOnce(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("short")
+	}
 	r := newRig(t, nil)
 	r.ldif(workforce)
 	c := r.dial(reader, "reading")
@@ -228,6 +240,9 @@ func TestPagesCoverTheSearchOnce(t *testing.T) {
 
 func TestSizeLimitIsMetExactly(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("short")
+	}
 	r := newRig(t, nil)
 	r.ldif(workforce)
 	c := r.dial(reader, "reading")
@@ -242,6 +257,9 @@ func TestSizeLimitIsMetExactly(t *testing.T) {
 
 func TestCertificatesBindWhileGood(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("short")
+	}
 	r := newRig(t, nil)
 	r.ldif(workforce)
 	card := r.pki.issue(pkix.Name{CommonName: "900000000017"})
@@ -276,6 +294,9 @@ func TestCertificatesBindWhileGood(t *testing.T) {
 
 func TestAnonymousBindTakesTheCertificateIfConfigured(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("short")
+	}
 	r := newRig(t, func(c *ldap.Config) { c.BindByCertificate = true })
 	r.ldif(workforce)
 	card := r.pki.issue(pkix.Name{CommonName: "900000000017"})
@@ -295,6 +316,9 @@ func TestAnonymousBindTakesTheCertificateIfConfigured(t *testing.T) {
 
 func TestCertificatesThatAreNotGoodAreHidden(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("short")
+	}
 	r := newRig(t, nil)
 	good, bad, foreign := r.pki.issue(pkix.Name{CommonName: "a"}), r.pki.issue(pkix.Name{CommonName: "b"}), r.pki.issue(pkix.Name{CommonName: "c"})
 	r.cards.set(good.Certificate[0], true)

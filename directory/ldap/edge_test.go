@@ -52,6 +52,9 @@ func TestStartTLSRefusesWhatStandsBehindIt(t *testing.T) {
 
 func TestNodeWithoutWriterRefers(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("short")
+	}
 	r := newRig(t, func(c *ldap.Config) { c.Writer, c.Referrals = nil, []string{"ldap://writer.example/"} })
 	r.ldif(workforce)
 	c := r.dial(rootDN, rootPassword)
@@ -60,6 +63,9 @@ func TestNodeWithoutWriterRefers(t *testing.T) {
 
 func TestTooMuchAtOnceIsBusy(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("short")
+	}
 	r := newRig(t, func(c *ldap.Config) { c.Limits.MaxInFlightPerConnection = 2 })
 	r.ldif(workforce)
 	w := openWire(t, r.plain, r.schema)
@@ -82,6 +88,9 @@ func TestTooMuchAtOnceIsBusy(t *testing.T) {
 
 func TestHalfOpenConnectionsGo(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("short")
+	}
 	r := newRig(t, func(c *ldap.Config) { c.Limits.Handshake = 300 * time.Millisecond })
 	silent, slow := openWire(t, r.plain, r.schema), openWire(t, r.secure, r.schema)
 	for _, w := range []*wire{silent, slow} {
@@ -113,6 +122,9 @@ func TestLostCardEndsItsConnections(t *testing.T) {
 
 func TestShutdownTellsClientsAndEndsWork(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("short")
+	}
 	r := newRig(t, nil)
 	w := openWire(t, r.plain, r.schema)
 	w.send(bind(2, "", ""))
@@ -129,6 +141,9 @@ func TestShutdownTellsClientsAndEndsWork(t *testing.T) {
 
 func TestRequestsBeyondTheLimitAreCut(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("short")
+	}
 	r := newRig(t, func(c *ldap.Config) { c.Limits.MaxPDU, c.Limits.MaxAnonymousPDU = 4000, 1000 })
 	r.ldif(workforce)
 	big := ask{base: "o=nhs", filter: "(cn=" + strings.Repeat("x", 2000) + ")"}
@@ -146,6 +161,9 @@ func TestRequestsBeyondTheLimitAreCut(t *testing.T) {
 
 func TestOldCopyAnswersNothingButItself(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("short")
+	}
 	r := newRig(t, func(c *ldap.Config) { c.Limits.Age = time.Nanosecond })
 	r.ldif(workforce)
 	c := r.dial("", "")

@@ -45,6 +45,9 @@ func FuzzMessage(f *testing.F) {
 // FuzzRequest gives any octets to a server with entries, as a root identity:
 // nothing may panic, and what comes back must be whole messages.
 func FuzzRequest(f *testing.F) {
+	if testing.Short() {
+		f.Skip("short")
+	}
 	for _, pdu := range [][]byte{
 		bind(1, rootDN, rootPassword), ask{base: "o=nhs", scope: 2, filter: "(&(cn=a*)(!(sn>=b)))", attrs: []string{"*", "+", "@person"}}.pdu(f, 2),
 		ask{base: "", filter: "(objectClass=*)"}.pdu(f, 3), compare(4, alex, "cn", "x"), move(5, alex, rename{"cn=x", true, ""}),

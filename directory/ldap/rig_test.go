@@ -28,6 +28,7 @@ import (
 const (
 	rootDN       = "cn=admin,o=nhs"
 	rootPassword = "correct horse"
+	rootVerifier = "{SSHA}VQysdTiIXUBoDr2TzYj0h8JUBdQxMjM0NTY3OA=="
 )
 
 // rig is the whole way of an entry: ledger, register, replica, tree, server.
@@ -95,7 +96,7 @@ func newRig(t testing.TB, change func(c *ldap.Config)) *rig {
 	root, err := directory.ParseDN(rootDN)
 	must(t, err)
 	config := ldap.Config{Tree: r.tree, Replica: r.replica, Writer: ldapWriter{r.updates}, CardStatus: r.cards, TLS: r.pki.server(),
-		AllowPlaintextBind: true, Suffixes: []ldap.Suffix{{DN: suffix, RootDN: root, RootPassword: directory.HashPassword([]byte(rootPassword))}},
+		AllowPlaintextBind: true, Suffixes: []ldap.Suffix{{DN: suffix, RootDN: root, RootPassword: []byte(rootVerifier)}},
 		Logger: slog.New(slog.NewTextHandler(testLog{t}, &slog.HandlerOptions{Level: slog.LevelWarn}))}
 	if change != nil {
 		change(&config)
@@ -223,7 +224,7 @@ dn: cn=reader,ou=Services,o=nhs
 objectClass: inetOrgPerson
 cn: reader
 sn: reader
-userPassword: reading
+userPassword: {SSHA}hDuQ2kVw6yqGkioFbiFGiQJ+jQIxMjM0NTY3OA==
 `
 
 // dial connects and binds; an empty name stays anonymous.

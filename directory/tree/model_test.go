@@ -210,18 +210,27 @@ func (m *model) begin() {
 
 func TestTreeAnswersLikeAModel(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(3) {
+	seeds := uint64(3)
+	if testing.Short() {
+		seeds = 1
+	}
+	for seed := range seeds {
 		m := newModel(t, seed)
 		m.begin()
-		for range 8 {
-			for range 30 {
-				m.step()
-			}
-			m.check()
-			for range 120 {
-				m.compare()
-			}
+		for range 4 * seeds {
+			m.rounds(30, 120)
 		}
+	}
+}
+
+// rounds changes the entries some times, and then asks some times.
+func (m *model) rounds(changes, questions int) {
+	for range changes {
+		m.step()
+	}
+	m.check()
+	for range questions {
+		m.compare()
 	}
 }
 
@@ -251,6 +260,9 @@ func (m *model) load(suffix string) {
 
 func TestLoadedSuffixAnswersLikeAModel(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("short")
+	}
 	m := newModel(t, 11)
 	e := m.entry("dn: o=nhs\nobjectClass: organization\no: nhs\n")
 	m.entries[m.key("o=nhs")] = e
@@ -321,6 +333,9 @@ func TestInterruptedLoadGoesOn(t *testing.T) {
 
 func TestRebuiltTreeEqualsTheFollowed(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("short")
+	}
 	m := newModel(t, 13)
 	m.begin()
 	for range 150 {
