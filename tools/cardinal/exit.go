@@ -26,7 +26,6 @@ const (
 
 var (
 	errWantsCommand = errors.New("says which command to run: see --help")
-	errNotBuilt     = errors.New("not built yet")
 	errInterrupted  = errors.New("interrupted")
 )
 

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"log/slog"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -25,25 +26,25 @@ func TestTheServersCertificateIsRenewedByItself(t *testing.T) {
 		begun := time.Now()
 		s := &serverCertificate{now: time.Now, logger: slog.New(slog.DiscardHandler)}
 		s.current.Store(lasting(begun, 90*time.Hour))
-		tries := 0
+		var tries atomic.Int32
 		ctx, stop := context.WithCancel(t.Context())
 		defer stop()
 		go s.keep(ctx, func(context.Context) (*tls.Certificate, error) {
-			if tries++; tries == 1 {
+			if tries.Add(1) == 1 {
 				return nil, errLater
 			}
 			return lasting(time.Now(), 90*time.Hour), nil
 		})
 		time.Sleep(59 * time.Hour)
 		synctest.Wait()
-		if tries != 0 {
+		if tries.Load() != 0 {
 			t.Errorf("renewed after 59 of 90 hours")
 		}
 		time.Sleep(2 * time.Hour)
 		synctest.Wait()
 		got, err := s.get(nil)
-		if tries != 2 || err != nil || !got.Leaf.NotBefore.After(begun) {
-			t.Errorf("after 61 of 90 hours: %d tries, certificate from %s", tries, got.Leaf.NotBefore)
+		if tries.Load() != 2 || err != nil || !got.Leaf.NotBefore.After(begun) {
+			t.Errorf("after 61 of 90 hours: %d tries, certificate from %s", tries.Load(), got.Leaf.NotBefore)
 		}
 	})
 }
