@@ -87,17 +87,17 @@ func tellLies(lie string) int {
 func serveBehindLiar(ctx context.Context, change func(int64, []byte) []byte) error {
 	dir := os.Args[slices.Index(os.Args, "--dir")+1]
 	config := folder(dir).config()
-	text, err := os.ReadFile(config)
-	if err != nil {
-		return err
-	}
-	c, err := parseConfig(text)
+	c, err := readConfig(config)
 	if err != nil {
 		return err
 	}
 	front := strings.TrimPrefix(c.PublicURL, "http://")
-	hidden := strings.Replace(string(text), "status: "+c.Listen.Status, "status: 127.0.0.1:0", 1)
-	if err := os.WriteFile(config, []byte(hidden), 0o600); err != nil {
+	c.Listen.Status = "127.0.0.1:0"
+	hidden, err := c.commented()
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(config, hidden, 0o600); err != nil {
 		return err
 	}
 	command := exec.Command(os.Args[0], os.Args[1:]...)
