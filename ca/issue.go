@@ -128,7 +128,7 @@ func (a *Authority) decide(o *Order, now time.Time) (*job, error) {
 	}
 	r := o.Request
 	r.Issuer, r.IssuerName, r.PublicURL = at.Issuer.Certificate, at.name, a.PublicURL
-	r.Serial, r.Now, r.Shard = serial, now, uint16(serial[len(serial)-1])%at.Shards
+	r.Serial, r.Now, r.Shard = serial, now, ShardOf(serial, at.Shards)
 	approved, err := a.Policies.Decide(r)
 	if err != nil {
 		return nil, err
@@ -143,6 +143,12 @@ func (a *Authority) decide(o *Order, now time.Time) (*job, error) {
 		j.intent.Holder = r.Subject.CommonName
 	}
 	return j, nil
+}
+
+// ShardOf is the list, of so many, that a serial is on: its last octet chooses,
+// so that whoever has a serial alone can tell.
+func ShardOf(serial certs.Serial, shards uint16) uint16 {
+	return uint16(serial[len(serial)-1]) % shards
 }
 
 func newJob(at *hand, approved policies.Approved, shard uint16) *job {

@@ -131,3 +131,13 @@ func (s Status) Equal(o Status) bool {
 	return s.State == o.State && s.Reason == o.Reason &&
 		s.At.Equal(o.At) && s.Invalidity.Equal(o.Invalidity)
 }
+
+// StricterThan reports whether s tells a relying system more than o does to
+// stay away: a worse state, or a revocation that proved to be for a compromised
+// key.
+func (s Status) StricterThan(o Status) bool {
+	if s.State != o.State {
+		return s.State > o.State
+	}
+	return s.State == StateRevoked && s.Reason == ReasonKeyCompromise && o.Reason != ReasonKeyCompromise
+}

@@ -45,6 +45,7 @@ const (
 	verbReplace  = "replace"
 	verbEnrol    = "enrol"
 	verbEnd      = "end"
+	verbRestore  = "restore" // what a copy knew and a restored ledger did not
 )
 
 // move is one allowed transition; what is not in the tables is not allowed.
@@ -78,6 +79,8 @@ func cardMoves() []move {
 		{verbRenew, []string{CardActive, CardExpired}, CardActive},
 		{verbCancel, []string{CardIssued, CardActive, CardSuspended, CardExpired}, CardCancelled},
 		{verbReplace, []string{CardCancelled, CardExpired}, CardReplaced},
+		{verbRestore, []string{CardIssued, CardActive, CardExpired}, CardSuspended},
+		{verbRestore, []string{CardIssued, CardActive, CardSuspended, CardExpired}, CardCancelled},
 	}
 }
 
