@@ -54,7 +54,7 @@ func (n *node) readyz(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	if answer.Quarantine {
-		answer.Why = append(answer.Why, "in quarantine after a restore: cardinal restore --accept ends it")
+		answer.Why = append(answer.Why, "in quarantine after a restore: cardinal restore --merge or --accept ends it")
 	}
 	answer.Ready = len(answer.Why) == 0
 	w.Header().Set("Content-Type", "application/json")

@@ -20,24 +20,25 @@ var (
 	errPieces    = errors.New("the backup's ledger is not whole")
 	errEscapes   = errors.New("the backup names a file outside the folder")
 	errNoAccept  = errors.New("there is nothing to accept: the ledger is not in quarantine")
-	errRestoreBy = errors.New("give either a FILE to restore, or --accept")
+	errNoMerge   = errors.New("there is nothing to merge into: the ledger is not in quarantine")
+	errRestoreBy = errors.New("give either a FILE to restore, or --accept, or --merge")
 )
 
 func restoreCommand(a *app) *cobra.Command {
 	r := &restoring{a: a}
-	var dir, passphrase string
+	var dir, passphrase, merge string
 	var accept bool
-	c := &cobra.Command{Use: "restore FILE", Short: "Make a new folder from a backup; then --accept what was lost", Args: cobra.MaximumNArgs(1),
-		Long: `What happened after the backup was taken is not in it. So the restored ledger begins a new epoch, in
-quarantine: no certificate is called good and none is issued. Followers that saw more keep what was
-revoked. When an operator has judged what was lost, restore --accept ends the quarantine.`,
-		Example: "  cardinal restore --dir cards-again cards.backup --passphrase-file pass\n  cardinal restore --dir cards-again --accept",
+	c := &cobra.Command{Use: "restore FILE", Short: "Make a new folder from a backup; then --merge a later replica, or --accept what was lost", Args: cobra.MaximumNArgs(1),
+		Long:    restoreLong,
+		Example: "  cardinal restore --dir cards-again cards.backup --passphrase-file pass\n  cardinal restore --dir cards-again --merge cards/replica/replica.db\n  cardinal restore --dir cards-again --accept",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if accept == (len(args) == 1) {
+			switch ways := len(args) + number(accept) + number(merge != ""); {
+			case ways != 1:
 				return usage("restore", errRestoreBy)
-			}
-			if accept {
+			case accept:
 				return a.accept(cmd.Context(), dir)
+			case merge != "":
+				return a.merge(cmd.Context(), dir, merge)
 			}
 			pass, err := a.passphrase(passphrase, false)
 			if err != nil {
@@ -48,8 +49,30 @@ revoked. When an operator has judged what was lost, restore --accept ends the qu
 	dirFlag(c, &dir)
 	passphraseFlag(c, &passphrase)
 	c.Flags().StringVar(&r.ledgerURL, "ledger-url", "", "database to restore into, when it is another than was backed up")
-	c.Flags().BoolVar(&accept, "accept", false, "end the quarantine of a restored ledger")
+	c.Flags().StringVar(&merge, "merge", "", "replica file, or folder of the installation it served, that saw more than the backup: take over its revocations and end the quarantine")
+	c.Flags().BoolVar(&accept, "accept", false, "end the quarantine of a restored ledger with what it has")
 	return c
+}
+
+const restoreLong = `What happened after the backup was taken is not in it. So the restored ledger begins a new epoch, in
+quarantine: no certificate is called good and none is issued. Followers that saw more keep what was
+revoked. There are two ways out.
+
+restore --merge REPLICA takes over what a replica of the old ledger saw after the backup: what it has as
+revoked or held becomes so, with the card; and every certificate issued after the backup is revoked,
+since the ledger cannot tell whose it is. What it has of people, positions, cases and entries is not
+taken over and must be entered again. A certificate that was held in the backup stays held. The
+replica must be of this very ledger's history and at rest: stop what serves from it, or give a copy of
+the file. The restored folder itself may be served meanwhile. A merge that was interrupted is run again.
+
+restore --accept ends the quarantine when an operator has judged what was lost: a card that was
+cancelled after the backup is good again.`
+
+func number(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 // accept ends the quarantine.
