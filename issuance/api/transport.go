@@ -6,6 +6,8 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"net/http/httptrace"
+	"sync/atomic"
 	"time"
 )
 
@@ -30,10 +32,18 @@ func NewTransport(config *tls.Config) http.RoundTripper {
 		MaxIdleConnsPerHost: 16, IdleConnTimeout: 2 * time.Minute, TLSHandshakeTimeout: 10 * time.Second}}
 }
 
-// RoundTrip implements http.RoundTripper.
+// RoundTrip implements http.RoundTripper. A connection that carried an answer
+// before had its certificate accepted: what fails there is the network, even
+// when a card's key has changed since and would be refused now.
 func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
-	resp, err := t.Transport.RoundTrip(r)
-	if err == nil || r.Context().Err() != nil || isOp(err, "dial") || isOp(err, "remote error") {
+	var proven atomic.Bool
+	traced := httptrace.WithClientTrace(r.Context(), &httptrace.ClientTrace{GotConn: func(i httptrace.GotConnInfo) {
+		if i.Reused {
+			proven.Store(true)
+		}
+	}})
+	resp, err := t.Transport.RoundTrip(r.WithContext(traced))
+	if err == nil || proven.Load() || r.Context().Err() != nil || isOp(err, "dial") || isOp(err, "remote error") {
 		return resp, err
 	}
 	if alert := t.listen(r.Context(), r.URL.Host); alert != nil {
