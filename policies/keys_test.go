@@ -3,7 +3,7 @@ package policies_test
 import (
 	"bytes"
 	"crypto"
-	"crypto/dsa"
+	"crypto/dsa" //lint:ignore SA1019 such a key must be refused
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
@@ -86,6 +86,7 @@ func TestOtherKindsAreRefusedByName(t *testing.T) {
 func TestPointOffCurveIsRefused(t *testing.T) {
 	t.Parallel()
 	key := newKey(t, elliptic.P256())
+	//lint:ignore SA1019 only the raw coordinates make a point off the curve
 	off := &ecdsa.PublicKey{Curve: elliptic.P256(), X: key.X, Y: new(big.Int).Add(key.Y, big.NewInt(1))}
 	wantRefusal(t, policies.CheckKey(off, policies.KeyList{}), "key-off-curve")
 }

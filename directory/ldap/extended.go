@@ -16,7 +16,7 @@ import (
 // false if the answer comes from another goroutine.
 func (c *conn) handleExtended(m *message, started time.Time) (code directory.Code, done bool) {
 	b := ber.NewReader(m.body)
-	name, err := b.Expect(ber.Context | 0)
+	name, err := b.Expect(ber.Context)
 	if err != nil {
 		return c.reply(m, c.resultOf(err)), true
 	}
@@ -121,7 +121,7 @@ func (c *conn) modifyPassword(ctx context.Context, value []byte) (r result, err 
 	if after == nil {
 		after = newPassword()
 		made, mark := ber.Begin(nil, ber.Sequence)
-		r.value = ber.End(ber.Append(made, ber.Context|0, after), mark)
+		r.value = ber.End(ber.Append(made, ber.Context, after), mark)
 	}
 	mods := []directory.Modification{{Op: directory.ModReplace,
 		Attribute: directory.Attribute{Type: "userPassword", Values: [][]byte{after}}}}

@@ -347,7 +347,7 @@ func (u *update) parseModifyDN(body []byte) error {
 	if u.move.DeleteOldRDN, err = r.Bool(ber.Boolean); err != nil {
 		return err
 	}
-	superior, moved, err := r.Optional(ber.Context | 0)
+	superior, moved, err := r.Optional(ber.Context)
 	if err != nil {
 		return err
 	}

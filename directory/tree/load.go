@@ -21,16 +21,15 @@ import (
 
 // load is a suffix being loaded.
 type load struct {
-	position journal.Position
-	state    loadState
-	reader   *directory.LoadReader
-	block    int    // blocks read in this process
-	last     uint32 // number of the last entry read
-	path     []step // names from the head of the suffix to that entry
-	sorter   *sorter
-	shared   shared
-	merger   *merger
-	key      []byte
+	state  loadState
+	reader *directory.LoadReader
+	block  int    // blocks read in this process
+	last   uint32 // number of the last entry read
+	path   []step // names from the head of the suffix to that entry
+	sorter *sorter
+	shared shared
+	merger *merger
+	key    []byte
 }
 
 // step is one entry on the way down to the one read last.

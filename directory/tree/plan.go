@@ -25,7 +25,6 @@ type planner struct {
 	indexed map[*directory.AttributeType]bool
 	budget  int // chunks that may still be read for counting
 	buf     []byte
-	single  [1]keyRange
 }
 
 // exact gives the entries a filter with an equality on a unique attribute can

@@ -7,7 +7,7 @@ import (
 	"os"
 	"time"
 
-	"go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
 
 	"cardinal/certs"
 	"cardinal/certs/register"
@@ -130,7 +130,7 @@ func openReplicaFile(path string) (*replica.File, error) {
 		path = folder(path).replica()
 	}
 	file, err := replica.OpenFile(path)
-	if errors.Is(err, bbolt.ErrTimeout) {
+	if errors.Is(err, bolterrors.ErrTimeout) {
 		err = fmt.Errorf("%w: somebody serves from it: stop that first, or take a copy of the file", err)
 	}
 	if err != nil {
