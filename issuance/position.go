@@ -241,7 +241,8 @@ func (d *Desk) Positions(ctx context.Context, op Operator, uuid certs.UUID) ([]P
 }
 
 // ClosePosition ends a role profile on the day closes, which is the first
-// without it; empty = today, which ends it at once.
+// without it; empty = today, which ends it at once. It brings an end forward and
+// never puts one off.
 func (d *Desk) ClosePosition(ctx context.Context, op Operator, uuid certs.UUID, closing Closing) (journal.Position, error) {
 	if closing.On != "" && !isDate(closing.On) {
 		return 0, inputField.in("closes", "%q is no date (YYYY-MM-DD)", closing.On)
@@ -296,6 +297,9 @@ func (d *Desk) closePosition(tx *ledger.Tx, by *actor, role policies.Role, end e
 	}
 	if end.on < today {
 		return inputField.in("closes", "%s is in the past", end.on)
+	}
+	if p.Closes != "" && end.on > p.Closes { // that would be giving the role, and to himself too
+		return positionLater.in("closes", "role profile %s ends on %s already; a longer one is assigned anew", p.ID, p.Closes)
 	}
 	if err := d.modifyEntry(tx, p.dn, replacing(attrCloses, []byte(undashed(end.on)))); err != nil {
 		return err

@@ -48,6 +48,7 @@ var (
 	// Positions.
 	positionUnknown = rule{"position.unknown", KindUnknown, clauseForm}
 	positionClosed  = rule{"position.closed", KindConflict, clauseForm}
+	positionLater   = rule{"position.closes-later", KindRule, clauseMatrix}
 	positionRole    = rule{"position.registration-role", KindRight, clauseMatrix}
 	positionBoth    = rule{"position.approves-and-issues", KindRule, clauseTwoPersons}
 

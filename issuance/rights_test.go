@@ -1,0 +1,35 @@
+package issuance_test
+
+import (
+	"testing"
+	"time"
+
+	"cardinal/issuance"
+	"cardinal/issuance/issuancetest"
+)
+
+const (
+	managerJob = "R5080"
+)
+
+func TestNobodyMakesHisOwnRoleLastLonger(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("short")
+	}
+	w, ctx := issuancetest.New(t, ""), t.Context()
+	mara := w.Person("Mara", "Example")
+	soon := w.Now().AddDate(0, 1, 0).Format(time.DateOnly)
+	lent, _, err := w.Desk.AddPosition(ctx, w.Manager.Operator(), mara, issuance.NewPosition{Organisation: "X99",
+		OrganisationName: "EXAMPLE", JobRole: "RA Manager for a month", JobRoleCode: managerJob, Closes: soon})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, hand := w.Card(mara)
+	_, err = w.Desk.ClosePosition(ctx, hand.Operator(), mara, issuance.Closing{Position: lent, On: "2999-01-01"})
+	wantRule(t, err, "position.closes-later")
+	sooner := w.Now().AddDate(0, 0, 7).Format(time.DateOnly)
+	if _, err = w.Desk.ClosePosition(ctx, hand.Operator(), mara, issuance.Closing{Position: lent, On: sooner}); err != nil {
+		t.Errorf("giving a role up sooner: %v", err)
+	}
+}
