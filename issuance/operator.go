@@ -23,11 +23,11 @@ type Operator struct {
 
 // actor is an operator as one transaction found him.
 type actor struct {
-	identity  string     // a person's number or a bootstrap operator's name
-	person    certs.UUID // "" for a bootstrap operator
-	card      string
-	roles     []policies.Role
-	employers []string // organisations where a role is active now
+	identity string     // a person's number or a bootstrap operator's name
+	person   certs.UUID // "" for a bootstrap operator
+	card     string
+	roles    []policies.Role
+	assigns  []string // organisations where a role that assigns positions is active now
 }
 
 // signIn reads what the operator's certificate, card and role profiles are
@@ -117,7 +117,7 @@ func (d *Desk) cardActor(tx *ledger.Tx, held register.Certificate) (*actor, erro
 		return nil, operatorClosed.says("%s is closed", card.Person)
 	}
 	roles := append(slices.Clone(rights.roles), policies.RoleHolder)
-	return &actor{identity: string(card.Person), person: card.Person, card: card.ID, roles: roles, employers: rights.employers}, nil
+	return &actor{identity: string(card.Person), person: card.Person, card: card.ID, roles: roles, assigns: rights.assigns}, nil
 }
 
 // may asks the matrix with all the operator's roles together.

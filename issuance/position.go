@@ -137,7 +137,7 @@ func (d *Desk) mayAssign(by *actor, uuid certs.UUID, n NewPosition, held *rights
 	matrix := d.policies.Matrix()
 	given := matrix.RolesOf([]string{n.JobRoleCode}, n.Activities)
 	situation := by.about(uuid)
-	situation.Assignable = len(given) == 0 && slices.Contains(by.employers, n.Organisation)
+	situation.Assignable = len(given) == 0 && slices.Contains(by.assigns, n.Organisation)
 	role, err := d.may(by, policies.PositionAssign, situation)
 	if err != nil {
 		return "", err
@@ -261,7 +261,7 @@ func (d *Desk) ClosePosition(ctx context.Context, op Operator, uuid certs.UUID, 
 		}
 		p := held.positions[at]
 		situation := by.about(uuid)
-		situation.Assignable = len(p.Roles) == 0 && slices.Contains(by.employers, p.Organisation)
+		situation.Assignable = len(p.Roles) == 0 && slices.Contains(by.assigns, p.Organisation)
 		role, err := d.may(by, policies.PositionRemove, situation)
 		if err != nil {
 			return err

@@ -36,7 +36,7 @@ type Position struct {
 type rights struct {
 	active    bool // the person's entry exists and has the status of an active one
 	roles     []policies.Role
-	employers []string
+	assigns   []string // organisations where one of the roles assigns positions
 	positions []Position
 	offices   []office
 }
@@ -75,10 +75,13 @@ func (d *Desk) rightsOf(tx *ledger.Tx, uuid certs.UUID) (*rights, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the role profiles of %s: %w", uuid, err)
 	}
+	matrix := d.policies.Matrix()
 	for i := range r.positions {
 		if p := &r.positions[i]; p.Active && r.active {
 			r.roles = append(r.roles, p.Roles...)
-			r.employers = append(r.employers, p.Organisation)
+			if matrix.May(p.Roles, policies.PositionAssign, policies.Situation{Assignable: true}) == nil {
+				r.assigns = append(r.assigns, p.Organisation)
+			}
 		}
 	}
 	slices.Sort(r.roles)

@@ -9,8 +9,15 @@ import (
 )
 
 const (
-	managerJob = "R5080"
+	ordinaryJob = "S8000:G8000:R8000"
+	managerJob  = "R5080"
+	sponsoring  = "B1300"
 )
+
+// positionAt is an ordinary role in an organisation.
+func positionAt(organisation string) issuance.NewPosition {
+	return issuance.NewPosition{Organisation: organisation, OrganisationName: "EXAMPLE", JobRole: "a job", JobRoleCode: ordinaryJob}
+}
 
 func TestNobodyMakesHisOwnRoleLastLonger(t *testing.T) {
 	t.Parallel()
@@ -32,4 +39,29 @@ func TestNobodyMakesHisOwnRoleLastLonger(t *testing.T) {
 	if _, err = w.Desk.ClosePosition(ctx, hand.Operator(), mara, issuance.Closing{Position: lent, On: sooner}); err != nil {
 		t.Errorf("giving a role up sooner: %v", err)
 	}
+}
+
+func TestSponsorsAssignWhereTheySponsor(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("short")
+	}
+	w, ctx := issuancetest.New(t, ""), t.Context()
+	sponsor := w.Person("Simon", "Example")
+	at := func(organisation string, activities ...string) {
+		n := positionAt(organisation)
+		n.Activities = activities
+		if _, _, err := w.Desk.AddPosition(ctx, w.Manager.Operator(), sponsor, n); err != nil {
+			t.Fatal(err)
+		}
+	}
+	at("AAA", sponsoring)
+	at("BBB")
+	_, hand := w.Card(sponsor)
+	other := w.Person("Bo", "Example")
+	if _, _, err := w.Desk.AddPosition(ctx, hand.Operator(), other, positionAt("AAA")); err != nil {
+		t.Errorf("where he sponsors: %v", err)
+	}
+	_, _, err := w.Desk.AddPosition(ctx, hand.Operator(), other, positionAt("BBB"))
+	wantRule(t, err, "role")
 }
