@@ -16,7 +16,8 @@ import (
 // in the same transaction. The holder may do it with the card itself in its
 // last days; others by their role, with a proof by the card's key. Once the
 // pair has ended only an agent may, in person, with that proof. A card that was
-// suspended, cancelled or never handed over is not renewed.
+// suspended, cancelled or never handed over is not renewed, nor an ended one
+// whose holder has another by now.
 func (d *Desk) Renew(ctx context.Context, op Operator, id string, r PairRequest) (*Pair, journal.Position, error) {
 	a, err := d.judgePair(id, r)
 	if err != nil {
@@ -67,7 +68,22 @@ func (d *Desk) mayRenew(tx *ledger.Tx, by *actor, a *asked) (*Card, policies.Rol
 	if err := sameNameSince(tx, c); err != nil {
 		return nil, "", err
 	}
+	if err := d.onlyCard(tx, c); err != nil {
+		return nil, "", err
+	}
 	return c, role, d.entitled(tx, c.Person)
+}
+
+// onlyCard refuses to bring an ended card back beside the one that came after it.
+func (d *Desk) onlyCard(tx *ledger.Tx, c *Card) error {
+	live, err := d.liveCard(tx, c.Person)
+	if err != nil {
+		return err
+	}
+	if live != nil && live.ID != c.ID {
+		return caseHasCard.says("%s has the card %s, which is %s", c.Person, live.ID, live.State)
+	}
+	return nil
 }
 
 // sameNameSince refuses to renew into another name than the one two officials

@@ -79,6 +79,26 @@ func TestExpiredCardsAreRenewedByAnAgentInPerson(t *testing.T) {
 	wantRule(t, failed(o.as(hand).Self(ctx)), 403, "operator.revoked")
 }
 
+func TestExpiredCardsAreNotRenewedBesideANewOne(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("short")
+	}
+	o, ctx := open(t), t.Context()
+	uuid, old, hand := o.Holder("Alex", ordinaryJob)
+	_, agentCard, agentHand := o.Holder("Agnes", agentJob)
+	_, sponsorCard, sponsorHand := o.Holder("Simon", ordinaryJob, sponsoring)
+	agent := o.as(o.renewedOnTime(agentCard, agentHand))
+	sponsor := o.as(o.renewedOnTime(sponsorCard, sponsorHand))
+	o.Advance(95 * oneDay)
+	asked, err := agent.RequestCase(ctx, api.NewCase{Person: string(uuid)})
+	must(t, err)
+	must(t, failed(sponsor.ApproveCase(ctx, asked.Case, api.Reason{})))
+	must(t, o.issue(agent, asked.Case))
+	ask := o.renewal("request-late", old, issuancetest.Keys{Authentication: hand.Key})
+	o.refuse(t, []refusal{{"the old card", 409, "case.card-exists", func() error { return failed(agent.Renew(ctx, old, ask)) }}})
+}
+
 // renewedOnTime turns the clock to where a holder may renew, has him do it, and
 // gives him with the new pair.
 func (o *office) renewedOnTime(card string, hand *issuancetest.Hand) *issuancetest.Hand {
@@ -87,7 +107,7 @@ func (o *office) renewedOnTime(card string, hand *issuancetest.Hand) *issuancete
 	shown, err := holder.Card(o.Context(), card)
 	must(o, err)
 	o.Advance(shown.RenewFrom.Sub(o.Now()) + oneDay)
-	ask, keys := o.asking("request-" + o.Now().Format(time.DateOnly))
+	ask, keys := o.asking("request-" + card + "-" + o.Now().Format(time.DateOnly))
 	renewed, err := holder.Renew(o.Context(), card, ask)
 	must(o, err)
 	return o.hand(keys, renewed.Certificates.Authentication)
