@@ -57,14 +57,17 @@ func checkText(field, text string, limit int) error {
 }
 
 // checkAddress judges a mail address or user principal name: one bare
-// addr-spec (RFC 5322 §3.4.1), nothing around it.
+// addr-spec (RFC 5322 §3.4.1), nothing around it, in ASCII. An rfc822Name takes
+// nothing else (RFC 5280 §4.2.1.6), and an address beyond it could look or fold
+// like another's without the databases finding them equal.
 func checkAddress(field, text string) error {
 	if text == "" {
 		return nil
 	}
 	parsed, err := mail.ParseAddress(text)
-	if err != nil || parsed.Address != text || len(text) > mailMax {
-		return inputField.in(field, "%q is no address of the form local@domain", text)
+	beyond := strings.ContainsFunc(text, func(r rune) bool { return r > unicode.MaxASCII })
+	if err != nil || parsed.Address != text || len(text) > mailMax || beyond {
+		return inputField.in(field, "%q is no address of the form local@domain in ASCII", text)
 	}
 	return nil
 }

@@ -65,3 +65,25 @@ func TestSponsorsAssignWhereTheySponsor(t *testing.T) {
 	_, _, err := w.Desk.AddPosition(ctx, hand.Operator(), other, positionAt("BBB"))
 	wantRule(t, err, "role")
 }
+
+func TestUserPrincipalNamesAreOnePersonsEach(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("short")
+	}
+	w, ctx := issuancetest.New(t, ""), t.Context()
+	add := func(given, upn string) error {
+		n := issuancetest.Newcomer(t, given, "Example")
+		n.UPN = upn
+		_, _, err := w.Desk.AddPerson(ctx, w.Manager.Operator(), n)
+		return err
+	}
+	if err := add("Elan", "elan@ad.example"); err != nil {
+		t.Fatal(err)
+	}
+	wantRule(t, add("Ella", "ELAN@ad.example"), "person.address-of-another")
+	// The databases fold ASCII alone, and look-alikes fold nowhere.
+	for _, upn := range []string{"Élan@ad.example", "el\u0430n@ad.example"} {
+		wantRule(t, add("Emma", upn), "input.field")
+	}
+}
