@@ -12,8 +12,9 @@ import (
 )
 
 // PersonChange changes what is not nil. A change of name or birth needs
-// Evidence; it takes the approval from an open case and renewal from a card,
-// since one official alone must not put another name on either. Somebody known only from the directory is taken on record by
+// Evidence. It takes the approval from an open case and renewal from a card,
+// and so does another user principal name, which is the account a card signs in
+// to: one official alone must not put another name on either. Somebody known only from the directory is taken on record by
 // giving Birth, Evidence and Photo. Status closed ends positions, cases and
 // card in the same transaction; active reopens the record alone.
 type PersonChange struct {
@@ -36,7 +37,7 @@ func (c PersonChange) identity() bool {
 // verb is how the log calls the change.
 func (c PersonChange) verb() string {
 	switch {
-	case c.names():
+	case c.names(), c.UPN != nil:
 		return verbRename
 	case c.identity():
 		return verbUpdate

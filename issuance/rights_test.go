@@ -87,3 +87,25 @@ func TestUserPrincipalNamesAreOnePersonsEach(t *testing.T) {
 		wantRule(t, add("Emma", upn), "input.field")
 	}
 }
+
+func TestAnotherLoginNameIsNotRenewedInto(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("short")
+	}
+	w, ctx := issuancetest.New(t, ""), t.Context()
+	_, _, checker := w.Holder("Ida", ordinaryJob, "B0267")
+	hal, card, hand := w.Holder("Hal", ordinaryJob)
+	upn := "administrator@ad.example"
+	if _, err := w.Desk.UpdatePerson(ctx, checker.Operator(), hal, issuance.PersonChange{UPN: &upn}); err != nil {
+		t.Fatal(err)
+	}
+	shown, err := w.Desk.Card(ctx, hand.Operator(), card)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Advance(shown.RenewFrom.Sub(w.Now()) + 24*time.Hour)
+	ask, _ := issuancetest.Asking(t, "request-renew")
+	_, _, err = w.Desk.Renew(ctx, hand.Operator(), card, ask)
+	wantRule(t, err, "renew.name-changed")
+}

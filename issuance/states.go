@@ -27,8 +27,8 @@ const (
 const (
 	verbRegister = "register"
 	verbContact  = "contact" // telephone alone
-	verbUpdate   = "update"  // what an approval rests on: documents, photograph, addresses in certificates
-	verbRename   = "rename"  // name or birth
+	verbUpdate   = "update"  // what an approval rests on: documents, photograph, mail
+	verbRename   = "rename"  // name, birth or user principal name
 	verbClose    = "close"
 	verbAssign   = "assign-position"
 	verbUnassign = "close-position"
