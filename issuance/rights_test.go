@@ -109,3 +109,21 @@ func TestAnotherLoginNameIsNotRenewedInto(t *testing.T) {
 	_, _, err = w.Desk.Renew(ctx, hand.Operator(), card, ask)
 	wantRule(t, err, "renew.name-changed")
 }
+
+func TestAlarmsAreForThoseWhoActOnThem(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("short")
+	}
+	w, ctx := issuancetest.New(t, ""), t.Context()
+	_, _, holder := w.Holder("Hal", ordinaryJob)
+	w.Advance(25 * 24 * time.Hour) // bootstrap operators end soon, lists have ended
+	seen, err := w.Desk.Health(ctx, w.Manager.Operator())
+	if err != nil || len(seen.Alarms) == 0 {
+		t.Errorf("an RA manager sees %+v, %v", seen, err)
+	}
+	seen, err = w.Desk.Health(ctx, holder.Operator())
+	if err != nil || len(seen.Alarms) > 0 {
+		t.Errorf("a card holder sees %+v, %v", seen, err)
+	}
+}
