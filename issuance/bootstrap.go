@@ -104,7 +104,7 @@ func (d *Desk) settleBootstrap(tx *ledger.Tx, uuid certs.UUID) error {
 			managers++
 		}
 		if managers == managersToEnd {
-			return d.endBootstrap(tx, open)
+			return d.endBootstrap(tx, open, deskDN, "two RA managers hold active cards")
 		}
 	}
 	return nil
@@ -121,6 +121,11 @@ func (d *Desk) managerCandidates(tx *ledger.Tx, uuid certs.UUID) ([]certs.UUID, 
 		tx.Defer(`INSERT INTO issuance_positions (id, person, organisation, manager) VALUES ($1, $2, '', 1)
 			ON CONFLICT (id) DO NOTHING`, "manager "+string(uuid), string(uuid))
 	}
+	return knownManagers(tx)
+}
+
+// knownManagers are those who got the role here at some time.
+func knownManagers(tx *ledger.Tx) ([]certs.UUID, error) {
 	rows, err := tx.Query(`SELECT DISTINCT person FROM issuance_positions WHERE manager = 1 ORDER BY person`)
 	if err != nil {
 		return nil, fmt.Errorf("looking for RA managers: %w", err)
@@ -152,9 +157,8 @@ func (d *Desk) managesWithCard(tx *ledger.Tx, uuid certs.UUID) (bool, error) {
 }
 
 // endBootstrap ends the operators and revokes their certificates.
-func (d *Desk) endBootstrap(tx *ledger.Tx, open []Bootstrap) error {
-	const why = "two RA managers hold active cards"
-	by := &actor{identity: deskDN}
+func (d *Desk) endBootstrap(tx *ledger.Tx, open []Bootstrap, who, why string) error {
+	by := &actor{identity: who}
 	for _, o := range open {
 		tx.Defer(`UPDATE issuance_operators SET ended = $1, why = $2 WHERE name = $3`, tx.Time().UnixMicro(), why, o.Name)
 		if err := retire(tx, o.Certificate); err != nil {

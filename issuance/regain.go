@@ -135,3 +135,41 @@ func (d *Desk) followStatus(tx *ledger.Tx, c *Card, status certs.Status, done *R
 	}
 	return d.endCase(tx, by, "", c)
 }
+
+// RegainOperators ends the bootstrap operators, as a copy has them ended, and
+// gives how many certificates that revoked. It leaves them, and gives 0, where
+// no RA manager holds an active card here: those who made them superfluous may
+// have got their cards after the backup, and then nobody else could ever sign
+// in. The rule of two managers ends them later. As Regain, in quarantine alone.
+func (d *Desk) RegainOperators(ctx context.Context) (int, error) {
+	ended := 0
+	_, err := d.ledger.Write(ctx, func(tx *ledger.Tx) error {
+		ended = 0
+		if !tx.Head().Quarantine {
+			return ErrNoQuarantine
+		}
+		open, err := operatorsWhere(tx, `ended = 0`)
+		if err != nil {
+			return err
+		}
+		managers, err := knownManagers(tx)
+		if err != nil {
+			return err
+		}
+		for _, uuid := range managers {
+			manages, err := d.managesWithCard(tx, uuid)
+			if err != nil {
+				return err
+			}
+			if manages {
+				ended = len(open)
+				return d.endBootstrap(tx, open, restorer, "as a copy of the ledger had it")
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, fmt.Errorf("ending the bootstrap operators: %w", err)
+	}
+	return ended, nil
+}

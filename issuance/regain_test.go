@@ -102,3 +102,39 @@ func TestRegainBringsCardsIntoTheStateOfTheirPair(t *testing.T) {
 		t.Errorf("resuming: %+v, %v", c, err)
 	}
 }
+
+// TestRegainOperatorsLocksNobodyOut: without a manager who has a card here the
+// bootstrap operators stay; with one they end.
+func TestRegainOperatorsLocksNobodyOut(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("short")
+	}
+	w := issuancetest.New(t, "")
+	if _, err := w.Desk.RegainOperators(t.Context()); !errors.Is(err, issuance.ErrNoQuarantine) {
+		t.Errorf("out of quarantine: %v", err)
+	}
+	settle := func() int {
+		t.Helper()
+		if err := w.Ledger.SetQuarantine(t.Context(), true); err != nil {
+			t.Fatal(err)
+		}
+		n, err := w.Desk.RegainOperators(t.Context())
+		if err := errors.Join(err, w.Ledger.SetQuarantine(t.Context(), false)); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	if n := settle(); n != 0 {
+		t.Errorf("nobody manages and %d operators ended", n)
+	}
+	_, id, manager := w.Holder("Agnes", "R5080")
+	if n := settle(); n != 2 {
+		t.Errorf("with a manager %d operators ended, want 2", n)
+	}
+	_, err := w.Desk.Card(t.Context(), w.Manager.Operator(), id)
+	wantRule(t, err, "operator.ended")
+	if _, err := w.Desk.Card(t.Context(), manager.Operator(), id); err != nil {
+		t.Errorf("the manager: %v", err)
+	}
+}
