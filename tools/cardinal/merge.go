@@ -49,6 +49,8 @@ type merging struct {
 	known   int64      // certificates of the backup that the replica has too
 	changed []regained
 	lost    []register.Lost
+
+	operators bool // bootstrap operators were ended after the backup
 }
 
 // sighting is one certificate as the replica has it.

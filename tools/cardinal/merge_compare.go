@@ -16,6 +16,7 @@ import (
 	"cardinal/internal/ledger"
 	"cardinal/issuance"
 	"cardinal/ocsp"
+	"cardinal/policies"
 )
 
 // compare goes through the replica once and notes what the ledger lacks. It
@@ -116,7 +117,10 @@ func (m *merging) compareOne(s *sighting, c *register.Certificate) error {
 	if c.Status.State == certs.StateRevoked && s.Status.State != certs.StateRevoked && before(c.Changed) {
 		return errUnrevoked
 	}
-	if s.Status.StricterThan(c.Status) {
+	switch stricter := s.Status.StricterThan(c.Status); {
+	case stricter && c.Profile == policies.ProfileOperator:
+		m.operators = true
+	case stricter:
 		m.changed = append(m.changed, regained{issuance.Regained{Ref: s.Ref, Status: statusToGive(s.Status)}, c.Card})
 	}
 	return nil
@@ -189,5 +193,18 @@ func (m *merging) write(ctx context.Context) (issuance.Regains, error) {
 		done.Revoked, done.Held, done.Cards = done.Revoked+one.Revoked, done.Held+one.Held, done.Cards+one.Cards
 		from = to
 	}
-	return done, nil
+	return done, m.endOperators(ctx, &done)
+}
+
+// endOperators comes last: by then it stands whose card still counts.
+func (m *merging) endOperators(ctx context.Context, done *issuance.Regains) error {
+	if !m.operators {
+		return nil
+	}
+	ended, err := m.desk.RegainOperators(ctx)
+	if err == nil && ended == 0 {
+		m.a.say("the bootstrap operators had been ended and count again, since no RA manager holds an active card here: see that two get one soon")
+	}
+	done.Revoked += ended
+	return err
 }

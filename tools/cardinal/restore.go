@@ -61,7 +61,8 @@ revoked. There are two ways out.
 restore --merge REPLICA takes over what a replica of the old ledger saw after the backup: what it has as
 revoked or held becomes so, with the card; and every certificate issued after the backup is revoked,
 since the ledger cannot tell whose it is. What it has of people, positions, cases and entries is not
-taken over and must be entered again. A certificate that was held in the backup stays held. The
+taken over and must be entered again. A certificate that was held in the backup stays held. Bootstrap
+operators that had been ended stay, and it is said, where no RA manager holds an active card. The
 replica must be of this very ledger's history and at rest: stop what serves from it, or give a copy of
 the file. The restored folder itself may be served meanwhile. A merge that was interrupted is run again.
 

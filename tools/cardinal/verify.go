@@ -211,7 +211,11 @@ func (v *verifier) conclude() error {
 // scratch makes a folder for the rebuilt replica, beside the real one so that it lies on the same
 // disk and never in a shared place.
 func (v *verifier) scratch() (string, func(), error) {
-	dir, err := os.MkdirTemp(filepath.Dir(v.folder.replica()), "verify-")
+	beside := filepath.Dir(v.folder.replica())
+	if err := makeFolders(beside); err != nil { // a folder just restored was never served
+		return "", nil, err
+	}
+	dir, err := os.MkdirTemp(beside, "verify-")
 	if err != nil {
 		return "", nil, fmt.Errorf("making a folder for the rebuilt replica: %w", err)
 	}

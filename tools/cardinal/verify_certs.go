@@ -221,7 +221,7 @@ func (v *verifier) checkListed(name string, shard []certs.Ref, der []byte) {
 		status := v.model.statuses[ref]
 		entry, listed := own.entries[string(ref.Serial)]
 		delete(own.entries, string(ref.Serial))
-		old := v.model.certificates[ref].NotAfter.Before(own.thisUpdate) || status.At.After(own.thisUpdate.Add(-time.Second))
+		old := v.model.certificates[ref].NotAfter.Before(own.thisUpdate) || v.model.changed[ref].After(own.thisUpdate.Add(-time.Second))
 		switch {
 		case listed && status.State == certs.StateRevoked && (entry.reason != status.Reason || entry.at.Unix() != status.At.Unix()) && !old:
 			v.found(name, "shows %s with %s since %s, the journal has %s", ref.Serial.Hex(), entry.reason, entry.at, statusText(status))

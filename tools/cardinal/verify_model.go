@@ -16,6 +16,7 @@ type model struct {
 	issuers      map[certs.IssuerID]certs.IssuerAdded
 	certificates map[certs.Ref]certs.RecordedCertificate
 	statuses     map[certs.Ref]certs.Status
+	changed      map[certs.Ref]time.Time // when the status was: a hold made final keeps its own date
 	lists        map[listKey]certs.ListPublished
 	changes      int
 }
@@ -30,6 +31,7 @@ func newModel() *model {
 		issuers:      map[certs.IssuerID]certs.IssuerAdded{},
 		certificates: map[certs.Ref]certs.RecordedCertificate{},
 		statuses:     map[certs.Ref]certs.Status{},
+		changed:      map[certs.Ref]time.Time{},
 		lists:        map[listKey]certs.ListPublished{},
 	}
 }
@@ -54,7 +56,7 @@ func (m *model) applyBody(c *journal.Change) error {
 	case journal.KindCertificatesRecorded:
 		return m.record(c.Body)
 	case journal.KindStatusChanged:
-		return m.changeStatus(c.Body)
+		return m.changeStatus(c.Body, c.Time)
 	case journal.KindListPublished:
 		return m.publish(c.Body)
 	}
@@ -90,7 +92,7 @@ func (m *model) record(body []byte) error {
 	return nil
 }
 
-func (m *model) changeStatus(body []byte) error {
+func (m *model) changeStatus(body []byte, at time.Time) error {
 	change, err := certs.ParseStatusChange(body)
 	if err != nil {
 		return err
@@ -103,7 +105,7 @@ func (m *model) changeStatus(body []byte) error {
 		if m.statuses[ref].State == certs.StateRevoked && change.Status.State != certs.StateRevoked {
 			return fmt.Errorf("serial %s was revoked and is %s again", serial.Hex(), change.Status.State)
 		}
-		m.statuses[ref] = change.Status
+		m.statuses[ref], m.changed[ref] = change.Status, at
 	}
 	return nil
 }
