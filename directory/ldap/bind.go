@@ -87,7 +87,11 @@ func (c *conn) authenticatePassword(dn directory.DN, key directory.Key, password
 	s := c.server
 	who.DN, who.Key, who.Method = dn, key, "simple"
 	if root := s.rootNamed(key); root != nil {
-		if !s.verify(c.ctx, string(key), root.RootPassword, password) {
+		good, err := s.verify(c.ctx, string(key), root.RootPassword, password)
+		if err != nil {
+			return Identity{}, c.resultOf(err)
+		}
+		if !good {
 			return Identity{}, refuse(directory.InvalidCredentials, "")
 		}
 		who.rootOf = root.key
@@ -102,7 +106,11 @@ func (c *conn) authenticatePassword(dn directory.DN, key directory.Key, password
 	}
 	good := false
 	for _, v := range verifiers {
-		good = s.verify(c.ctx, who.UUID.String(), v, password) || good
+		fits, err := s.verify(c.ctx, who.UUID.String(), v, password)
+		if err != nil {
+			return Identity{}, c.resultOf(err)
+		}
+		good = fits || good
 	}
 	if !good || who.UUID == (directory.UUID{}) {
 		return Identity{}, refuse(directory.InvalidCredentials, "")

@@ -41,8 +41,9 @@ type conn struct {
 	ctx      context.Context
 	cancel   context.CancelFunc
 	running  sync.WaitGroup
-	mu       sync.Mutex // guards requests
+	mu       sync.Mutex // guards requests and tasks
 	requests map[int64]*task
+	tasks    int // running; requests that share a message id count one by one
 
 	writing sync.Mutex
 	writeBy time.Time // the write deadline in force

@@ -63,7 +63,7 @@ func (c *conn) whoAmI(valued bool) result {
 // came in clear, and whoever put them there must not be taken for the client.
 func (c *conn) startTLS(m *message, valued bool) directory.Code {
 	c.mu.Lock()
-	outstanding := len(c.requests) > 0
+	outstanding := c.tasks > 0
 	c.mu.Unlock()
 	switch {
 	case valued:
@@ -115,8 +115,10 @@ func (c *conn) modifyPassword(ctx context.Context, value []byte) (r result, err 
 	case c.server.rootNamed(key) != nil:
 		return refuse(directory.UnwillingToPerform, "the password of a root identity stands in the configuration"), nil
 	}
-	if before != nil && !c.knowsPassword(key, before) {
-		return refuse(directory.UnwillingToPerform, "the old password is wrong"), nil
+	if before != nil {
+		if known, err := c.knowsPassword(key, before); err != nil || !known {
+			return refuse(directory.UnwillingToPerform, "the old password is wrong"), err
+		}
 	}
 	if after == nil {
 		after = newPassword()
@@ -162,15 +164,16 @@ func (c *conn) named(identity []byte) (directory.Key, directory.DN, error) {
 	return key, dn, err
 }
 
-func (c *conn) knowsPassword(key directory.Key, password []byte) bool {
+func (c *conn) knowsPassword(key directory.Key, password []byte) (bool, error) {
 	who := Identity{Identity: directory.Identity{Key: key}}
 	verifiers, err := c.secretsOf(&who)
 	for _, v := range verifiers {
-		if c.server.verify(c.ctx, who.UUID.String(), v, password) {
-			return err == nil
+		good, err := c.server.verify(c.ctx, who.UUID.String(), v, password)
+		if good || err != nil {
+			return good, err
 		}
 	}
-	return false
+	return false, err
 }
 
 func newPassword() []byte {

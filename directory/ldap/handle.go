@@ -81,7 +81,7 @@ func (c *conn) work(m *message, started time.Time) bool {
 func (c *conn) crowded() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return len(c.requests) >= c.server.config.Limits.MaxInFlightPerConnection
+	return c.tasks >= c.server.config.Limits.MaxInFlightPerConnection
 }
 
 // reply gathers the answer to a request and returns its code.

@@ -44,6 +44,10 @@ type Limits struct {
 	// Hashing is how many passwords are verified at once (half the
 	// processors, at least one): binds cannot starve searches.
 	Hashing int
+	// HashingWait is how long a password waits for its turn to be verified
+	// (5 s); past it the answer is busy, so that a flood of wrong passwords
+	// holds no bind up for ever. Passwords verified before do not wait.
+	HashingWait time.Duration
 	// Age is how old the local copy may be before every answer is
 	// unavailable (5 min).
 	Age time.Duration
@@ -102,6 +106,7 @@ func (l Limits) withDefaults(processors int) Limits {
 	setInt(&l.Candidates, 5_000_000)
 	setTime(&l.Wait, 10*time.Second)
 	setInt(&l.Hashing, max(1, processors/2))
+	setTime(&l.HashingWait, 5*time.Second)
 	setTime(&l.Age, 5*time.Minute)
 	return l
 }

@@ -37,6 +37,7 @@ func (c *conn) detach(m *message, started time.Time, run func(ctx context.Contex
 	ctx, cancel := context.WithCancel(c.ctx)
 	t := &task{id: m.id, op: m.op, cancel: cancel}
 	c.mu.Lock()
+	c.tasks++
 	if c.requests[t.id] == nil {
 		c.requests[t.id] = t
 	} // else the id means the other one, and this cannot be abandoned
@@ -56,6 +57,7 @@ func (c *conn) forget(t *task) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	t.fate = fateConcluded
+	c.tasks--
 	if c.requests[t.id] == t {
 		delete(c.requests, t.id)
 	}

@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"sync"
+	"time"
 
 	"cardinal/directory"
 	"cardinal/directory/tree"
@@ -34,18 +35,25 @@ func (s *Server) prepareSecrets() {
 	s.nobody = directory.HashPassword(unguessable)
 }
 
+// errHashing: no place to verify a password came free in time.
+var errHashing = &directory.Error{Code: directory.Busy, Message: "too many passwords at once"}
+
 // verify tells whether a password belongs to a verifier of an identity. At
-// most Limits.Hashing run at once; a bind that finds no place in time fails.
-func (s *Server) verify(ctx context.Context, whose string, verifier, password []byte) bool {
+// most Limits.Hashing run at once; errHashing without a place in time.
+func (s *Server) verify(ctx context.Context, whose string, verifier, password []byte) (bool, error) {
 	mac := s.verified.digest(whose, verifier, password)
 	if s.verified.knows(whose, mac) {
-		return true
+		return true, nil
 	}
+	patience := time.NewTimer(s.config.Limits.HashingWait)
+	defer patience.Stop()
 	select {
 	case s.hashing <- struct{}{}:
 		defer func() { <-s.hashing }()
+	case <-patience.C:
+		return false, errHashing
 	case <-ctx.Done():
-		return false
+		return false, errHashing
 	}
 	good, err := directory.CheckPassword(verifier, password)
 	if err != nil && !errors.Is(err, directory.ErrPasswordScheme) {
@@ -54,7 +62,7 @@ func (s *Server) verify(ctx context.Context, whose string, verifier, password []
 	if good {
 		s.verified.remember(whose, mac)
 	}
-	return good
+	return good, nil
 }
 
 func (v *verified) digest(whose string, verifier, password []byte) (mac [32]byte) {
