@@ -41,6 +41,16 @@ func (s *sight) Search(e *tree.Entry, d directory.Description) bool {
 	return s.at(e).Allows(d.Type, directory.RightSearch)
 }
 
+// granted applies one right to the attributes of one entry (tree.Allow).
+type granted struct {
+	grant *directory.Access
+	right directory.Right
+}
+
+func (g granted) Search(_ *tree.Entry, d directory.Description) bool {
+	return g.grant.Allows(d.Type, g.right)
+}
+
 // hideMatched shows of the names above one that does not exist only the
 // deepest that may be known.
 func (c *conn) hideMatched(base directory.Key, r result) result {

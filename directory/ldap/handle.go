@@ -177,10 +177,11 @@ func (c *conn) compareEntry(key directory.Key, f *directory.Filter) (r result, e
 	query := c.server.schema.Compile(f)
 	present := c.server.schema.Compile(&directory.Filter{Kind: directory.FilterPresent, Attr: f.Attr})
 	err = c.visible(key, func(e *tree.Entry, grant *directory.Access) error {
+		allow, hide := granted{grant, directory.RightCompare}, c.server.hiding()
 		switch {
-		case !grant.Allows(d.Type, directory.RightCompare), e.Match(present) != directory.True:
+		case !grant.Allows(d.Type, directory.RightCompare), e.Decide(present, allow, hide) != directory.True:
 			r.code = directory.NoSuchAttribute
-		case e.Match(query) == directory.True:
+		case e.Decide(query, allow, hide) == directory.True:
 			r.code = directory.CompareTrue
 		default:
 			r.code = directory.CompareFalse
@@ -201,11 +202,12 @@ func (c *conn) noSuch(key directory.Key, err error) error {
 	return &tree.NoSuchBase{Matched: r.matched}
 }
 
-// assert is the assertion control (RFC 4528): 122 unless the filter is true.
+// assert is the assertion control (RFC 4528): 122 unless the filter is true, as
+// far as the client may search.
 func (c *conn) assert(key directory.Key, f *directory.Filter) error {
 	query := c.server.schema.Compile(f)
 	err := c.visible(key, func(e *tree.Entry, grant *directory.Access) error {
-		if e.Match(query) != directory.True {
+		if e.Decide(query, granted{grant, directory.RightSearch}, c.server.hiding()) != directory.True {
 			return &directory.Error{Code: assertionFailed}
 		}
 		return nil

@@ -26,7 +26,7 @@ type searching struct {
 	selection *selection
 	controls  controls
 	sight     sight
-	cards     CardStatus // nil: certificates are shown as they are
+	hide      tree.Hide
 
 	scan *tree.Scan
 	sent int
@@ -165,7 +165,8 @@ func (q *searching) prepare() error {
 	request := tree.Request{Base: q.base, Scope: q.scope, Filter: q.filter,
 		MaxCandidates: q.conn.server.config.Limits.Candidates}
 	q.sight.look(q.conn, q.base)
-	q.cards = q.conn.server.config.CardStatus
+	q.hide = q.conn.server.hiding()
+	request.Hide = q.hide
 	if q.sight.who.Root {
 		request.MaxCandidates = 0
 	} else {
@@ -225,7 +226,7 @@ func (q *searching) visit(out []byte, e *tree.Entry) []byte {
 		q.stop = stopSize
 		return out
 	}
-	w := entryWriter{selection: q.selection, typesOnly: q.typesOnly, grant: grant, cards: q.cards}
+	w := entryWriter{selection: q.selection, typesOnly: q.typesOnly, grant: grant, hide: q.hide}
 	after, err := w.append(out, q.id, e)
 	if err != nil {
 		return out

@@ -11,7 +11,7 @@ type entryWriter struct {
 	selection *selection
 	typesOnly bool
 	grant     *directory.Access
-	cards     CardStatus
+	hide      tree.Hide // nil: certificates are shown as they are
 }
 
 // append appends a SearchResultEntry message.
@@ -55,7 +55,7 @@ func (w *entryWriter) attribute(b []byte, a *tree.Attribute) []byte {
 	b = append(b, a.Header...)
 	b, set := ber.Begin(b, ber.Set)
 	switch {
-	case w.cards != nil && isCertificate(a.Description):
+	case w.hide != nil && w.hide.Hides(a.Description):
 		valued := false
 		b, valued = w.certificates(b, a)
 		if !valued { // nothing left to show: the attribute is not there
@@ -70,14 +70,34 @@ func (w *entryWriter) attribute(b []byte, a *tree.Attribute) []byte {
 	return ber.End(ber.End(b, set), attr)
 }
 
-func isCertificate(d directory.Description) bool {
+// goodCards hides the certificates of ours that are not good, from answers and
+// from filters alike: who looks for the holder of a certificate must not find
+// one by a card that was reported lost.
+type goodCards struct{ status CardStatus }
+
+// hiding is what the server hides: nothing without a CardStatus.
+func (s *Server) hiding() tree.Hide {
+	if s.config.CardStatus == nil {
+		return nil
+	}
+	return goodCards{s.config.CardStatus}
+}
+
+// Hides implements tree.Hide.
+func (g goodCards) Hides(d directory.Description) bool {
 	return d.Type != nil && d.Type.Name() == "userCertificate"
+}
+
+// Hidden implements tree.Hide.
+func (g goodCards) Hidden(v []byte) bool {
+	known, good := g.status.Known(v)
+	return known && !good
 }
 
 // certificates appends those that are good, or not ours to judge.
 func (w *entryWriter) certificates(b []byte, a *tree.Attribute) (out []byte, valued bool) {
 	a.Values(func(v []byte) bool {
-		if known, good := w.cards.Known(v); !known || good {
+		if !w.hide.Hidden(v) {
 			b = ber.Append(b, ber.OctetString, v)
 			valued = true
 		}

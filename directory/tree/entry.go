@@ -69,6 +69,14 @@ func (e *Entry) Match(q *directory.Query) directory.Truth {
 	return known.match(known.root, e)
 }
 
+// Decide decides a compiled filter for the entry as a Scan would for who asks:
+// what allow refuses is Undefined, what hide hides is not there. Both may be
+// nil.
+func (e *Entry) Decide(q *directory.Query, allow Allow, hide Hide) directory.Truth {
+	once := query{root: newNode(q), catalog: e.reader.catalog, allow: allow, hide: hide}
+	return once.match(once.root, e)
+}
+
 // maxViews bounds the filters one reader keeps; rules are few.
 const maxViews = 256
 

@@ -38,7 +38,7 @@ func noSuchBase(rd *reader, ancestor uint32) error {
 
 // Open prepares a search. It does no work yet.
 func (t *Tree) Open(r Request) *Scan {
-	return &Scan{tree: t, request: r, query: query{allow: r.Allow}}
+	return &Scan{tree: t, request: r, query: query{allow: r.Allow, hide: r.Hide}}
 }
 
 // Get shows the entry of a name to visit; *NoSuchBase if there is none.

@@ -13,11 +13,20 @@ type Allow interface {
 	Search(e *Entry, attribute directory.Description) bool
 }
 
+// Hide says which values are not there for who asks.
+type Hide interface {
+	// Hides reports whether some values of an attribute may be hidden; Hidden is
+	// asked for each value of those alone.
+	Hides(attribute directory.Description) bool
+	Hidden(value []byte) bool
+}
+
 // query is a filter made ready for records. It belongs to one search.
 type query struct {
 	root    *node
 	catalog *Names
 	allow   Allow
+	hide    Hide
 }
 
 // node is one element of a compiled filter, and which attribute numbers it
@@ -92,11 +101,16 @@ func (q *query) matchItem(n *node, e *Entry) directory.Truth {
 		if !q.coveredBy(n, code) {
 			continue
 		}
-		if q.allow != nil && !q.allow.Search(e, q.catalog.names[code].description) {
+		d := q.catalog.names[code].description
+		if q.allow != nil && !q.allow.Search(e, d) {
 			result = directory.Undefined
 			continue
 		}
-		if result = max(result, n.matchValues(&vs, e)); result == directory.True {
+		hide := q.hide
+		if hide != nil && !hide.Hides(d) {
+			hide = nil
+		}
+		if result = max(result, n.matchValues(&vs, e, hide)); result == directory.True {
 			return result
 		}
 	}
@@ -136,15 +150,22 @@ func (n *node) speaksOf(d directory.Description) bool {
 	return n.Attr.Covers(d)
 }
 
-func (n *node) matchValues(vs *values, e *Entry) directory.Truth {
-	if n.Kind == directory.FilterPresent {
+// matchValues decides the item for the values of one attribute, as if those
+// hide hides were not there; nil hides none.
+func (n *node) matchValues(vs *values, e *Entry, hide Hide) directory.Truth {
+	if n.Kind == directory.FilterPresent && hide == nil {
 		return directory.True
 	}
 	result := directory.False
 	for {
 		v, ok := vs.next(e.reader.value[:])
-		if !ok {
+		switch {
+		case !ok:
 			return result
+		case hide != nil && hide.Hidden(v):
+			continue
+		case n.Kind == directory.FilterPresent:
+			return directory.True
 		}
 		if result = max(result, n.MatchValue(v)); result == directory.True {
 			return result

@@ -25,6 +25,7 @@ type Request struct {
 	Scope  Scope
 	Filter *directory.Filter // nil: every entry
 	Allow  Allow             // nil: everything may be used in the filter
+	Hide   Hide              // nil: every value is there
 	After  uint32            // only entries with a higher number: where a page before this one ended
 	// MaxCandidates bounds how many entries are tested; 0 means no bound.
 	MaxCandidates int
