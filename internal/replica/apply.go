@@ -34,7 +34,7 @@ func (r *Replica) catchUp(ctx context.Context, f *file, upTo journal.Position) e
 		if err := f.verify(changes); err != nil {
 			return err
 		}
-		if err := r.applyAll(ctx, f, changes, upTo); err != nil {
+		if err := r.applyAll(ctx, f, changes); err != nil {
 			return err
 		}
 	}
@@ -67,7 +67,7 @@ func (f *file) verify(changes []journal.Change) error {
 }
 
 // applyAll applies verified changes in as many durable batches as they need.
-func (r *Replica) applyAll(ctx context.Context, f *file, changes []journal.Change, upTo journal.Position) error {
+func (r *Replica) applyAll(ctx context.Context, f *file, changes []journal.Change) error {
 	for f.position < changes[len(changes)-1].Position {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -82,7 +82,7 @@ func (r *Replica) applyAll(ctx context.Context, f *file, changes []journal.Chang
 		if err != nil {
 			return err
 		}
-		r.applied(f, upTo)
+		r.applied(f)
 	}
 	return nil
 }
@@ -96,14 +96,13 @@ func wholeTransactions(changes []journal.Change) []journal.Change {
 }
 
 // applied publishes a batch, unless it went to a file nobody is served from yet.
-func (r *Replica) applied(f *file, upTo journal.Position) {
+func (r *Replica) applied(f *file) {
 	if f == r.next {
 		return
 	}
 	r.options.hook("committed")
 	// Once caught up, a copy that is a few changes behind is one that follows, not one that loads.
-	starting := r.moment.Load().state.Loading && f.position < upTo
-	r.publish(f, f.time, starting || f.applied != f.position)
+	r.publish(f, f.time, !r.started || f.applied != f.position)
 }
 
 // applyBatch applies changes in one transaction and commits it durably. When a change fails, reached says how many of

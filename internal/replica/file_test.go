@@ -352,3 +352,46 @@ func TestDamageMetWhileFollowingRebuilds(t *testing.T) {
 		t.Errorf("moved aside: %q", aside)
 	}
 }
+
+func TestSettlingManyThingsIsNotLoading(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	tape := b.options.Appliers[0].(*tape)
+	left := 0
+	tape.settle = func(*replica.Batch) error {
+		tape.mu.Lock()
+		defer tape.mu.Unlock()
+		if left--; left > 0 {
+			return replica.ErrMore
+		}
+		tape.unsettled = false
+		return nil
+	}
+	unsettled := func(is bool) {
+		tape.mu.Lock()
+		defer tape.mu.Unlock()
+		tape.unsettled, left = is, 5
+	}
+	unsettled(true)
+	r := b.open()
+	end := b.follow(r)
+	b.feed.Append(journal.KindListPublished, 1, []byte("x"))
+	aged(t, r, "caught up", func(s replica.State) bool { return !s.Loading })
+	if tape.Unsettled(nil) {
+		t.Error("the copy says that it has caught up before it settled for the first time")
+	}
+	unsettled(true)
+	b.wait(r, b.feed.Append(journal.KindListPublished, 1, []byte("y")))
+	aged(t, r, "settled", func(replica.State) bool { return !tape.Unsettled(nil) })
+	if err := end(); err != nil {
+		t.Error(err)
+	}
+	tape.mu.Lock()
+	defer tape.mu.Unlock()
+	for i, caughtUp := 0, false; i < len(tape.committed); i++ {
+		if s := tape.committed[i]; s.Loading && caughtUp {
+			t.Errorf("commit %d of %d says loading, after the copy had caught up", i+1, len(tape.committed))
+		}
+		caughtUp = caughtUp || !tape.committed[i].Loading
+	}
+}

@@ -101,6 +101,12 @@ func (r *Replica) step(ctx context.Context) error {
 			return err
 		}
 	}
+	if !r.started { // what was to be fetched is there, as far as it can be had, before the copy says that it can be asked
+		if err := r.settle(ctx, f); err != nil {
+			return err
+		}
+		r.started = true
+	}
 	r.complete(f, head)
 	if err := r.settle(ctx, f); err != nil {
 		return err
@@ -224,10 +230,10 @@ func (r *Replica) putOff(room string, why error) {
 	}
 }
 
-func (r *Replica) settleOnce(ctx context.Context, f *file, applier int, s Settler) (again bool, err error) {
+func (r *Replica) settleOnce(ctx context.Context, f *file, applier int, settler Settler) (again bool, err error) {
 	name := r.options.Appliers[applier].Name()
 	err = r.View(name, func(b *bbolt.Bucket, _ State) error {
-		again = s.Unsettled(b)
+		again = settler.Unsettled(b)
 		return nil
 	})
 	if err != nil || !again {
@@ -236,7 +242,7 @@ func (r *Replica) settleOnce(ctx context.Context, f *file, applier int, s Settle
 	err = guarded("writing", func() error {
 		return f.db.Update(func(tx *bbolt.Tx) error {
 			b := &Batch{ctx: ctx, feed: r.options.Feed, bucket: tx.Bucket([]byte(name)), time: f.time}
-			err := s.Settle(b)
+			err := settler.Settle(b)
 			if again = errors.Is(err, ErrMore); again {
 				return nil
 			}
@@ -246,6 +252,8 @@ func (r *Replica) settleOnce(ctx context.Context, f *file, applier int, s Settle
 	if err != nil {
 		return false, err
 	}
-	r.publish(f, r.moment.Load().state.Time, again)
+	// A copy that had caught up still has: what it fetches now is no reason to refuse what it knows.
+	s := r.moment.Load().state
+	r.publish(f, s.Time, s.Loading)
 	return again, nil
 }

@@ -61,6 +61,7 @@ type Replica struct {
 	clock     clock
 	next      *file             // the file being built for a new epoch
 	unsettled map[string]string // by room: why settling fails, as logged
+	started   bool              // the file served has caught up and settled once
 
 	following sync.Mutex // held by Follow
 	stop      context.Context

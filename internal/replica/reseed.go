@@ -95,7 +95,7 @@ func (r *Replica) swap() error {
 	old := r.file
 	r.file = next
 	r.files.Unlock()
-	r.next = nil
+	r.next, r.started = nil, false
 	r.turn()
 	for _, a := range r.options.Appliers {
 		a.Reset()
