@@ -45,6 +45,8 @@ func listen(what, address string) (net.Listener, error) {
 // Limits of an HTTP connection: slow clients do not hold sockets for ever.
 const (
 	httpHeaderWait = 10 * time.Second
+	httpBodyWait   = time.Minute      // with the headers: a photograph over a slow line
+	httpAnswerWait = 10 * time.Minute // a long revocation list over one
 	httpIdle       = 2 * time.Minute
 	httpHeaderSize = 32 << 10 // a GET of OCSP carries its request in the path
 )
@@ -63,6 +65,7 @@ func (n *node) serveHTTPS(name string, l net.Listener, s *http.Server) {
 
 func (n *node) bounded(s *http.Server) *http.Server {
 	s.ReadHeaderTimeout, s.IdleTimeout, s.MaxHeaderBytes = httpHeaderWait, httpIdle, httpHeaderSize
+	s.ReadTimeout, s.WriteTimeout = httpBodyWait, httpAnswerWait
 	s.ErrorLog = slog.NewLogLogger(n.logger.Handler(), slog.LevelDebug) // what clients get wrong in a handshake
 	return s
 }
