@@ -61,7 +61,7 @@ func newConn(s *Server, nc net.Conn, secure bool) *conn {
 // serve runs the connection to its end.
 func (c *conn) serve() {
 	defer c.close()
-	defer c.recovered()
+	defer func() { c.fault(recover()) }()
 	if t, ok := c.net.(*tls.Conn); ok {
 		if err := c.handshake(t); err != nil {
 			return
@@ -81,12 +81,14 @@ func (c *conn) serve() {
 	}
 }
 
-// recovered keeps one connection's fault from ending the process.
-func (c *conn) recovered() {
-	if p := recover(); p != nil {
+// fault reports what a request made panic, if anything: one connection's fault
+// does not end the process.
+func (c *conn) fault(p any) bool {
+	if p != nil {
 		c.server.metrics.panics.Inc()
 		c.server.config.Logger.Error("a request made the server panic", "connection", c.number, "panic", p, "stack", string(debug.Stack()))
 	}
+	return p != nil
 }
 
 func (c *conn) close() {

@@ -48,7 +48,11 @@ func (c *conn) detach(m *message, started time.Time, run func(ctx context.Contex
 		defer c.server.inFlight.Add(-1)
 		defer cancel()
 		defer c.forget(t)
-		defer c.recovered()
+		defer func() {
+			if c.fault(recover()) {
+				c.conclude(t, nil, refuse(directory.Other, "internal error"))
+			}
+		}()
 		c.server.metrics.count(t.op, run(ctx, t), started)
 	}()
 }

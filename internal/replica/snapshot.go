@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"runtime/debug"
 	"sync"
 
 	"go.etcd.io/bbolt"
@@ -38,6 +39,11 @@ func (s *Snapshot) State() State { return s.state }
 
 // Generation is that of the data the snapshot shows, or one less when it was taken while a batch was being published.
 func (s *Snapshot) Generation() uint64 { return s.generation }
+
+// Guard calls fn, which reads the snapshot, and returns Damage for a panic or fault that a damaged page causes in it.
+func (s *Snapshot) Guard(fn func() error) error {
+	return guarded("reading bucket "+string(s.pool.name), fn)
+}
 
 // Release gives the snapshot back. It must not be used afterwards.
 func (s *Snapshot) Release() {
@@ -94,7 +100,11 @@ func (p *pool) drain() {
 
 // Begin pins the newest committed data of an applier. Snapshots are reused until the next batch, so that on a hot path
 // Begin and Release cost two short locks and no allocation.
+//
+// A damaged page may lead reading out of the mapped file. From Begin on such a fault is a panic on the goroutine that
+// called it, which a server recovers from, and not the end of the process.
 func (r *Replica) Begin(name string) (*Snapshot, error) {
+	debug.SetPanicOnFault(true)
 	p := r.pools[name]
 	if p == nil {
 		return nil, fmt.Errorf("reading bucket %q: no applier of this name", name)
@@ -124,11 +134,15 @@ func (r *Replica) open(p *pool) (*Snapshot, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.tx, s.bucket = tx, tx.Bucket(p.name)
-	where, err := readProgress(tx)
-	if err == nil && s.bucket == nil {
-		err = &Damage{What: "bucket " + string(p.name) + " is missing"}
-	}
+	s.tx = tx
+	var where progress
+	err = guarded("opening bucket "+string(p.name), func() (err error) {
+		s.bucket = tx.Bucket(p.name)
+		if where, err = readProgress(tx); err == nil && s.bucket == nil {
+			err = &Damage{What: "bucket " + string(p.name) + " is missing"}
+		}
+		return err
+	})
 	if err != nil {
 		s.drop()
 		return nil, err
@@ -152,12 +166,12 @@ func (r *Replica) beginRead() (*bbolt.Tx, error) {
 }
 
 // View calls fn with an applier's bucket as of the newest committed batch. Nothing of the bucket may be used after fn
-// returns; bytes it returns must be copied.
+// returns; bytes it returns must be copied. A damaged page met by fn is Damage.
 func (r *Replica) View(name string, fn func(b *bbolt.Bucket, s State) error) error {
 	s, err := r.Begin(name)
 	if err != nil {
 		return err
 	}
 	defer s.Release()
-	return fn(s.Bucket(), s.State())
+	return s.Guard(func() error { return fn(s.Bucket(), s.State()) })
 }
