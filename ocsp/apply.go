@@ -217,6 +217,9 @@ func (t *Table) statusChanged(b *bbolt.Bucket, c journal.Change) error {
 		if err != nil {
 			return err
 		}
+		if r.Status.State == certs.StateRevoked && change.Status.State != certs.StateRevoked {
+			continue // the register takes no revocation back: this one was kept from a history it has lost
+		}
 		r.Status, r.Changed = change.Status, c.Position
 		t.notes.touch([]byte(serial))
 		if !r.Recorded && r.Status.State == certs.StateGood {

@@ -31,6 +31,8 @@ type issuerSet struct {
 	byName    map[string]*Issuer   // the newest of each name
 	bySubject map[string][]*Issuer // generations of a CA may share a name
 	byCertID  map[string]*Issuer   // hash algorithm ‖ issuerNameHash ‖ issuerKeyHash
+
+	unreadable bool // the copy could not be read, so there may be others
 }
 
 // find returns the issuer a CertID means, or nil.

@@ -78,7 +78,7 @@ func parseRecord(b []byte) (r Record, ok bool) {
 		b = b[2+copy(r.Digest[:], b[2:]):]
 	}
 	if flags&flagChanged == 0 {
-		return r, len(b) == 0 && r.Status.State == certs.StateGood
+		return r, len(b) == 0 && r.Status.State == certs.StateGood && r.Recorded // nothing is stored for neither
 	}
 	if len(b) == 0 {
 		return r, false

@@ -59,16 +59,17 @@ func (t *Table) Attach(r *replica.Replica) {
 	t.reloadIssuers()
 }
 
-// reloadIssuers reads the issuers again. On an error the set stays empty: nothing is known then, and nothing good.
+// reloadIssuers reads the issuers again. On an error the set is empty and says so: whose certificate one is cannot be told
+// then, and none is good.
 func (t *Table) reloadIssuers() {
-	set := &issuerSet{}
-	_ = t.replica.View(tableName, func(b *bbolt.Bucket, _ replica.State) error {
-		loaded, err := loadIssuers(b)
-		if err == nil {
-			set = loaded
-		}
+	var set *issuerSet
+	err := t.replica.View(tableName, func(b *bbolt.Bucket, _ replica.State) (err error) {
+		set, err = loadIssuers(b)
 		return err
 	})
+	if err != nil {
+		set = &issuerSet{unreadable: true}
+	}
 	t.issuers.Store(set)
 	c := make(chan struct{})
 	close(*t.added.Swap(&c))
@@ -108,8 +109,16 @@ type opened struct {
 	status map[certs.IssuerID]*bbolt.Bucket
 }
 
-// lookUp reads a record within a snapshot.
-func lookUp(s *replica.Snapshot, issuer certs.IssuerID, serial []byte) (Record, bool, error) {
+// lookUp reads a record within a snapshot. A damaged page is an error, replica.Damage.
+func lookUp(s *replica.Snapshot, issuer certs.IssuerID, serial []byte) (r Record, ok bool, err error) {
+	err = s.Guard(func() (err error) {
+		r, ok, err = read(s, issuer, serial)
+		return err
+	})
+	return r, ok && err == nil, err
+}
+
+func read(s *replica.Snapshot, issuer certs.IssuerID, serial []byte) (Record, bool, error) {
 	o, _ := s.Local.(*opened)
 	if o == nil {
 		o = &opened{status: map[certs.IssuerID]*bbolt.Bucket{}}
@@ -148,9 +157,10 @@ func (t *Table) Known(der []byte) (known, good bool) {
 	if err != nil {
 		return true, false
 	}
-	issuers := t.issuers.Load().bySubject[string(name)]
+	set := t.issuers.Load()
+	issuers := set.bySubject[string(name)]
 	if len(issuers) == 0 {
-		return false, false
+		return set.unreadable, false
 	}
 	s, err := t.replica.Begin(tableName)
 	if err != nil {
