@@ -96,7 +96,7 @@ type CardsConfig struct {
 
 // DirectoryConfig shapes the directory.
 type DirectoryConfig struct {
-	// Managed are the subtrees that issuance alone writes. Default ou=People below each suffix.
+	// Managed are the subtrees that issuance alone writes. Default ou=People below each suffix; below the first it must stay.
 	Managed []string `yaml:"managed"`
 	// Schema are folders of further schema files, in LDIF of RFC 4512 descriptions.
 	Schema []string `yaml:"schema"`

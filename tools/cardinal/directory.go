@@ -50,6 +50,7 @@ func loadDirectory(f folder, c Config) (*directoryOf, error) {
 		}
 		d.managed = append(d.managed, dn)
 	}
+	problems = append(problems, d.managesPeople())
 	text := []byte(directory.DefaultRules)
 	if c.Directory.Rules != "" {
 		if text, err = os.ReadFile(f.path(c.Directory.Rules)); err != nil {
@@ -61,6 +62,25 @@ func loadDirectory(f folder, c Config) (*directoryOf, error) {
 		return nil, usage("configuring the directory", errors.Join(problems...))
 	}
 	return d, nil
+}
+
+// managesPeople demands that issuance alone writes the people it works with: an
+// operator's rights are read from their role profiles.
+func (d *directoryOf) managesPeople() error {
+	if len(d.suffixes) == 0 {
+		return nil // a problem of its own
+	}
+	people := d.suffixes[0].Child(directory.RDN{{Type: "ou", Value: []byte("People")}})
+	key, err := d.schema.Key(people)
+	if err != nil {
+		return err
+	}
+	for _, dn := range d.managed {
+		if managed, err := d.schema.Key(dn); err == nil && managed.Contains(key) {
+			return nil
+		}
+	}
+	return fmt.Errorf("directory.managed: must hold %q: whoever writes role profiles makes himself an operator", people)
 }
 
 func (d *directoryOf) addSuffix(f folder, s Suffix) (err error) {
