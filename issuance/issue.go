@@ -110,8 +110,11 @@ func (d *Desk) make(ctx context.Context, op Operator, m *making, look func(*ledg
 		if tx.Head().Quarantine {
 			return ledger.ErrQuarantine
 		}
-		if earlier, err := m.replayed(tx, by); err != nil || earlier != nil {
-			return errors.Join(err, errReplayed)
+		switch earlier, err := m.replayed(tx, by); {
+		case err != nil:
+			return err
+		case earlier != nil:
+			return errReplayed
 		}
 		fresh, err := m.fresh(signed)
 		if err != nil {
