@@ -58,8 +58,18 @@ func proofs() []proof {
 // leastDocuments is one with a photo, one proving the address, and one more.
 const leastDocuments = 3
 
+// mostDocuments and numberMax bound what is looked up and kept of one request
+// while the ledger is held; both stand in the OpenAPI document.
+const (
+	mostDocuments = 16
+	numberMax     = 64 // characters
+)
+
 // checkEvidence judges a set of documents on the day of today (YYYY-MM-DD).
 func checkEvidence(docs []Document, today string) error {
+	if err := checkCount("evidence.documents", len(docs), mostDocuments); err != nil {
+		return err
+	}
 	seen := map[string]bool{}
 	for i, doc := range docs {
 		if err := doc.check(fmt.Sprintf("evidence.documents[%d]", i), today); err != nil {
@@ -115,6 +125,8 @@ func (doc Document) check(field, today string) error {
 		return evidenceCannot.in(field+".address", "a %s does not prove an address", doc.Kind)
 	case doc.Number != "" && !can.number:
 		return evidenceCannot.in(field+".number", "a %s has no number", doc.Kind)
+	case checkText(field+".number", doc.Number, numberMax) != nil:
+		return inputField.in(field+".number", "is no printable text of at most %d characters", numberMax)
 	case doc.Number != "" && doc.numberKey() == "":
 		return inputField.in(field+".number", "no letters or digits in it")
 	case doc.Expires != "" && !isDate(doc.Expires):

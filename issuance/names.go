@@ -20,6 +20,9 @@ const (
 	textMax  = 500
 )
 
+// mostNamesakes is how many people one request may be told apart from.
+const mostNamesakes = 16
+
 // tidy puts text into the one form it is stored and certified in: NFC, single
 // spaces, none at the ends.
 func tidy(text string) string {
@@ -52,6 +55,14 @@ func checkText(field, text string, limit int) error {
 		if !unicode.IsPrint(r) {
 			return inputField.in(field, "has the character %U", r)
 		}
+	}
+	return nil
+}
+
+// checkCount judges how many values a list holds.
+func checkCount(field string, n, most int) error {
+	if n > most {
+		return inputField.in(field, "%d values, at most %d", n, most)
 	}
 	return nil
 }

@@ -58,6 +58,7 @@ func (n NewPerson) tidied() NewPerson {
 // check judges all that needs no register.
 func (n NewPerson) check(today string) error {
 	problems := []error{
+		checkCount("distinct_from", len(n.DistinctFrom), mostNamesakes),
 		checkText("title", n.Title, titleMax), checkName("given", n.Given),
 		checkText("middle", n.Middle, nameMax), checkName("family", n.Family),
 		checkBirth(n.Birth, today), checkAddress("mail", n.Mail),

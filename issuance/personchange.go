@@ -119,6 +119,7 @@ func (n NewPerson) checkChange(c PersonChange, onRecord bool, today string) erro
 		return personNameEvidence.in("evidence", "a change of name or birth needs the document that proves it")
 	}
 	problems := []error{
+		checkCount("evidence.documents", len(n.Evidence), mostDocuments), checkCount("distinct_from", len(n.DistinctFrom), mostNamesakes),
 		checkText("title", n.Title, titleMax), checkName("given", n.Given),
 		checkText("middle", n.Middle, nameMax), checkName("family", n.Family),
 		checkBirth(n.Birth, today), checkAddress("mail", n.Mail),

@@ -63,8 +63,17 @@ func (d *Desk) AddPosition(ctx context.Context, op Operator, uuid certs.UUID, n 
 	return id, position, nil
 }
 
+// How many codes of a kind one role profile holds, as the OpenAPI document has it.
+const (
+	mostActivities = 200
+	mostAreas      = 50
+	mostWorkgroups = 200
+)
+
 func (n NewPosition) check() error {
 	problems := []error{
+		checkCount("activities", len(n.Activities), mostActivities), checkCount("areas_of_work", len(n.AreasOfWork), mostAreas),
+		checkCount("workgroups", len(n.Workgroups), mostWorkgroups),
 		checkCode("organisation", n.Organisation, isODS),
 		checkText("organisation_name", n.OrganisationName, 200), checkText("job_role", n.JobRole, 400),
 		checkCode("job_role_code", n.JobRoleCode, isLevels),

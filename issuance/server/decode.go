@@ -168,6 +168,9 @@ func member(t reflect.Type, name string) (reflect.Type, bool) {
 // onePEM takes exactly one block of a kind, with nothing around it but space
 // (RFC 7468 §3).
 func onePEM(field, kind, text string) ([]byte, error) {
+	if len(text) > pemMax {
+		return nil, badField(field, "is PEM of %d octets, at most %d", len(text), pemMax)
+	}
 	block, rest := pem.Decode([]byte(text))
 	switch {
 	case block == nil || len(block.Headers) > 0:

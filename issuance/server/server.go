@@ -40,6 +40,7 @@ import (
 const (
 	bodyMax   = 1 << 20 // a photograph of 512 KiB in base64 and its person
 	depthMax  = 8       // the deepest body has 4 levels
+	pemMax    = 16384   // as the OpenAPI document has it
 	waitLimit = 5 * time.Second
 )
 
