@@ -121,7 +121,7 @@ func (s *Server) identify(cert *x509.Certificate) (Identity, error) {
 		}
 		who, err := s.follow(m, cert)
 		if err == nil {
-			who.Certificate = cert.Raw
+			who.Certificate, who.ends = cert.Raw, cert.NotAfter
 			return who, nil
 		}
 		if !errors.Is(err, errNoMapping) {
@@ -242,7 +242,7 @@ func (f From) of(cert *x509.Certificate) (string, bool) {
 }
 
 // stillGood looks at the certificate behind the connection again, at most once
-// a second: a card reported lost ends the sessions it opened.
+// a second: a card that is reported lost, or ends, ends the sessions it opened.
 func (c *conn) stillGood() bool {
 	if c.who.Certificate == nil {
 		return true
@@ -252,6 +252,9 @@ func (c *conn) stillGood() bool {
 		return true
 	}
 	c.checked = now
+	if now.After(c.who.ends) {
+		return false
+	}
 	_, err := c.server.checkGood(c.who.Certificate)
 	return err == nil
 }

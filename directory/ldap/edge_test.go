@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -117,6 +118,31 @@ func TestLostCardEndsItsConnections(t *testing.T) {
 	time.Sleep(1100 * time.Millisecond)
 	if got, err := search(c, alex, "(uid=*)"); err == nil {
 		t.Errorf("a lost card still reads %q", names(got))
+	}
+}
+
+func TestEndOfACertificateEndsItsConnections(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("short")
+	}
+	var later atomic.Int64
+	r := newRig(t, func(c *ldap.Config) {
+		c.Now = func() time.Time { return time.Now().Add(time.Duration(later.Load())) }
+	})
+	r.ldif(workforce)
+	card := r.pki.issue(pkix.Name{CommonName: "900000000017"})
+	r.cards.set(card.Certificate[0], true)
+	c, err := client.DialURL("ldaps://"+r.secure, client.DialWithTLSConfig(tlsConfig(r.pki, card)))
+	must(t, err)
+	defer c.Close()
+	must(t, c.ExternalBind())
+	if _, err := search(c, alex, "(uid=*)"); err != nil {
+		t.Fatal(err)
+	}
+	later.Store(int64(2 * time.Hour))
+	if got, err := search(c, alex, "(uid=*)"); err == nil {
+		t.Errorf("a card that has ended still reads %q", names(got))
 	}
 }
 

@@ -2,6 +2,7 @@ package ldap
 
 import (
 	"slices"
+	"time"
 
 	"cardinal/directory"
 )
@@ -16,6 +17,7 @@ type Identity struct {
 	// Certificate is the DER of the client certificate the identity rests on,
 	// nil for other methods.
 	Certificate []byte
+	ends        time.Time // notAfter of Certificate
 	rootOf      directory.Key
 }
 
