@@ -155,9 +155,16 @@ func (d *Desk) listsWanted(ctx context.Context, op Operator, p Publication) ([]r
 		return err
 	})
 	if err == nil && len(wanted) == 0 {
-		return nil, listUnknown.says("%q has no list %d", p.Issuer, p.Shard)
+		return nil, noSuchList(p)
 	}
 	return wanted, err
+}
+
+func noSuchList(p Publication) error {
+	if p.Shard < 0 {
+		return listUnknown.says("there is no CA %q", p.Issuer)
+	}
+	return listUnknown.says("%q has no list %d", p.Issuer, p.Shard)
 }
 
 // Health is where the ledger stands and what needs somebody.

@@ -150,6 +150,9 @@ func (d *Desk) Cases(ctx context.Context, op Operator, w Wanted, page Page) ([]*
 	if err != nil {
 		return nil, "", err
 	}
+	if err := w.checkState(CaseRequested, CaseApproved, CaseRefused, CaseIssued, CaseHandedOver, CaseWithdrawn); err != nil {
+		return nil, "", err
+	}
 	opened, id, err := splitCursor(page.After)
 	if err != nil {
 		return nil, "", err
@@ -185,6 +188,14 @@ func splitCursor(after string) (int64, string, error) {
 		return 0, "", inputField.in("after", "%q is no next of an earlier page", after)
 	}
 	return n, id, nil
+}
+
+// checkState refuses a state that nothing can be in, where an empty list would look like an answer.
+func (w Wanted) checkState(known ...string) error {
+	if w.State != "" && !slices.Contains(known, w.State) {
+		return inputField.in("state", "%q is none of %q", w.State, known)
+	}
+	return nil
 }
 
 func narrowed(query string, args []any, w Wanted, prefix string) (string, []any) {
@@ -244,6 +255,9 @@ func (d *Desk) holderDays() int {
 func (d *Desk) Cards(ctx context.Context, op Operator, w Wanted, page Page) ([]*Card, string, error) {
 	limit, err := page.limit()
 	if err != nil {
+		return nil, "", err
+	}
+	if err := w.checkState(CardIssued, CardActive, CardSuspended, CardCancelled, CardReplaced, CardExpired); err != nil {
 		return nil, "", err
 	}
 	var all []*Card

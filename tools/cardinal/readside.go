@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"path/filepath"
 
+	bolterrors "go.etcd.io/bbolt/errors"
+
 	"cardinal/ca"
 	"cardinal/certs"
 	"cardinal/directory"
@@ -57,7 +59,9 @@ func openCopy(ctx context.Context, schema *directory.Schema, o replica.Options) 
 		return nil, fmt.Errorf("arranging the directory: %w", err)
 	}
 	o.Appliers = []replica.Applier{r.table, r.tree}
-	if r.replica, err = replica.Open(ctx, o); err != nil {
+	if r.replica, err = replica.Open(ctx, o); errors.Is(err, bolterrors.ErrTimeout) {
+		return nil, usage("opening the replica", fmt.Errorf("%w: another process serves from it", err))
+	} else if err != nil {
 		return nil, fmt.Errorf("opening the replica: %w", err)
 	}
 	return r, nil
