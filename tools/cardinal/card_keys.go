@@ -30,7 +30,7 @@ var (
 
 func (k *keysFrom) flags(c *cobra.Command) {
 	f := c.Flags()
-	f.StringVar(&k.requestID, "request-id", "", "chosen by the station; asking again with the same content gets the same certificates")
+	f.StringVar(&k.requestID, "request-id", "", "chosen by the station, 8 to 64 of A-Z a-z 0-9 . _ -; asking again with the same content gets the same certificates")
 	f.StringVar(&k.authCSR, "auth-csr", "", "PKCS #10 request of the authentication key, PEM")
 	f.StringVar(&k.signCSR, "sign-csr", "", "PKCS #10 request of the signature key, PEM")
 	f.StringVar(&k.simulated, "simulated", "", "file of a simulated card, made when it is not there")

@@ -26,6 +26,7 @@ func certCommand(a *app) *cobra.Command {
 // shownCertificate is one certificate with what the register says of it, when
 // it was asked by serial.
 type shownCertificate struct {
+	Serial      string                `json:"serial"` // lower-case hex; certinfo's own is decimal
 	Record      *api.Certificate      `json:"record,omitempty"`
 	Certificate *certinfo.Certificate `json:"certificate"`
 }
@@ -117,11 +118,12 @@ func parseCertificates(data []byte) (found []*x509.Certificate, err error) {
 }
 
 func showCertificate(a *app, c *x509.Certificate, record *api.Certificate) error {
-	data := shownCertificate{Record: record, Certificate: certinfo.ParseCertificate(c)}
+	serial := hex.EncodeToString(c.SerialNumber.Bytes())
+	data := shownCertificate{Serial: serial, Record: record, Certificate: certinfo.ParseCertificate(c)}
 	return a.print(data, func(w io.Writer) {
 		row(w, "subject", c.Subject)
 		row(w, "issuer", c.Issuer)
-		row(w, "serial", hex.EncodeToString(c.SerialNumber.Bytes()))
+		row(w, "serial", serial)
 		row(w, "valid", c.NotBefore.Format(time.RFC3339)+" to "+c.NotAfter.Format(time.RFC3339))
 		row(w, "key", c.PublicKeyAlgorithm)
 		row(w, "ocsp", strings.Join(c.OCSPServer, " "))

@@ -98,7 +98,7 @@ type CardsConfig struct {
 type DirectoryConfig struct {
 	// Managed are the subtrees that issuance alone writes. Default ou=People below each suffix; below the first it must stay.
 	Managed []string `yaml:"managed"`
-	// Schema are folders of further schema files, in LDIF of RFC 4512 descriptions.
+	// Schema are folders of further *.schema files: attributetype or objectclass before each RFC 4512 description.
 	Schema []string `yaml:"schema"`
 	// Rules is a file of access rules in place of the built-in ones.
 	Rules string `yaml:"rules"`

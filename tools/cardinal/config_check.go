@@ -28,15 +28,21 @@ func readConfig(path string) (Config, error) {
 	return c, nil
 }
 
+var errSecondDocument = errors.New("after the line --- stands a second document: a configuration is one")
+
 func parseConfig(data []byte) (Config, error) {
 	var c Config
 	d := yaml.NewDecoder(bytes.NewReader(data))
 	d.KnownFields(true)
 	err := d.Decode(&c)
+	if err == nil && !errors.Is(d.Decode(&yaml.Node{}), io.EOF) {
+		err = errSecondDocument
+	}
 	var bad *yaml.TypeError
 	switch {
 	case errors.Is(err, io.EOF): // an empty file is a good one
 		err = nil
+	case errors.Is(err, errSecondDocument): // the first one is checked as well
 	case errors.As(err, &bad):
 		err = errors.New(strings.Join(bad.Errors, "; "))
 	case err != nil:

@@ -49,6 +49,17 @@ limits: {connections: -1, searchTime: soon}
 	}
 }
 
+func TestAConfigurationIsOneDocument(t *testing.T) {
+	t.Parallel()
+	_, err := parseConfig([]byte("name: a\nlisten: {ldap: nowhere}\n---\nname: b\n"))
+	if err == nil || !strings.Contains(err.Error(), "second document") || !strings.Contains(err.Error(), "listen.ldap") {
+		t.Errorf("a second document and a bad address: %v", err)
+	}
+	if _, err := parseConfig([]byte("---\nname: a\n")); err != nil {
+		t.Errorf("one document after a marker: %v", err)
+	}
+}
+
 func TestTheWrittenConfigurationReadsBackAsItself(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]Config{"the default": Config{}.withDefaults(), "everything set": everythingSet()} {

@@ -30,7 +30,12 @@ type directoryOf struct {
 // every problem.
 func loadDirectory(f folder, c Config) (*directoryOf, error) {
 	files := []fs.FS{directory.StandardFiles()}
+	var problems []error
 	for _, dir := range c.Directory.Schema {
+		if _, err := os.ReadDir(f.path(dir)); err != nil {
+			problems = append(problems, fmt.Errorf("directory.schema: %w", err))
+			continue
+		}
 		files = append(files, os.DirFS(f.path(dir)))
 	}
 	schema, err := directory.LoadSchema(files...)
@@ -38,7 +43,6 @@ func loadDirectory(f folder, c Config) (*directoryOf, error) {
 		return nil, usage("reading the schema", err)
 	}
 	d := &directoryOf{schema: schema}
-	var problems []error
 	for _, s := range c.Suffixes {
 		problems = append(problems, d.addSuffix(f, s))
 	}

@@ -69,8 +69,11 @@ func parsePEMIdentity(data []byte) (*identity, error) {
 
 func parseP12Identity(data []byte, password string) (*identity, error) {
 	key, leaf, chain, err := pkcs12.DecodeChain(data, password)
-	if err != nil {
+	switch {
+	case errors.Is(err, pkcs12.ErrIncorrectPassword):
 		return nil, err
+	case err != nil:
+		return nil, fmt.Errorf("neither PEM, nor a simulated card, nor PKCS #12: %w", err)
 	}
 	return &identity{leaf: leaf, key: key, chain: chain}, nil
 }

@@ -23,6 +23,7 @@ import (
 
 var (
 	errInitialised = errors.New("there is an installation in this folder already: init never overwrites")
+	errHalfMade    = errors.New("is there without a cardinal.yaml, as an interrupted init leaves it: init never overwrites; remove it, or take another folder")
 	errNoSuchCA    = errors.New("is none of authentication, signing, services")
 	errNoPublicURL = errors.New("certificates would name a loopback address: give --public-url http://HOST that relying systems can reach")
 )
@@ -76,6 +77,9 @@ func (n *newInstallation) make(ctx context.Context) (err error) {
 	}
 	for _, path := range n.made(f) {
 		if _, err := os.Lstat(path); !errors.Is(err, os.ErrNotExist) {
+			if _, err := os.Lstat(f.config()); errors.Is(err, os.ErrNotExist) {
+				return usage("init "+path, errHalfMade)
+			}
 			return usage("init "+path, errInitialised)
 		}
 	}

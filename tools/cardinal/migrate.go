@@ -41,10 +41,10 @@ older one up, in one transaction. Stop every serve of this ledger first, and mak
 }
 
 // usageIfSchema: tables of another version are a matter of which program is
-// run on them.
+// run on them, and a ledger that is not there of what is configured.
 func usageIfSchema(what string, err error) error {
 	var schema *ledger.SchemaError
-	if errors.As(err, &schema) {
+	if errors.As(err, &schema) || errors.Is(err, ledger.ErrMissing) {
 		return usage(what, err)
 	}
 	return failing(what, err)

@@ -39,7 +39,7 @@ difference when something is not as it should be.`,
 			}
 			v := &verifier{a: a, folder: f, config: config, report: verifyReport{Findings: []finding{}}}
 			if err := v.run(cmd.Context()); err != nil {
-				return failing("verify", err)
+				return usageIfSchema("verify", err)
 			}
 			return v.conclude()
 		},
