@@ -238,6 +238,28 @@ func TestPagesCoverTheSearchOnce(t *testing.T) {
 	wants(t, "the same", err, 0)
 }
 
+// TestPageOfNothingEndsTheSearch: a size of zero gives a paged search up (RFC 2696 §3).
+func TestPageOfNothingEndsTheSearch(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("short")
+	}
+	r := newRig(t, nil)
+	r.ldif(workforce)
+	c := r.dial(reader, "reading")
+	paging := client.NewControlPaging(2)
+	request := client.NewSearchRequest("o=nhs", client.ScopeWholeSubtree, 0, 0, 0, false, "(objectClass=*)", nil, []client.Control{paging})
+	first, err := c.Search(request)
+	must(t, err)
+	paging.SetCookie(client.FindControl(first.Controls, client.ControlTypePaging).(*client.ControlPaging).Cookie)
+	paging.PagingSize = 0
+	last, err := c.Search(request)
+	must(t, err)
+	if cookie := client.FindControl(last.Controls, client.ControlTypePaging).(*client.ControlPaging).Cookie; len(last.Entries) != 0 || len(cookie) != 0 {
+		t.Errorf("%d entries and cookie %x after giving up", len(last.Entries), cookie)
+	}
+}
+
 func TestSizeLimitIsMetExactly(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {

@@ -226,6 +226,10 @@ func (q *searching) visit(out []byte, e *tree.Entry) []byte {
 		q.stop = stopSize
 		return out
 	}
+	if q.controls.paged != nil && q.sent >= q.pageSize() { // a page of nothing
+		q.stop = stopPage
+		return out
+	}
 	w := entryWriter{selection: q.selection, typesOnly: q.typesOnly, grant: grant, hide: q.hide}
 	after, err := w.append(out, q.id, e)
 	if err != nil {
