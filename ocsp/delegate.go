@@ -61,6 +61,8 @@ func (r *Responder) enroll(ctx context.Context, issuer *Issuer) (*delegate, erro
 	if err != nil {
 		return nil, err
 	}
+	ctx, cancel := context.WithTimeout(ctx, enrollPatience)
+	defer cancel()
 	der, err := r.config.Enroller.Responder(ctx, issuer.ID, key.Public())
 	if err != nil {
 		return nil, err
@@ -116,6 +118,9 @@ const (
 	renewEvery = time.Minute
 	retryAfter = 2 * time.Second
 )
+
+// enrollPatience is how long the CA may take over one key: one that hangs must not keep other issuers' from renewal.
+const enrollPatience = 20 * time.Second
 
 // Run gets a responder key certified for each issuer, as issuers appear, and renews it when half of its life is over. It
 // returns nil when ctx ends. Without it every answer is tryLater.

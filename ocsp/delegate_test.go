@@ -178,3 +178,28 @@ func TestRunEndsWithItsContext(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// patient is an enroller that notes how long it may take.
+type patient struct {
+	*world
+	bounded chan bool
+}
+
+func (p patient) Responder(ctx context.Context, issuer certs.IssuerID, pub crypto.PublicKey) ([]byte, error) {
+	_, bounded := ctx.Deadline()
+	select {
+	case p.bounded <- bounded:
+	default:
+	}
+	return p.world.Responder(ctx, issuer, pub)
+}
+
+// A CA that hangs over one issuer must not keep the keys of the others from being renewed.
+func TestEnrollingIsBoundedInTime(t *testing.T) {
+	t.Parallel()
+	bounded := make(chan bool, 1)
+	newWorld(t, func(w *world, c *ocsp.Config, _ *replica.Options) { c.Enroller = patient{w, bounded} })
+	if !<-bounded {
+		t.Error("a request to the CA may take for ever")
+	}
+}
