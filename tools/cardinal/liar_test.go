@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -29,11 +30,60 @@ const liarKey = "DEMO_TEST_LIE"
 // honestKey in its place runs the command as it is.
 const honestKey = "honest"
 
+// realKey holds the path of the program as it ships.
+const realKey = "DEMO_TEST_REAL"
+
 func TestMain(m *testing.M) {
 	if lie := os.Getenv(liarKey); lie != "" {
 		os.Exit(tellLies(lie))
 	}
-	testscript.Main(m, map[string]func(){"cardinal": main})
+	testscript.Main(withProgram{m}, map[string]func(){"cardinal": main})
+}
+
+// withProgram removes the program that tests had built when they have run.
+type withProgram struct{ m *testing.M }
+
+func (w withProgram) Run() int {
+	code := w.m.Run()
+	if dir, err := shipped(false); err == nil && dir != "" {
+		os.RemoveAll(dir)
+	}
+	return code
+}
+
+// shippedProgram builds the program as it ships, once, and returns its folder. Scripts and demos run
+// that one: the test binary, built to find races, is many times slower than what people use.
+func shippedProgram(t *testing.T) string {
+	t.Helper()
+	dir, err := shipped(true)
+	if err != nil {
+		t.Fatalf("building the program: %v", err)
+	}
+	return dir
+}
+
+// building makes the shipped program at most once for all tests.
+var building struct {
+	sync.Mutex
+	dir string
+	err error
+}
+
+func shipped(build bool) (string, error) {
+	building.Lock()
+	defer building.Unlock()
+	if !build || building.dir != "" || building.err != nil {
+		return building.dir, building.err
+	}
+	if building.dir, building.err = os.MkdirTemp("", "cardinal-program-"); building.err != nil {
+		return "", building.err
+	}
+	command := exec.Command("go", "build", "-o", filepath.Join(building.dir, "cardinal"), ".")
+	command.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := command.CombinedOutput(); err != nil {
+		building.err = fmt.Errorf("%w\n%s", err, out)
+	}
+	return building.dir, building.err
 }
 
 // lies are changes of one answer on the wire, by name.
@@ -75,7 +125,9 @@ func tellLies(lie string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
 	if len(os.Args) < 2 || os.Args[1] != "serve" || lie == honestKey {
-		return exit(os.Stderr, run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+		real := os.Getenv(realKey)
+		fmt.Fprintln(os.Stderr, syscall.Exec(real, append([]string{real}, os.Args[1:]...), os.Environ()))
+		return 1
 	}
 	if err := serveBehindLiar(ctx, lies()[lie]); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -100,8 +152,8 @@ func serveBehindLiar(ctx context.Context, change func(int64, []byte) []byte) err
 	if err := os.WriteFile(config, hidden, 0o600); err != nil {
 		return err
 	}
-	command := exec.Command(os.Args[0], os.Args[1:]...)
-	command.Env, command.Stderr = append(os.Environ(), liarKey+"="+honestKey), os.Stderr
+	command := exec.Command(os.Getenv(realKey), os.Args[1:]...)
+	command.Stderr = os.Stderr
 	out, err := command.StdoutPipe()
 	if err != nil {
 		return err
@@ -197,7 +249,7 @@ func demoOnce(t *testing.T, lie, dir string) (string, error) {
 	var out bytes.Buffer
 	command := exec.Command(program, "demo", "--once", "--json", "--people", "30", "--organisations", "5",
 		"--dir", dir, "--program", program)
-	command.Env = append(os.Environ(), liarKey+"="+lie)
+	command.Env = append(os.Environ(), liarKey+"="+lie, realKey+"="+filepath.Join(shippedProgram(t), "cardinal"))
 	command.Stdout, command.Stderr = &out, io.Discard
 	err = command.Run()
 	return out.String(), err

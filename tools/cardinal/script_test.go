@@ -22,9 +22,11 @@ func TestScripts(t *testing.T) {
 	if testing.Short() {
 		t.Skip("short")
 	}
+	program := shippedProgram(t)
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata",
 		Setup: func(e *testscript.Env) error {
+			e.Setenv("PATH", program+string(os.PathListSeparator)+e.Getenv("PATH"))
 			pass := filepath.Join(e.WorkDir, "pass")
 			e.Setenv("CARDINAL_PASSPHRASE_FILE", pass)
 			return os.WriteFile(pass, []byte("correct horse\n"), 0o600)
