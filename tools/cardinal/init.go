@@ -171,6 +171,9 @@ func (n *newInstallation) build(ctx context.Context, f folder, c Config, pass []
 		return made, err
 	}
 	l, err := ledger.Create(ctx, n.a.ledgerOptions(f, c))
+	if errors.Is(err, ledger.ErrExists) {
+		return made, usage("making the ledger", err)
+	}
 	if err != nil {
 		return made, fmt.Errorf("making the ledger: %w", err)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"time"
 
 	"cardinal/internal/journal"
 	"cardinal/internal/ledger"
@@ -171,16 +172,45 @@ func (v *verifier) rebuild(ctx context.Context, path string, head journal.Head, 
 	go func() { followed <- of.replica.Follow(ctx) }()
 	reached := make(chan error, 1)
 	go func() { reached <- of.replica.WaitFor(ctx, head.Position) }()
+	stuck, stop := standstill(of.replica)
+	defer stop()
 	select {
-	case err := <-followed:
+	case err = <-followed:
+	case err = <-stuck:
+	case err = <-reached:
+	}
+	if err != nil {
 		return fmt.Errorf("rebuilding a replica: %w", err)
-	case err := <-reached:
-		if err != nil {
-			return fmt.Errorf("rebuilding a replica: %w", err)
-		}
 	}
 	err = show(of)
 	cancel()
 	<-followed
 	return err
+}
+
+// patience is how long a rebuild may go without a commit. A replica waits out a full disk; verify does
+// not, since nobody will make room for its copy.
+const patience = time.Minute
+
+var errStandstill = errors.New("nothing could be written for a minute: is the disk full?")
+
+// standstill tells when the replica has not committed anything for too long.
+func standstill(r *replica.Replica) (stuck <-chan error, stop func()) {
+	found, done := make(chan error, 1), make(chan struct{})
+	go func() {
+		for last := r.Generation(); ; {
+			select {
+			case <-done:
+				return
+			case <-time.After(patience):
+			}
+			now := r.Generation()
+			if now == last {
+				found <- errStandstill
+				return
+			}
+			last = now
+		}
+	}()
+	return found, func() { close(done) }
 }

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"encoding/hex"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -43,9 +44,14 @@ type writeSide struct {
 	desk      *issuance.Desk
 }
 
+var errNoPublicName = errors.New("is not in cardinal.yaml: certificates must name where relying systems ask, http://HOST[:PORT]")
+
 func (a *app) writeSide(of writeSideOf) (*writeSide, error) {
 	if of.logger == nil {
 		of.logger = a.logger(slog.LevelWarn)
+	}
+	if of.config.PublicURL == "" {
+		return nil, usage("publicURL", errNoPublicName)
 	}
 	authority, err := ca.New(ca.Config{Ledger: of.ledger, Issuers: of.issuers, Policies: of.policies, PublicURL: of.config.PublicURL, Now: of.now, Logger: of.logger})
 	if err != nil {

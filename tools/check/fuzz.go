@@ -22,7 +22,7 @@ import (
 const (
 	fuzzTime     = 5 * time.Second
 	fuzzTimeSoak = time.Minute
-	fuzzAtOnce   = 2
+	fuzzAtOnce   = 4
 )
 
 // fuzzTarget is one FuzzXxx function, found by parsing.
