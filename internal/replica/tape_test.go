@@ -183,6 +183,8 @@ func (b *bench) catchUp(r *replica.Replica) {
 	}
 	end := b.follow(r)
 	b.wait(r, head.Position)
+	// The last change is shown before the copy knows that it was the last.
+	aged(b.t, r, "caught up", func(s replica.State) bool { return !s.Loading && !s.Time.Before(head.Time) })
 	if err := end(); err != nil {
 		b.t.Fatalf("following: %v", err)
 	}
