@@ -15,7 +15,7 @@ import (
 
 // layout is the form of the buckets; raise it when a record, a key or the set
 // of computed things changes.
-const layout = 2
+const layout = 3
 
 // Name is the tree's bucket.
 func (t *Tree) Name() string { return "directory" }
@@ -106,7 +106,7 @@ func (w *writer) modify(uuid directory.UUID, mods []directory.Modification) erro
 	if err != nil {
 		return err
 	}
-	after, err := w.tree.schema.Replay(h.entry, mods)
+	after, err := w.replay(h, mods)
 	if err != nil {
 		return fmt.Errorf("modifying entry %s: %w", uuid, err)
 	}
@@ -139,7 +139,7 @@ func (w *writer) entryMoved(body []byte) error {
 	if err != nil {
 		return err
 	}
-	after, err := w.tree.schema.Replay(h.entry, x.Mods)
+	after, err := w.replay(h, x.Mods)
 	if err != nil {
 		return fmt.Errorf("moving entry %s: %w", x.UUID, err)
 	}

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"cardinal/directory"
+	"cardinal/internal/ber"
 	"cardinal/internal/journal"
 )
 
@@ -146,13 +147,15 @@ type Attribute struct {
 	Operational bool
 	values      values
 	scratch     []byte
+	reader      *reader // where outlined values
+	entry       uint32  // of this entry stand
 }
 
 // Each runs over the attributes in the order they were given. Each is valid
 // until the next.
 func (e *Entry) Each(visit func(a *Attribute) bool) {
 	a := &e.reader.shown
-	a.scratch = e.reader.value[:]
+	a.scratch, a.reader, a.entry = e.reader.value[:], e.reader, e.ID
 	for it := e.attributes(); ; {
 		code, vs, ok := it.next()
 		if !ok || int(code) >= len(e.reader.catalog.names) {
@@ -169,12 +172,23 @@ func (e *Entry) Each(visit func(a *Attribute) bool) {
 // AppendValues appends every value as an OCTET STRING.
 func (a *Attribute) AppendValues(b []byte) []byte {
 	vs := a.values
+	if _, apart := vs.outlined(); apart {
+		a.Values(func(v []byte) bool {
+			b = ber.Append(b, ber.OctetString, v)
+			return true
+		})
+		return b
+	}
 	return vs.appendBER(b)
 }
 
 // Values runs over the values. Each lives until the next.
 func (a *Attribute) Values(visit func(v []byte) bool) {
 	vs := a.values
+	if _, apart := vs.outlined(); apart {
+		a.reader.eachOutlined(a.entry, uint16(a.Code), visit)
+		return
+	}
 	for {
 		v, ok := vs.next(a.scratch)
 		if !ok || !visit(v) {

@@ -20,6 +20,7 @@ func (t *Tree) Check() error {
 	if err := w.catalog.load(s.Bucket()); err != nil {
 		return err
 	}
+	apart := 0
 	index, uuids, children, counts := map[string]bool{}, 0, map[string]bool{}, map[uint32]uint64{}
 	err = s.Bucket().Bucket([]byte(bucketEntries)).ForEach(func(k, v []byte) error {
 		e := Entry{ID: parseID(k), reader: rd}
@@ -33,6 +34,10 @@ func (t *Tree) Check() error {
 			return fmt.Errorf("entry %d is not found by its UUID", e.ID)
 		}
 		uuids++
+		n, err := checkOutlined(&e)
+		if apart += n; err != nil {
+			return err
+		}
 		key := e.Key()
 		if id, _ := rd.lookup(key); id != e.ID {
 			return fmt.Errorf("entry %d is not found by its key %q but %d", e.ID, key, id)
@@ -46,7 +51,41 @@ func (t *Tree) Check() error {
 	if err != nil {
 		return err
 	}
+	if n := rd.root.Bucket([]byte(bucketValues)).Stats().KeyN; n != apart {
+		return fmt.Errorf("%d values stand apart, %d belong to entries", n, apart)
+	}
 	return t.checkIndexes(s.Bucket(), rd, expected{index, uuids, children, counts})
+}
+
+// OutlineAbove sets from how many values on an attribute is outlined.
+func (t *Tree) OutlineAbove(n, below int) { t.outlineAbove, t.inlineBelow = n, below }
+
+// Apart counts the values that stand apart.
+func (t *Tree) Apart() (n int) {
+	s, rd, err := t.open()
+	if err != nil {
+		return -1
+	}
+	defer s.Release()
+	return rd.root.Bucket([]byte(bucketValues)).Stats().KeyN
+}
+
+// checkOutlined counts the outlined values of an entry.
+func checkOutlined(e *Entry) (total int, err error) {
+	e.Each(func(a *Attribute) bool {
+		want, ok := a.values.outlined()
+		if !ok {
+			return true
+		}
+		n := uint64(0)
+		a.Values(func([]byte) bool { n++; return true })
+		if n != want && err == nil {
+			err = fmt.Errorf("entry %d has %d values of %s, %d are promised", e.ID, n, a.Name, want)
+		}
+		total += int(n)
+		return true
+	})
+	return total, err
 }
 
 type expected struct {

@@ -16,6 +16,7 @@ import (
 //	index     attribute(2) ‖ value ‖ end ‖ upper(2) → chunk
 //	words     word(4)                             → encoded values
 //	names     attribute(2)                        → attribute description
+//	values    number(4) ‖ attribute(2) ‖ digest(16) → a value of an outlined attribute
 //	secrets   entryUUID(16) ‖ attribute name      → verifiers
 //	state     name                                → see state.go
 const (
@@ -26,13 +27,14 @@ const (
 	bucketIndex    = "index"
 	bucketWords    = "words"
 	bucketNames    = "names"
+	bucketValues   = "values"
 	bucketSecrets  = "secrets"
 	bucketState    = "\x00state" // local to this copy: no part of what copies must agree on
 )
 
 func allBuckets() []string {
 	return []string{bucketEntries, bucketChildren, bucketCounts, bucketUUIDs, bucketIndex,
-		bucketWords, bucketNames, bucketSecrets, bucketState}
+		bucketWords, bucketNames, bucketValues, bucketSecrets, bucketState}
 }
 
 // longValue is how much of a value's normal form stands in an index key. Names

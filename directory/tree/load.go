@@ -210,6 +210,9 @@ func (l *load) entry(w *writer, x *directory.LoadEntry, write bool) error {
 	}
 	l.path = append(l.path, step{key: key, id: l.last})
 	if write {
+		if err := w.outline(l.last, x.Entry, outlines{}); err != nil {
+			return err
+		}
 		r, err := w.records.append(parent, x.UUID, x.Entry)
 		if err != nil {
 			return err

@@ -110,7 +110,7 @@ func (q *query) matchItem(n *node, e *Entry) directory.Truth {
 		if hide != nil && !hide.Hides(d) {
 			hide = nil
 		}
-		if result = max(result, n.matchValues(&vs, e, hide)); result == directory.True {
+		if result = max(result, n.matchValues(code, &vs, e, hide)); result == directory.True {
 			return result
 		}
 	}
@@ -152,9 +152,12 @@ func (n *node) speaksOf(d directory.Description) bool {
 
 // matchValues decides the item for the values of one attribute, as if those
 // hide hides were not there; nil hides none.
-func (n *node) matchValues(vs *values, e *Entry, hide Hide) directory.Truth {
+func (n *node) matchValues(code uint16, vs *values, e *Entry, hide Hide) directory.Truth {
 	if n.Kind == directory.FilterPresent && hide == nil {
 		return directory.True
+	}
+	if _, apart := vs.outlined(); apart {
+		return n.matchOutlined(e, code, hide)
 	}
 	result := directory.False
 	for {

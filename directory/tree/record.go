@@ -101,8 +101,9 @@ type recordWriter struct {
 	position uint64 // of the change being applied, and its time
 	micro    uint64
 	bucket   *bbolt.Bucket
-	room     []byte // where records and
-	scratch  []byte // the values of an attribute are built
+	room     []byte            // where records and
+	scratch  []byte            // the values of an attribute are built
+	outlined map[string]uint64 // attributes whose values stand apart, and how many
 }
 
 // append builds the record of an entry in canonical form (Schema.Canonical).
@@ -141,7 +142,7 @@ func (w *recordWriter) teller(rdn string, e *directory.Entry) (code uint16, inde
 	}
 	ava := e.DN[0][0]
 	i := slices.IndexFunc(e.Attributes, func(a directory.Attribute) bool { return a.Type == ava.Type })
-	if i < 0 || rdn != ava.Type+"="+string(ava.Value) {
+	if _, apart := w.outlined[ava.Type]; apart || i < 0 || rdn != ava.Type+"="+string(ava.Value) {
 		return 0, 0, false, nil
 	}
 	for n, v := range e.Attributes[i].Values {
@@ -158,13 +159,25 @@ func (w *recordWriter) attribute(r []byte, a directory.Attribute) ([]byte, error
 	if err != nil {
 		return nil, err
 	}
-	w.scratch, err = w.values(w.scratch[:0], a)
+	if n, apart := w.outlined[a.Type]; apart {
+		w.scratch = binary.AppendUvarint(w.scratch[:0], n<<formBits|formOutlined)
+	} else {
+		w.scratch, err = w.values(w.scratch[:0], a)
+	}
 	if err != nil {
 		return nil, err
 	}
 	r = binary.AppendUvarint(r, uint64(code))
 	r = binary.AppendUvarint(r, uint64(len(w.scratch)))
 	return append(r, w.scratch...), nil
+}
+
+// outline says that the values of an attribute stand apart.
+func (w *recordWriter) outline(description string, n uint64) {
+	if w.outlined == nil {
+		w.outlined = map[string]uint64{}
+	}
+	w.outlined[description] = n
 }
 
 func (w *recordWriter) values(b []byte, a directory.Attribute) ([]byte, error) {

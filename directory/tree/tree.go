@@ -65,11 +65,13 @@ type Tree struct {
 	catalogs catalogs
 	writer   *writer
 	load     *load
+
+	outlineAbove, inlineBelow int
 }
 
 // New makes a Tree that is not attached to a replica yet.
 func New(schema *directory.Schema, o Options) (*Tree, error) {
-	t := &Tree{schema: schema, options: o}
+	t := &Tree{schema: schema, options: o, outlineAbove: outlineAbove, inlineBelow: inlineBelow}
 	named := o.Indexed != nil
 	if !named {
 		o.Indexed = DefaultIndexed()

@@ -16,7 +16,7 @@ const (
 	formWord   = 1 // word x of the dictionary: one value, or all of an attribute's
 	formNumber = 2 // the decimal digits of x
 	formTime   = 3 // x seconds since 1970 as YYYYMMDDhhmmssZ (RFC 4517 §3.3.13)
-	formBits   = 3
+	formBits   = 3 // see also formOutlined
 )
 
 // appendPlainValue appends a value in the smallest form that needs no

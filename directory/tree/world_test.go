@@ -28,6 +28,7 @@ type world struct {
 	numbers uint64
 	uuids   map[string]directory.UUID // by key
 	path    string
+	few     bool // outline attributes of very few values
 	stop    func()
 }
 
@@ -49,6 +50,9 @@ func (w *world) open(path string) {
 	var err error
 	if w.tree, err = tree.New(w.schema, tree.Options{SpillDir: w.t.TempDir(), SpillMemory: 1 << 20}); err != nil {
 		w.t.Fatal(err)
+	}
+	if w.few {
+		w.tree.OutlineAbove(3, 2)
 	}
 	w.replica, err = replica.Open(w.t.Context(), replica.Options{Path: path, Feed: w.feed, Appliers: []replica.Applier{w.tree}})
 	if err != nil {

@@ -116,6 +116,9 @@ func (w *writer) add(uuid directory.UUID, e *directory.Entry) error {
 	if err := w.uuids.Put(uuid[:], appendID(nil, id)); err != nil {
 		return err
 	}
+	if err := w.outline(id, e, outlines{}); err != nil {
+		return err
+	}
 	if err := w.put(id, parent, uuid, e); err != nil {
 		return err
 	}
@@ -163,7 +166,10 @@ type held struct {
 	parent uint32
 	part   directory.Key
 	uuid   directory.UUID
-	entry  *directory.Entry // with its whole name only if it heads a suffix; else with its RDN alone
+	// entry has its whole name only if it heads a suffix, else its RDN alone.
+	// Attributes that are outlined have no values in it: see fill.
+	entry    *directory.Entry
+	outlines outlines
 }
 
 // take reads an entry by its UUID.
@@ -174,7 +180,7 @@ func (w *writer) take(uuid directory.UUID) (*held, error) {
 	if err != nil {
 		return nil, fmt.Errorf("taking entry %s: %w", uuid, err)
 	}
-	e := Entry{ID: id, head: h, reader: &reader{tree: w.tree, catalog: &w.catalog.now}}
+	e := Entry{ID: id, head: h, reader: w.reader()}
 	dn, err := directory.ParseDN(string(e.appendRDN(nil)))
 	if err != nil {
 		return nil, err
@@ -184,12 +190,15 @@ func (w *writer) take(uuid directory.UUID) (*held, error) {
 		return nil, err
 	}
 	out := &held{id: id, parent: h.parent, part: part, uuid: uuid, entry: &directory.Entry{DN: dn}}
-	out.entry.Attributes = e.decodeAttributes()
+	out.entry.Attributes, out.outlines = w.noteOutlined(&e)
 	return out, nil
 }
 
 // change writes an entry back with other attributes.
 func (w *writer) change(h *held, after *directory.Entry) error {
+	if err := w.outline(h.id, after, h.outlines); err != nil {
+		return err
+	}
 	if err := w.put(h.id, h.parent, h.uuid, after); err != nil {
 		return err
 	}
@@ -198,6 +207,9 @@ func (w *writer) change(h *held, after *directory.Entry) error {
 }
 
 func (w *writer) remove(h *held) error {
+	if err := w.fillAll(h); err != nil {
+		return err
+	}
 	if err := w.unlink(h.parent, h.part); err != nil {
 		return err
 	}
