@@ -187,7 +187,7 @@ func newPassword() []byte {
 func (c *conn) readEntry(key directory.Key, list [][]byte) ([]byte, error) {
 	var out []byte
 	err := c.visible(key, func(e *tree.Entry, grant *directory.Access) (err error) {
-		w := entryWriter{selection: newSelection(c.server.schema, list), grant: grant, hide: c.server.hiding()}
+		w := entryWriter{selection: newSelection(c.server.config.Tree, list), grant: grant, hide: c.server.hiding()}
 		out, err = w.appendEntry(nil, searchResultEntry, e)
 		return err
 	})

@@ -109,7 +109,7 @@ func (q *searching) parse(m *message) (err error) {
 	if err != nil {
 		return err
 	}
-	if q.selection, err = q.conn.server.shapes.of(q.conn.server.schema, list); err != nil {
+	if q.selection, err = q.conn.server.shapes.of(q.conn.server.config.Tree, list); err != nil {
 		return err
 	}
 	q.base, err = q.conn.keyOf(base)

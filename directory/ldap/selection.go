@@ -50,7 +50,7 @@ func readStrings(list *ber.Reader) (out [][]byte, err error) {
 }
 
 // newSelection resolves an attribute list. What is unknown selects nothing.
-func newSelection(schema *directory.Schema, list [][]byte) *selection {
+func newSelection(t *tree.Tree, list [][]byte) *selection {
 	s := &selection{user: len(list) == 0}
 	for _, item := range list {
 		switch text := string(item); {
@@ -59,28 +59,24 @@ func newSelection(schema *directory.Schema, list [][]byte) *selection {
 		case text == "+":
 			s.operational = true
 		case strings.HasPrefix(text, "@"):
-			s.addClass(schema, text[1:])
+			s.addClass(t.Schema(), text[1:])
 		default:
-			s.add(schema, text)
+			s.add(t, text)
 		}
 	}
 	if s.operational {
-		for _, name := range tree.ComputedNames() {
-			if d, ok := schema.Describe(name); ok {
-				s.computed = append(s.computed, d)
-			}
-		}
+		s.computed = t.Computed()
 	}
 	return s
 }
 
-func (s *selection) add(schema *directory.Schema, text string) {
-	d, ok := schema.Describe(text)
+func (s *selection) add(t *tree.Tree, text string) {
+	d, ok := t.Schema().Describe(text)
 	if !ok || wantsBinary(text) && !d.Type.Binary() {
 		return
 	}
 	s.wanted = append(s.wanted, d)
-	if tree.IsComputed(d) && !s.operational {
+	if t.IsComputed(d) && !s.operational {
 		s.computed = append(s.computed, d)
 	}
 }
@@ -155,7 +151,7 @@ const (
 )
 
 // of returns the selection of an encoded AttributeSelection.
-func (s *shapes) of(schema *directory.Schema, list []byte) (*selection, error) {
+func (s *shapes) of(t *tree.Tree, list []byte) (*selection, error) {
 	s.mu.RLock()
 	known := s.known[string(list)]
 	s.mu.RUnlock()
@@ -167,7 +163,7 @@ func (s *shapes) of(schema *directory.Schema, list []byte) (*selection, error) {
 	if err != nil {
 		return nil, err
 	}
-	made := newSelection(schema, items)
+	made := newSelection(t, items)
 	if len(list) > maxShapeBytes {
 		return made, nil
 	}

@@ -107,11 +107,17 @@ func (w *entryWriter) certificates(b []byte, a *tree.Attribute) (out []byte, val
 }
 
 func (w *entryWriter) computed(b []byte, d directory.Description, e *tree.Entry) []byte {
+	values, _ := e.Computed(d)
+	if len(values) == 0 {
+		return b
+	}
 	b, attr := ber.Begin(b, ber.Sequence)
 	b = ber.AppendString(b, ber.OctetString, d.Type.Name())
 	b, set := ber.Begin(b, ber.Set)
 	if !w.typesOnly {
-		b = ber.Append(b, ber.OctetString, e.Computed(d))
+		for _, v := range values {
+			b = ber.Append(b, ber.OctetString, v)
+		}
 	}
 	return ber.End(ber.End(b, set), attr)
 }

@@ -61,7 +61,7 @@ func (e *Entry) Key() directory.Key {
 func (e *Entry) Match(q *directory.Query) directory.Truth {
 	known := e.reader.views[q]
 	if known == nil {
-		known = &query{root: newNode(q), catalog: e.reader.catalog}
+		known = &query{root: e.reader.tree.newNode(q), catalog: e.reader.catalog}
 		if e.reader.views == nil || len(e.reader.views) > maxViews {
 			e.reader.views = map[*directory.Query]*query{}
 		}
@@ -74,7 +74,7 @@ func (e *Entry) Match(q *directory.Query) directory.Truth {
 // what allow refuses is Undefined, what hide hides is not there. Both may be
 // nil.
 func (e *Entry) Decide(q *directory.Query, allow Allow, hide Hide) directory.Truth {
-	once := query{root: newNode(q), catalog: e.reader.catalog, allow: allow, hide: hide}
+	once := query{root: e.reader.tree.newNode(q), catalog: e.reader.catalog, allow: allow, hide: hide}
 	return once.match(once.root, e)
 }
 

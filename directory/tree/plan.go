@@ -98,6 +98,9 @@ func (p *planner) estimateItem(n *node, limit int) int {
 	if n.isUUID() {
 		return 1
 	}
+	if n.computed != nil && n.computed.index != nil {
+		return n.computed.index.estimate(p, n, limit)
+	}
 	ranges, ok := p.ranges(n)
 	if !ok {
 		return -1
@@ -135,6 +138,9 @@ func (p *planner) collect(n *node) (ids []uint32, ok bool) {
 	}
 	if n.isUUID() {
 		return p.exact(n, nil), true
+	}
+	if n.computed != nil && n.computed.index != nil {
+		return n.computed.index.collect(p, n)
 	}
 	ranges, ok := p.ranges(n)
 	if !ok {
@@ -216,7 +222,7 @@ type keyRange struct {
 // ranges are the index keys that can make the item true, over the attribute
 // and its subtypes; ok is false when one of them is not indexed for this.
 func (p *planner) ranges(n *node) ([]keyRange, bool) {
-	if n.Attr.Type == nil || n.DNAttrs || n.computed != computedNot {
+	if n.Attr.Type == nil || n.DNAttrs || n.computed != nil {
 		return nil, false
 	}
 	if len(n.Types) == 1 {

@@ -34,7 +34,7 @@ type query struct {
 type node struct {
 	*directory.Query
 	children []*node
-	computed computed
+	computed *computed
 	covers   []coverage
 }
 
@@ -46,12 +46,12 @@ const (
 	coverNo
 )
 
-func newNode(q *directory.Query) *node {
-	n := &node{Query: q, computed: computedOf(q.Attr)}
+func (t *Tree) newNode(q *directory.Query) *node {
+	n := &node{Query: q, computed: t.computedOf(q.Attr)}
 	if len(q.Children) > 0 {
 		n.children = make([]*node, len(q.Children))
 		for i, c := range q.Children {
-			n.children[i] = newNode(c)
+			n.children[i] = t.newNode(c)
 		}
 	}
 	return n
@@ -82,7 +82,7 @@ func (q *query) match(n *node, e *Entry) directory.Truth {
 	case directory.FilterNone:
 		return directory.Undefined
 	}
-	if n.computed != computedNot {
+	if n.computed != nil {
 		return q.matchComputed(n, e)
 	}
 	return q.matchItem(n, e)

@@ -24,13 +24,14 @@ type reader struct {
 	root                     *bbolt.Bucket
 	last                     uint32 // highest number given out so far
 
-	key     []byte // scratch for keys
-	value   [64]byte
-	shown   Attribute // what Entry.Each shows
-	planned planner   // with its buffers
-	parents map[uint32]container
-	found   map[string]uint32           // keys of containers already looked up
-	views   map[*directory.Query]*query // filters of access rules, ready for records
+	key      []byte // scratch for keys
+	value    [64]byte
+	shown    Attribute // what Entry.Each shows
+	computed [][]byte  // what Entry.Computed returned last
+	planned  planner   // with its buffers
+	parents  map[uint32]container
+	found    map[string]uint32           // keys of containers already looked up
+	views    map[*directory.Query]*query // filters of access rules, ready for records
 }
 
 // container is a remembered inner entry: its parent, and its name as text and,

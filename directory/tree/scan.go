@@ -138,7 +138,7 @@ func (s *Scan) plan(rd *reader) error {
 	}
 	s.base, s.last = base, s.request.After
 	if s.request.Filter != nil {
-		s.query.root = newNode(s.tree.schema.Compile(s.request.Filter))
+		s.query.root = s.tree.newNode(s.tree.schema.Compile(s.request.Filter))
 	}
 	s.left = s.choose(rd)
 	if s.request.After > 0 {

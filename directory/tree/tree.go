@@ -63,6 +63,7 @@ type Tree struct {
 	unique   map[*directory.AttributeType]bool
 	replica  atomic.Pointer[replica.Replica]
 	catalogs catalogs
+	computed atomic.Pointer[computedSet]
 	writer   *writer
 	load     *load
 
@@ -99,6 +100,9 @@ func New(schema *directory.Schema, o Options) (*Tree, error) {
 		}
 	}
 	t.options = o
+	if err := t.Compute(); err != nil {
+		return nil, err
+	}
 	t.writer = newWriter(t)
 	return t, nil
 }
