@@ -11,12 +11,15 @@ type Right uint8
 
 // The rights. RightSearch lets a filter test an attribute, RightRead returns
 // it. RightReplicate lets an identity follow the directory with its secrets.
+// RightProxy on the entry part of another identity's entry lets one act as it
+// (RFC 4370).
 const (
 	RightRead Right = 1 << iota
 	RightSearch
 	RightCompare
 	RightWrite
 	RightReplicate
+	RightProxy
 )
 
 var rightNames = []struct {
@@ -24,7 +27,7 @@ var rightNames = []struct {
 	name  string
 }{
 	{RightRead, "read"}, {RightSearch, "search"}, {RightCompare, "compare"},
-	{RightWrite, "write"}, {RightReplicate, "replicate"},
+	{RightWrite, "write"}, {RightReplicate, "replicate"}, {RightProxy, "proxy"},
 }
 
 // String lists the rights by name.

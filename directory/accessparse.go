@@ -20,7 +20,7 @@ type accessFile struct {
 		Subtree    string   `yaml:"subtree"`    //
 		Filter     string   `yaml:"filter"`     // further restricts the entries
 		Attributes []string `yaml:"attributes"` // entry, *, +, names, @class, !name
-		Rights     []string `yaml:"rights"`     // read, search, compare, write, replicate
+		Rights     []string `yaml:"rights"`     // read, search, compare, write, replicate, proxy
 		Deny       bool     `yaml:"deny"`
 	} `yaml:"rules"`
 }

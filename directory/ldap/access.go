@@ -17,7 +17,7 @@ type sight struct {
 
 // look sets s up for an identity and the base of its operation. A root
 // identity is one only within its own suffix.
-func (s *sight) look(c *conn, base directory.Key) {
+func (s *sight) look(c asker, base directory.Key) {
 	s.rules, s.who = c.server.config.Rules, c.who.Identity
 	s.who.Root = c.who.rootOf != "" && c.who.rootOf.Contains(base)
 	_, s.fixed = s.rules.Fixed(&s.who, base, &s.grant)
@@ -53,7 +53,7 @@ func (g granted) Search(_ *tree.Entry, d directory.Description) bool {
 
 // hideMatched shows of the names above one that does not exist only the
 // deepest that may be known.
-func (c *conn) hideMatched(base directory.Key, r result) result {
+func (c asker) hideMatched(base directory.Key, r result) result {
 	var s sight
 	s.look(c, "")
 	for key := base.Parent(); key != ""; key = key.Parent() {
@@ -72,7 +72,7 @@ func (c *conn) hideMatched(base directory.Key, r result) result {
 }
 
 // seesWithin is sees for an entry above the base that was looked at.
-func (s *sight) seesWithin(c *conn, key directory.Key, e directory.EntryView) bool {
+func (s *sight) seesWithin(c asker, key directory.Key, e directory.EntryView) bool {
 	who := c.who.Identity
 	who.Root = c.who.rootOf != "" && c.who.rootOf.Contains(key)
 	return s.rules.On(&who, e, nil).Allows(nil, directory.RightRead)
@@ -80,7 +80,7 @@ func (s *sight) seesWithin(c *conn, key directory.Key, e directory.EntryView) bo
 
 // hideBase turns an answer without entries into "no such object" when the base
 // itself may not be known: it must look as if it were not there.
-func (c *conn) hideBase(base directory.Key, r result) result {
+func (c asker) hideBase(base directory.Key, r result) result {
 	var s sight
 	s.look(c, base)
 	if s.who.Root {
@@ -99,7 +99,7 @@ func (c *conn) hideBase(base directory.Key, r result) result {
 
 // visible is the check before an operation on one entry: it must be there and
 // may be known, and then the right is asked for.
-func (c *conn) visible(key directory.Key, visit func(e *tree.Entry, grant *directory.Access) error) error {
+func (c asker) visible(key directory.Key, visit func(e *tree.Entry, grant *directory.Access) error) error {
 	var s sight
 	s.look(c, key)
 	err := c.server.config.Tree.Get(key, func(e *tree.Entry) error {

@@ -7,13 +7,14 @@ import (
 
 // Object identifiers of controls, extended operations and features.
 const (
-	oidPaged       = "1.2.840.113556.1.4.319"  // RFC 2696
-	oidManageDSAIT = "2.16.840.1.113730.3.4.2" // RFC 3296
-	oidSubentries  = "1.3.6.1.4.1.4203.1.10.1" // RFC 3672
-	oidAssertion   = "1.3.6.1.1.12"            // RFC 4528
-	oidPreRead     = "1.3.6.1.1.13.1"          // RFC 4527
-	oidPostRead    = "1.3.6.1.1.13.2"          // RFC 4527
-	oidDomainScope = "1.2.840.113556.1.4.1339" // no referrals are made here anyway
+	oidPaged       = "1.2.840.113556.1.4.319"   // RFC 2696
+	oidManageDSAIT = "2.16.840.1.113730.3.4.2"  // RFC 3296
+	oidSubentries  = "1.3.6.1.4.1.4203.1.10.1"  // RFC 3672
+	oidAssertion   = "1.3.6.1.1.12"             // RFC 4528
+	oidPreRead     = "1.3.6.1.1.13.1"           // RFC 4527
+	oidPostRead    = "1.3.6.1.1.13.2"           // RFC 4527
+	oidProxied     = "2.16.840.1.113730.3.4.18" // RFC 4370
+	oidDomainScope = "1.2.840.113556.1.4.1339"  // no referrals are made here anyway
 
 	oidDisconnection  = "1.3.6.1.4.1.1466.20036"  // RFC 4511 §4.4.1
 	oidStartTLS       = "1.3.6.1.4.1.1466.20037"  // RFC 4511 §4.14
@@ -30,7 +31,7 @@ const (
 )
 
 func supportedControls() []string {
-	return []string{oidPaged, oidManageDSAIT, oidSubentries, oidAssertion, oidPreRead, oidPostRead, oidDomainScope}
+	return []string{oidPaged, oidManageDSAIT, oidSubentries, oidAssertion, oidPreRead, oidPostRead, oidProxied, oidDomainScope}
 }
 
 func supportedFeatures() []string {
@@ -44,6 +45,8 @@ type controls struct {
 	assertion  *directory.Filter
 	preRead    [][]byte // attribute lists; nil: not asked
 	postRead   [][]byte
+	// authorization is whose rights the request is to have; nil: its own.
+	authorization *authorization
 }
 
 // paging is the request of RFC 2696.
@@ -100,6 +103,8 @@ func (c *controls) take(op ber.Tag, oid string, value []byte, critical bool) err
 	switch {
 	case oid == oidManageDSAIT, oid == oidDomainScope && search:
 		return nil
+	case oid == oidProxied && (search || update || op == compareRequest || op == extendedRequest):
+		return c.takeProxied(value, critical)
 	case oid == oidPaged && search:
 		if c.paged != nil {
 			return protocolError("the paged results control stands twice")

@@ -21,22 +21,23 @@ func (c *conn) handleExtended(m *message, started time.Time) (code directory.Cod
 		return c.reply(m, c.resultOf(err)), true
 	}
 	value, valued, err := b.Optional(ber.Context | 1)
+	by := c.asking()
 	if err == nil {
-		_, err = parseControls(m)
+		by, err = c.asksExtended(m, string(name))
 	}
 	if err != nil {
 		return c.reply(m, c.resultOf(err)), true
 	}
 	switch string(name) {
 	case oidWhoAmI:
-		return c.reply(m, c.whoAmI(valued)), true
+		return c.reply(m, by.whoAmI(valued)), true
 	case oidStartTLS:
 		return c.startTLS(m, valued), true
 	case oidCancel:
 		return c.reply(m, c.handleCancel(value)), true
 	case oidPasswordModify:
 		c.detach(m, started, func(ctx context.Context, t *task) directory.Code {
-			r, err := c.modifyPassword(ctx, value)
+			r, err := by.modifyPassword(ctx, value)
 			if err != nil {
 				r = c.resultOf(err)
 			}
@@ -47,8 +48,21 @@ func (c *conn) handleExtended(m *message, started time.Time) (code directory.Cod
 	return c.reply(m, refuse(directory.ProtocolError, "unsupported extended operation")), true
 }
 
+// asksExtended is who makes an extended request. Proxied authorization means
+// something for those alone that act with somebody's rights.
+func (c *conn) asksExtended(m *message, name string) (asker, error) {
+	with, err := parseControls(m)
+	if err != nil {
+		return c.asking(), err
+	}
+	if with.authorization != nil && name != oidWhoAmI && name != oidPasswordModify {
+		return c.asking(), &directory.Error{Code: directory.UnavailableCriticalExtension, Message: "proxied authorization is not available here"}
+	}
+	return c.asks(m, &with)
+}
+
 // whoAmI answers with the authorization identity (RFC 4532).
-func (c *conn) whoAmI(valued bool) result {
+func (c asker) whoAmI(valued bool) result {
 	switch {
 	case valued:
 		return refuse(directory.ProtocolError, "no value expected")
@@ -92,7 +106,7 @@ func (c *conn) startTLS(m *message, valued bool) directory.Code {
 
 // modifyPassword sets userPassword (RFC 3062). An old password, if given, must
 // be right; a password that is made here is returned.
-func (c *conn) modifyPassword(ctx context.Context, value []byte) (r result, err error) {
+func (c asker) modifyPassword(ctx context.Context, value []byte) (r result, err error) {
 	var identity, before, after []byte
 	if len(value) > 0 {
 		if identity, before, after, err = parsePasswordModify(value); err != nil {
@@ -184,7 +198,7 @@ func newPassword() []byte {
 
 // readEntry is the value of a read entry control (RFC 4527): the entry as the
 // client may see it, nil if he may not.
-func (c *conn) readEntry(key directory.Key, list [][]byte) ([]byte, error) {
+func (c asker) readEntry(key directory.Key, list [][]byte) ([]byte, error) {
 	var out []byte
 	err := c.visible(key, func(e *tree.Entry, grant *directory.Access) (err error) {
 		w := entryWriter{selection: newSelection(c.server.config.Tree, list), grant: grant, hide: c.server.hiding()}

@@ -109,7 +109,7 @@ func (q *searching) special(m *message) (result, bool) {
 	c := q.conn
 	switch {
 	case q.base == "" && q.scope == tree.ScopeBase:
-		return q.showStatic(c.server.rootEntry(c)), true
+		return q.showStatic(c.server.rootEntry(c.conn)), true
 	case q.base == c.server.root.schemaKey && q.scope != tree.ScopeOneLevel && q.scope != tree.ScopeSubordinate:
 		return q.showStatic(c.server.root.schema), true
 	case q.base == "":
@@ -152,18 +152,22 @@ func (c *conn) compare(m *message) (r result, err error) {
 	if r, stale := c.stale(); stale {
 		return r, nil
 	}
+	by, err := c.asks(m, &controls)
+	if err != nil {
+		return r, err
+	}
 	if controls.assertion != nil {
-		if err := c.assert(key, controls.assertion); err != nil {
+		if err := by.assert(key, controls.assertion); err != nil {
 			return r, err
 		}
 	}
-	return c.compareEntry(key, f)
+	return by.compareEntry(key, f)
 }
 
 // compareEntry answers with slapd's codes: 16 for an attribute the entry lacks
 // or the client may not compare, 17 for one the schema lacks, 18 for one
 // without an equality rule, 21 for a value that is not of its syntax.
-func (c *conn) compareEntry(key directory.Key, f *directory.Filter) (r result, err error) {
+func (c asker) compareEntry(key directory.Key, f *directory.Filter) (r result, err error) {
 	d, ok := c.server.schema.Describe(f.Attr)
 	switch {
 	case !ok:
@@ -193,7 +197,7 @@ func (c *conn) compareEntry(key directory.Key, f *directory.Filter) (r result, e
 
 // noSuch brings "no such entry" into the form that hides what may not be
 // known; other errors pass.
-func (c *conn) noSuch(key directory.Key, err error) error {
+func (c asker) noSuch(key directory.Key, err error) error {
 	var missing *tree.NoSuchBase
 	if !errors.As(err, &missing) {
 		return err
@@ -204,7 +208,7 @@ func (c *conn) noSuch(key directory.Key, err error) error {
 
 // assert is the assertion control (RFC 4528): 122 unless the filter is true, as
 // far as the client may search.
-func (c *conn) assert(key directory.Key, f *directory.Filter) error {
+func (c asker) assert(key directory.Key, f *directory.Filter) error {
 	query := c.server.schema.Compile(f)
 	err := c.visible(key, func(e *tree.Entry, grant *directory.Access) error {
 		if e.Decide(query, granted{grant, directory.RightSearch}, c.server.hiding()) != directory.True {

@@ -12,13 +12,16 @@ import (
 type Identity struct {
 	directory.Identity
 	UUID directory.UUID // of the entry; zero without one
-	// Method says how it was shown: "", "simple", "EXTERNAL" or "certificate".
+	// Method says how it was shown: "", "simple", "EXTERNAL", "certificate" or
+	// "proxied".
 	Method string
 	// Certificate is the DER of the client certificate the identity rests on,
 	// nil for other methods.
 	Certificate []byte
-	ends        time.Time // notAfter of Certificate
-	rootOf      directory.Key
+	// By is the identity that acts as this one (RFC 4370), nil if none does.
+	By     *Identity
+	ends   time.Time // notAfter of Certificate
+	rootOf directory.Key
 }
 
 // at is the identity as it stands towards one entry.
@@ -56,4 +59,15 @@ func (s *Server) resolveSuffixes(in []Suffix) ([]suffix, error) {
 // answersFor reports whether a name lies in one of the suffixes.
 func (s *Server) answersFor(key directory.Key) bool {
 	return slices.ContainsFunc(s.suffixes, func(x suffix) bool { return x.key.Contains(key) })
+}
+
+// label is how an identity is called in the log.
+func (i *Identity) label() string {
+	switch {
+	case len(i.DN) > 0:
+		return i.DN.String()
+	case i.Name != "":
+		return i.Name
+	}
+	return "anonymous"
 }

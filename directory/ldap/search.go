@@ -12,7 +12,7 @@ import (
 // searching is one search on its way. Its slices look into the request until
 // it moves to a goroutine of its own, which then owns the read buffer.
 type searching struct {
-	conn      *conn
+	conn      asker
 	id        int64
 	started   time.Time
 	base      directory.Key
@@ -50,7 +50,7 @@ func (c *conn) handleSearch(m *message, started time.Time) (code directory.Code,
 	if q == nil {
 		q = &searching{}
 	}
-	*q = searching{conn: c, id: m.id, started: started, sight: sight{grant: q.sight.grant}}
+	*q = searching{conn: c.asking(), id: m.id, started: started, sight: sight{grant: q.sight.grant}}
 	c.search = q
 	if err := q.parse(m); err != nil {
 		return c.reply(m, c.resultOf(err)), true
@@ -73,6 +73,11 @@ func (c *conn) handleSearch(m *message, started time.Time) (code directory.Code,
 func (q *searching) parse(m *message) (err error) {
 	if q.controls, err = parseControls(m); err != nil {
 		return err
+	}
+	if q.controls.authorization != nil {
+		if q.conn, err = q.conn.asks(m, &q.controls); err != nil {
+			return err
+		}
 	}
 	r := ber.NewReader(m.body)
 	base, err := r.Expect(ber.OctetString)

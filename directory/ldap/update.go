@@ -14,7 +14,7 @@ import (
 // to write, he must have the right to; whether it can be written is for the
 // Writer to say, which sees what is really there.
 type update struct {
-	conn     *conn
+	conn     asker
 	who      Identity
 	key      directory.Key
 	dn       directory.DN
@@ -29,7 +29,7 @@ type update struct {
 func (c *conn) updating(m *message) func(ctx context.Context, t *task) directory.Code {
 	request := *m
 	return func(ctx context.Context, t *task) directory.Code {
-		u := &update{conn: c}
+		u := &update{conn: c.asking()}
 		step, err := u.parse(&request)
 		if err != nil {
 			return c.conclude(t, nil, c.resultOf(err))
@@ -43,6 +43,9 @@ type write func(ctx context.Context) (journal.Position, error)
 
 func (u *update) parse(m *message) (w write, err error) {
 	if u.controls, err = parseControls(m); err != nil {
+		return nil, err
+	}
+	if u.conn, err = u.conn.asks(m, &u.controls); err != nil {
 		return nil, err
 	}
 	switch m.op {

@@ -251,3 +251,16 @@ func move(id int, dn string, r rename) []byte {
 	}
 	return envelope(id, 0x6C, b)
 }
+
+// wireWait is how long an answer may take on a busy machine.
+const wireWait = 20 * time.Second
+
+// withControls adds controls to a request that has none.
+func withControls(pdu []byte, controls ...[]byte) []byte {
+	r := ber.NewReader(pdu)
+	body, err := r.Expect(ber.Sequence)
+	if err != nil {
+		panic(err)
+	}
+	return ber.Append(nil, ber.Sequence, ber.Append(bytes.Clone(body), 0xA0, bytes.Join(controls, nil)))
+}
