@@ -1,38 +1,77 @@
 package directory
 
 import (
-	"fmt"
-	"slices"
+	"net/netip"
 	"strings"
 )
 
 // Right is what an access rule grants, one bit each.
-type Right uint8
+type Right uint16
 
 // The rights. RightSearch lets a filter test an attribute, RightRead returns
-// it. RightReplicate lets an identity follow the directory with its secrets.
-// RightProxy on the entry part of another identity's entry lets one act as it
-// (RFC 4370).
+// it. Each of the four that change the directory is asked on the entry
+// (EntryPart) and, where the request names attributes, on each of them:
+// RightAdd on both, RightModify on attributes, RightDelete and RightRename on
+// the entry; RightRename is asked at the old place and at the new one.
+//
+// The last three are asked on the entry alone, unless said otherwise, and are
+// part of no other right: RightProxy lets an identity act as that entry
+// (RFC 4370, and the authorization identity of a SASL bind), RightManage lets
+// it relax the rules of the schema there (on each attribute concerned as
+// well), RightReplicate lets it follow the directory with its secrets.
 const (
 	RightRead Right = 1 << iota
 	RightSearch
 	RightCompare
-	RightWrite
-	RightReplicate
+	RightAdd
+	RightDelete
+	RightModify
+	RightRename
 	RightProxy
+	RightManage
+	RightReplicate
 )
+
+// RightsWrite are the rights that "write" stands for in a file of rules. Ask
+// for one of them, never for all.
+const RightsWrite = RightAdd | RightDelete | RightModify | RightRename
 
 var rightNames = []struct {
 	right Right
 	name  string
 }{
-	{RightRead, "read"}, {RightSearch, "search"}, {RightCompare, "compare"},
-	{RightWrite, "write"}, {RightReplicate, "replicate"}, {RightProxy, "proxy"},
+	{RightRead, "read"}, {RightSearch, "search"}, {RightCompare, "compare"}, {RightAdd, "add"}, {RightDelete, "delete"},
+	{RightModify, "modify"}, {RightRename, "rename"}, {RightProxy, "proxy"}, {RightManage, "manage"}, {RightReplicate, "replicate"},
+}
+
+// AllRights lists every right, in the order of their names' importance.
+func AllRights() []Right {
+	out := make([]Right, len(rightNames))
+	for i, n := range rightNames {
+		out[i] = n.right
+	}
+	return out
+}
+
+// ParseRight reads the name of a right; "write" is four at once.
+func ParseRight(name string) (Right, bool) {
+	if name == "write" {
+		return RightsWrite, true
+	}
+	for _, n := range rightNames {
+		if n.name == name {
+			return n.right, true
+		}
+	}
+	return 0, false
 }
 
 // String lists the rights by name.
 func (r Right) String() string {
 	var out []string
+	if r&RightsWrite == RightsWrite {
+		out, r = append(out, "write"), r&^RightsWrite
+	}
 	for _, n := range rightNames {
 		if r&n.right != 0 {
 			out = append(out, n.name)
@@ -41,7 +80,7 @@ func (r Right) String() string {
 	return strings.Join(out, ",")
 }
 
-// Identity is who asks. The zero value is anonymous.
+// Identity is who asks, and how he came. The zero value is anonymous.
 type Identity struct {
 	DN     DN
 	Key    Key   // of DN; "" when the identity has no name
@@ -50,6 +89,19 @@ type Identity struct {
 	// Root identities may do everything the directory itself allows; the
 	// managed subtrees are beyond them as for everyone.
 	Root bool
+	// Method says how the identity was shown: "" for nobody's, simple, a SASL
+	// mechanism, certificate for one taken from a client certificate without a
+	// bind of its own, proxied for one that another acts as.
+	Method string
+	// Certified: the identity rests on a client certificate.
+	Certified bool
+	// Strength is the security strength factor of the connection: the length
+	// of the cipher's key in bits, 0 without encryption.
+	Strength int
+	Peer     netip.Addr // where the connection comes from
+	// Facts are the filters on identities that rules ask, by Rules.Facts; a
+	// filter that is not there has not been asked.
+	Facts map[string]bool
 }
 
 // Anonymous reports whether nobody has been authenticated.
@@ -62,22 +114,25 @@ type EntryView interface {
 }
 
 // EntryPart is the pseudo-attribute of the entry itself: RightRead on it makes
-// the entry visible at all, RightWrite lets it be added, deleted and moved.
+// the entry visible at all.
 const EntryPart = "entry"
 
 // Rules is an ordered list of access rules. The first rule that fits identity,
 // entry, attribute and right decides; if none fits the answer is no. Rules
 // never change once parsed; any number of goroutines may use them.
 type Rules struct {
-	schema *Schema
-	list   []*rule
+	schema  *Schema
+	list    []*rule
+	filters map[string]*Query // on identities, by their text
 }
 
 type rule struct {
 	name   string
+	line   int
 	deny   bool
 	rights Right
 	who    []subject
+	manner
 	subjectScope
 	attributes attributeSet
 }
@@ -86,7 +141,8 @@ type rule struct {
 type subjectScope struct {
 	all     bool // every entry
 	base    Key
-	scope   string // entry, children, subtree
+	scope   string // entry, one, children, subtree
+	filter  string // of query
 	query   *Query // nil: any
 	isScope bool
 }
@@ -95,22 +151,8 @@ func (s *subjectScope) covers(v EntryView, deny bool) bool {
 	if s.all {
 		return true
 	}
-	if s.isScope {
-		k := v.Key()
-		switch s.scope {
-		case "entry":
-			if k != s.base {
-				return false
-			}
-		case "children":
-			if k == s.base || !s.base.Contains(k) {
-				return false
-			}
-		default:
-			if !s.base.Contains(k) {
-				return false
-			}
-		}
+	if s.isScope && !s.holds(v.Key()) {
+		return false
 	}
 	if s.query == nil {
 		return true
@@ -119,35 +161,17 @@ func (s *subjectScope) covers(v EntryView, deny bool) bool {
 	return t == True || t == Undefined && deny // doubt fails closed
 }
 
-// subject is one kind of identity.
-type subject struct {
-	kind string // anyone, anonymous, authenticated, self, dn, subtree, group, name
-	key  Key
-	name string
-}
-
-func (s *subject) fits(who *Identity, entry Key) bool {
-	switch s.kind {
-	case "anyone":
-		return true
-	case "anonymous":
-		return who.Anonymous()
-	case "authenticated":
-		return !who.Anonymous()
-	case "self":
-		return who.Key != "" && who.Key == entry
-	case "selfSubtree":
-		return who.Key != "" && who.Key.Contains(entry)
-	case "dn":
-		return who.Key != "" && who.Key == s.key
-	case "subtree":
-		return who.Key != "" && s.key.Contains(who.Key)
-	case "group":
-		return slices.Contains(who.Groups, s.key)
-	case "name":
-		return who.Name != "" && strings.EqualFold(who.Name, s.name)
+// holds decides the place alone.
+func (s *subjectScope) holds(k Key) bool {
+	switch s.scope {
+	case "entry":
+		return k == s.base
+	case "one":
+		return k != "" && k.Parent() == s.base
+	case "children":
+		return k != s.base && s.base.Contains(k)
 	}
-	return false
+	return s.base.Contains(k)
 }
 
 // attributeSet is a list of attributes by kind and name.
@@ -195,7 +219,15 @@ func (r *Rules) Allows(who *Identity, on EntryView, attr string, right Right) (a
 }
 
 func (x *rule) fits(who *Identity, entry Key) bool {
-	return slices.ContainsFunc(x.who, func(s subject) bool { return s.fits(who, entry) })
+	if !x.manner.fits(who) {
+		return false
+	}
+	for i := range x.who {
+		if x.who[i].fits(who, entry) || x.deny && x.who[i].unasked(who) {
+			return true
+		}
+	}
+	return false
 }
 
 // Access is what the rules say about one identity and one entry.
@@ -235,33 +267,6 @@ func (a *Access) Allows(t *AttributeType, right Right) bool {
 		}
 	}
 	return false
-}
-
-// Explain lists, in order, every rule with why it fits or not, and the one
-// that decides.
-func (r *Rules) Explain(who *Identity, on EntryView, attr string, right Right) []string {
-	_, by := r.Allows(who, on, attr, right)
-	t := r.schema.Attribute(attr)
-	key := on.Key()
-	var out []string
-	for _, x := range r.list {
-		why := "fits"
-		switch {
-		case !x.fits(who, key):
-			why = "another identity"
-		case !x.covers(on, x.deny):
-			why = "another entry"
-		case attr != EntryPart && t == nil || !x.attributes.has(t):
-			why = "another attribute"
-		case x.rights&right == 0:
-			why = "another right"
-		}
-		if x.name == by {
-			why = map[bool]string{false: "decides: allowed", true: "decides: refused"}[x.deny]
-		}
-		out = append(out, fmt.Sprintf("%s: %s", x.name, why))
-	}
-	return append(out, "by: "+by)
 }
 
 // View returns the view of a plain entry.

@@ -84,10 +84,10 @@ func TestRulesDecideInOrder(t *testing.T) {
 		{ops, other, "createTimestamp", directory.RightRead, false, "no rule: refused by default"},
 		{ops, top, "o", directory.RightRead, false, "no rule: refused by default"},
 		{relying, other, "cn", directory.RightSearch, true, "operators"},
-		{&directory.Identity{Key: key("uid=1,ou=people,o=nhs")}, other, "description", directory.RightWrite, true, "self"},
-		{ops, other, "description", directory.RightWrite, false, "no rule: refused by default"},
+		{&directory.Identity{Key: key("uid=1,ou=people,o=nhs")}, other, "description", directory.RightModify, true, "self"},
+		{ops, other, "description", directory.RightModify, false, "no rule: refused by default"},
 		{ops, other, "nosuch", directory.RightRead, false, "unknown attribute"},
-		{&directory.Identity{Root: true}, other, "mail", directory.RightWrite, true, "root identity"},
+		{&directory.Identity{Root: true}, other, "mail", directory.RightModify, true, "root identity"},
 		{ops, coded, "entry", directory.RightRead, true, "operators"},
 	} {
 		got, by := r.Allows(c.who, c.on, c.attr, c.right)
@@ -99,9 +99,10 @@ func TestRulesDecideInOrder(t *testing.T) {
 			t.Errorf("%s %s on %q: decided otherwise at once", c.right, c.attr, c.on.Key())
 		}
 	}
-	text := strings.Join(r.Explain(ops, alexView, "entry", directory.RightRead), "\n")
-	if !strings.Contains(text, "no mail: another attribute") || !strings.Contains(text, "hidden people: decides: refused") {
-		t.Error(text)
+	decision, steps := r.Explain(ops, alexView, "entry", directory.RightRead)
+	if decision != (directory.Decision{Rule: "hidden people", Line: 8}) || len(steps) != 5 || steps[0].Why != "another attribute" ||
+		steps[1].Why != "decides: refused" || steps[3].Why != "would fit, but is not reached" {
+		t.Errorf("%+v %+v", decision, steps)
 	}
 }
 

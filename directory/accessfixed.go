@@ -28,11 +28,12 @@ func (r *Rules) Fixed(who *Identity, base Key, buf *Access) (a *Access, ok bool)
 // false where that cannot be done.
 func (x *rule) fitsAll(who *Identity, base Key) (fits, fixed bool) {
 	covers, fixed := x.coversAll(base)
-	if fixed && !covers {
+	if fixed && !covers || !x.manner.fits(who) {
 		return false, true
 	}
 	for i := range x.who {
 		f, ok := x.who[i].fitsAll(who, base)
+		f = f || x.deny && x.who[i].unasked(who)
 		if !ok {
 			return false, false
 		}
@@ -49,6 +50,7 @@ func (s *subjectScope) coversAll(base Key) (covers, fixed bool) {
 	case s.all:
 		return true, true
 	case s.isScope && !s.base.Contains(base) && !base.Contains(s.base),
+		s.isScope && s.scope == "one" && !base.Contains(s.base) && base.Parent() != s.base,
 		s.isScope && s.scope == "entry" && !base.Contains(s.base):
 		return false, true
 	case s.query != nil:

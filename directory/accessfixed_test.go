@@ -19,6 +19,8 @@ func TestFixedAgreesWithOn(t *testing.T) {
   - {name: below, who: [selfSubtree], attributes: [cn], rights: [read]}
   - {name: secret, who: [anyone], children: "ou=Secret,o=nhs", attributes: [entry], rights: [read], deny: true}
   - {name: one, who: ["dn:cn=a,o=nhs"], entry: "ou=People,o=nhs", attributes: [sn], rights: [read]}
+  - {name: level, who: [anyone], one: "o=nhs", attributes: [ou], rights: [read]}
+  - {name: deep, who: [anyone], one: "ou=People,o=nhs", attributes: [ou], rights: [search]}
   - {name: active, who: ["subtree:ou=Services,o=nhs"], filter: "(title=x)", attributes: [title], rights: [read]}
   - {name: rest, who: [authenticated], subtree: "o=nhs", attributes: [entry, "*"], rights: [read, search]}
 `))
@@ -62,7 +64,7 @@ func compareAccess(t *testing.T, s *directory.Schema, a, b *directory.Access) {
 		if attr != "" {
 			typ = s.Attribute(attr)
 		}
-		for _, r := range []directory.Right{directory.RightRead, directory.RightSearch, directory.RightWrite} {
+		for _, r := range []directory.Right{directory.RightRead, directory.RightSearch, directory.RightModify} {
 			if a.Allows(typ, r) != b.Allows(typ, r) {
 				t.Errorf("%s of %q: %v and %v", r, attr, a.Allows(typ, r), b.Allows(typ, r))
 			}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -14,13 +15,17 @@ import (
 type accessFile struct {
 	Rules []struct {
 		Name       string   `yaml:"name"`
-		Who        []string `yaml:"who"`        // anyone, anonymous, authenticated, self, selfSubtree, dn:…, subtree:…, group:…, name:…
-		Entry      string   `yaml:"entry"`      // one of these three, or none for every entry
-		Children   string   `yaml:"children"`   //
-		Subtree    string   `yaml:"subtree"`    //
+		Who        []string `yaml:"who"`        // anyone, anonymous, authenticated, self, selfSubtree, dn:…, subtree:…, group:…, name:…, filter:(…)
+		By         []string `yaml:"by"`         // how the identity was shown: simple, a SASL mechanism, certificate; none: any way
+		From       []string `yaml:"from"`       // addresses or networks the connection comes from; none: any
+		Strength   string   `yaml:"strength"`   // tls, or the least length of the cipher's key in bits
+		Entry      string   `yaml:"entry"`      // one of these four, or none for every entry
+		One        string   `yaml:"one"`        // directly below
+		Children   string   `yaml:"children"`   // anywhere below
+		Subtree    string   `yaml:"subtree"`    // the entry and anywhere below
 		Filter     string   `yaml:"filter"`     // further restricts the entries
-		Attributes []string `yaml:"attributes"` // entry, *, +, names, @class, !name
-		Rights     []string `yaml:"rights"`     // read, search, compare, write, replicate, proxy
+		Attributes []string `yaml:"attributes"` // entry, *, +, names, @class, !name, !@class
+		Rights     []string `yaml:"rights"`     // read, search, compare, add, delete, modify, rename, write, proxy, manage, replicate
 		Deny       bool     `yaml:"deny"`
 	} `yaml:"rules"`
 }
@@ -55,29 +60,26 @@ func (s *Schema) ParseRules(text []byte) (*Rules, error) {
 		return nil, fmt.Errorf("parsing access rules: %w", err)
 	}
 	var doc struct {
-		Rules []map[string]any `yaml:"rules"`
+		Rules []yaml.Node `yaml:"rules"`
 	}
 	if err := yaml.Unmarshal(text, &doc); err != nil {
 		return nil, fmt.Errorf("parsing access rules: %w", err)
 	}
-	out := &Rules{schema: s}
+	out := &Rules{schema: s, filters: map[string]*Query{}}
 	var problems []error
 	names := map[string]bool{}
 	for i := range f.Rules {
-		p := ruleParser{s: s, rule: &rule{name: f.Rules[i].Name, deny: f.Rules[i].Deny}, given: doc.Rules[i]}
+		p := ruleParser{s: s, rule: &rule{name: f.Rules[i].Name, line: doc.Rules[i].Line, deny: f.Rules[i].Deny}, of: out}
+		for at := 0; at+1 < len(doc.Rules[i].Content); at += 2 {
+			p.given = append(p.given, doc.Rules[i].Content[at].Value)
+		}
 		if p.rule.name == "" || names[p.rule.name] {
 			p.problem("needs a name of its own")
 		}
 		names[p.rule.name] = true
-		p.who(f.Rules[i].Who)
-		p.entries("entry", f.Rules[i].Entry)
-		p.entries("children", f.Rules[i].Children)
-		p.entries("subtree", f.Rules[i].Subtree)
-		p.filter(f.Rules[i].Filter)
-		p.attributes(f.Rules[i].Attributes)
-		p.rights(f.Rules[i].Rights)
+		p.parse(&f, i)
 		for _, e := range p.problems {
-			problems = append(problems, fmt.Errorf("access rule %d (%s): %s", i+1, p.rule.name, e))
+			problems = append(problems, &RuleError{Line: p.rule.line, Rule: p.rule.name, Number: i + 1, Problem: e})
 		}
 		out.list = append(out.list, p.rule)
 	}
@@ -87,11 +89,39 @@ func (s *Schema) ParseRules(text []byte) (*Rules, error) {
 	return out, nil
 }
 
+// RuleError is one mistake in a file of rules.
+type RuleError struct {
+	Line, Number int // of the rule, both from 1
+	Rule         string
+	Problem      string
+}
+
+// Error names rule and line.
+func (e *RuleError) Error() string {
+	return fmt.Sprintf("line %d: access rule %d (%s): %s", e.Line, e.Number, e.Rule, e.Problem)
+}
+
 type ruleParser struct {
 	s        *Schema
 	rule     *rule
-	given    map[string]any
+	of       *Rules
+	given    []string // keys
 	problems []string
+}
+
+func (p *ruleParser) parse(f *accessFile, i int) {
+	r := &f.Rules[i]
+	p.who(r.Who)
+	p.by(r.By)
+	p.from(r.From)
+	p.strength(r.Strength)
+	p.entries("entry", r.Entry)
+	p.entries("one", r.One)
+	p.entries("children", r.Children)
+	p.entries("subtree", r.Subtree)
+	p.filter(r.Filter)
+	p.attributes(r.Attributes)
+	p.rights(r.Rights)
 }
 
 func (p *ruleParser) problem(format string, args ...any) {
@@ -106,57 +136,36 @@ func (p *ruleParser) key(dn string) Key {
 	return k
 }
 
-func (p *ruleParser) who(list []string) {
-	if len(list) == 0 {
-		p.problem("who is missing")
-	}
-	for _, w := range list {
-		kind, rest, found := strings.Cut(w, ":")
-		x := subject{kind: kind}
-		switch kind {
-		case "anyone", "anonymous", "authenticated", "self", "selfSubtree":
-			if found {
-				p.problem("who %q takes no value", kind)
-			}
-		case "dn", "subtree", "group":
-			if x.key = p.key(strings.TrimSpace(rest)); x.key == "" {
-				p.problem("who %q needs a name", kind)
-			}
-		case "name":
-			if x.name = strings.TrimSpace(rest); x.name == "" {
-				p.problem("who %q needs a name", kind)
-			}
-		default:
-			p.problem("unknown who %q", w)
-		}
-		p.rule.who = append(p.rule.who, x)
-	}
-	p.rule.all = true
-}
-
 func (p *ruleParser) entries(scope, dn string) {
-	if _, given := p.given[scope]; !given {
+	if !slices.Contains(p.given, scope) {
 		return
 	}
 	if p.rule.isScope {
-		p.problem("more than one of entry, children and subtree")
+		p.problem("more than one of entry, one, children and subtree")
 	}
 	p.rule.all, p.rule.isScope, p.rule.scope, p.rule.base = false, true, scope, p.key(dn)
 }
 
 func (p *ruleParser) filter(text string) {
+	if q := p.query(text); q != nil {
+		p.rule.all, p.rule.query, p.rule.filter = false, q, text
+	}
+}
+
+func (p *ruleParser) query(text string) *Query {
 	if text == "" {
-		return
+		return nil
 	}
 	f, err := ParseFilter(text)
 	if err != nil {
 		p.problem("%v", err)
-		return
+		return nil
 	}
-	p.rule.all, p.rule.query = false, p.s.Compile(f)
-	if p.rule.query.alwaysUndefined() {
+	q := p.s.Compile(f)
+	if q.alwaysUndefined() {
 		p.problem("filter %s can match nothing: unknown attribute, no rule, or a bad value", text)
 	}
+	return q
 }
 
 // alwaysUndefined reports whether some part can never be decided.
@@ -221,15 +230,10 @@ func (p *ruleParser) rights(list []string) {
 		p.problem("rights is missing")
 	}
 	for _, name := range list {
-		found := false
-		for _, n := range rightNames {
-			if n.name == name {
-				p.rule.rights |= n.right
-				found = true
-			}
-		}
-		if !found {
+		right, known := ParseRight(name)
+		if !known {
 			p.problem("unknown right %q", name)
 		}
+		p.rule.rights |= right
 	}
 }

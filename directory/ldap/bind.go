@@ -1,6 +1,11 @@
 package ldap
 
 import (
+	"crypto/tls"
+	"net"
+	"net/netip"
+	"strings"
+
 	"cardinal/directory"
 	"cardinal/internal/ber"
 )
@@ -27,8 +32,29 @@ func (c *conn) handleBind(m *message) directory.Code {
 // become makes the connection someone else's.
 func (c *conn) become(who Identity) {
 	c.who = who
+	c.who.Peer, c.who.Strength = c.peerAddress(), c.strength()
 	c.bound = c.bound || !who.Anonymous()
 	c.checked = c.server.config.Now()
+}
+
+// peerAddress is where the connection comes from; the zero value if it is no
+// address of the Internet.
+func (c *conn) peerAddress() netip.Addr {
+	if tcp, ok := c.plain.RemoteAddr().(*net.TCPAddr); ok {
+		return tcp.AddrPort().Addr().Unmap()
+	}
+	return netip.Addr{}
+}
+
+// strength is the length in bits of the key that encrypts the connection.
+func (c *conn) strength() int {
+	switch {
+	case c.tls == nil:
+		return 0
+	case strings.Contains(tls.CipherSuiteName(c.tls.CipherSuite), "AES_128"):
+		return 128
+	}
+	return 256 // AES-256 and ChaCha20; nothing weaker is left in crypto/tls
 }
 
 func (c *conn) authenticate(m *message) (who Identity, r result) {
@@ -115,7 +141,7 @@ func (c *conn) authenticatePassword(dn directory.DN, key directory.Key, password
 	if !good || who.UUID == (directory.UUID{}) {
 		return Identity{}, refuse(directory.InvalidCredentials, "")
 	}
-	who.Groups = s.groupsOf(who.DN)
+	s.acquaint(&who)
 	return who, result{}
 }
 

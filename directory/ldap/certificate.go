@@ -121,7 +121,7 @@ func (s *Server) identify(cert *x509.Certificate) (Identity, error) {
 		}
 		who, err := s.follow(m, cert)
 		if err == nil {
-			who.Certificate, who.ends = cert.Raw, cert.NotAfter
+			who.Certificate, who.ends, who.Certified = cert.Raw, cert.NotAfter, true
 			return who, nil
 		}
 		if !errors.Is(err, errNoMapping) {
@@ -189,7 +189,7 @@ func (s *Server) follow(m *Mapping, cert *x509.Certificate) (who Identity, err e
 	}
 	who.Method = "EXTERNAL"
 	if err == nil {
-		who.Groups = s.groupsOf(who.DN)
+		s.acquaint(&who)
 	}
 	return who, err
 }

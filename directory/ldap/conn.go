@@ -55,6 +55,7 @@ func newConn(s *Server, nc net.Conn, secure bool) *conn {
 	if secure {
 		c.net = tls.Server(nc, s.config.TLS)
 	}
+	c.become(Identity{})
 	return c
 }
 
@@ -117,6 +118,8 @@ func (c *conn) handshake(t *tls.Conn) error {
 	c.tls, c.readBy, c.writeBy = &state, deadline, deadline
 	if c.who.Anonymous() {
 		c.become(c.byCertificate("certificate"))
+	} else {
+		c.become(c.who) // the same, on a stronger connection
 	}
 	return c.plain.SetDeadline(time.Time{})
 }

@@ -87,6 +87,7 @@ type discard struct{ net.Conn }
 func (discard) Write(b []byte) (int, error)      { return len(b), nil }
 func (discard) Read([]byte) (int, error)         { return 0, io.EOF }
 func (discard) Close() error                     { return nil }
+func (discard) RemoteAddr() net.Addr             { return nil }
 func (discard) SetDeadline(time.Time) error      { return nil }
 func (discard) SetReadDeadline(time.Time) error  { return nil }
 func (discard) SetWriteDeadline(time.Time) error { return nil }

@@ -12,9 +12,6 @@ import (
 type Identity struct {
 	directory.Identity
 	UUID directory.UUID // of the entry; zero without one
-	// Method says how it was shown: "", "simple", "EXTERNAL", "certificate" or
-	// "proxied".
-	Method string
 	// Certificate is the DER of the client certificate the identity rests on,
 	// nil for other methods.
 	Certificate []byte

@@ -38,7 +38,8 @@ func (a asker) actingAs(id string) (*Identity, error) {
 	if a.who.Anonymous() {
 		return nil, errProxy
 	}
-	who := &Identity{Method: "proxied", By: a.who}
+	who := &Identity{By: a.who}
+	who.Method, who.Peer, who.Strength = "proxied", a.who.Peer, a.who.Strength
 	if id == "" {
 		return who, nil
 	}
@@ -83,7 +84,7 @@ func (a asker) mayBecome(who *Identity) error {
 	if who.DN, err = directory.ParseDN(string(name)); err != nil {
 		return err
 	}
-	who.Groups = a.server.groupsOf(who.DN)
+	a.server.acquaint(who)
 	return nil
 }
 

@@ -153,13 +153,13 @@ func (u *update) conceal(err error) error {
 
 var errNoWrite = &directory.Error{Code: directory.InsufficientAccessRights}
 
-// mayWrite checks the write right on the entry itself, or on attributes.
-func (u *update) mayWrite(on directory.EntryView, types []string) error {
+// may checks a right to change the entry itself, or attributes.
+func (u *update) may(right directory.Right, on directory.EntryView, types []string) error {
 	if u.who.Root {
 		return nil
 	}
 	grant := u.conn.server.config.Rules.On(&u.who.Identity, on, nil)
-	if types == nil && !grant.Allows(nil, directory.RightWrite) {
+	if types == nil && !grant.Allows(nil, right) {
 		return errNoWrite
 	}
 	for _, name := range types {
@@ -167,7 +167,7 @@ func (u *update) mayWrite(on directory.EntryView, types []string) error {
 		if t == nil {
 			return &directory.Error{Code: directory.UndefinedAttributeType, Message: name + ": attribute type undefined"}
 		}
-		if !grant.Allows(t, directory.RightWrite) {
+		if !grant.Allows(t, right) {
 			return errNoWrite
 		}
 	}
@@ -175,11 +175,11 @@ func (u *update) mayWrite(on directory.EntryView, types []string) error {
 }
 
 // onEntry checks rights on the entry as it is, which must exist for the client.
-func (u *update) onEntry(types []string) error {
+func (u *update) onEntry(right directory.Right, types []string) error {
 	if u.who.Root {
 		return nil
 	}
-	err := u.conn.visible(u.key, func(e *tree.Entry, _ *directory.Access) error { return u.mayWrite(e, types) })
+	err := u.conn.visible(u.key, func(e *tree.Entry, _ *directory.Access) error { return u.may(right, e, types) })
 	return u.conn.noSuch(u.key, err)
 }
 
@@ -188,21 +188,21 @@ func (u *update) add(ctx context.Context) (journal.Position, error) {
 	if err != nil {
 		return 0, err
 	}
-	if err := u.mayWrite(view, nil); err != nil {
+	if err := u.may(directory.RightAdd, view, nil); err != nil {
 		return 0, err
 	}
 	types := make([]string, 0, len(u.entry.Attributes))
 	for i := range u.entry.Attributes {
 		types = append(types, u.entry.Attributes[i].Type)
 	}
-	if err := u.mayWrite(view, types); err != nil {
+	if err := u.may(directory.RightAdd, view, types); err != nil {
 		return 0, err
 	}
 	return u.conn.server.config.Writer.Add(ctx, u.who, u.entry)
 }
 
 func (u *update) delete(ctx context.Context) (journal.Position, error) {
-	if err := u.onEntry(nil); err != nil {
+	if err := u.onEntry(directory.RightDelete, nil); err != nil {
 		return 0, err
 	}
 	return u.conn.server.config.Writer.Delete(ctx, u.who, u.dn)
@@ -214,7 +214,7 @@ func (u *update) modify(ctx context.Context) (journal.Position, error) {
 	for i := range u.mods {
 		types = append(types, u.mods[i].Attribute.Type)
 	}
-	if err := u.onEntry(types); err != nil {
+	if err := u.onEntry(directory.RightModify, types); err != nil {
 		return 0, err
 	}
 	return u.conn.server.config.Writer.Modify(ctx, u.who, u.dn, u.mods)
@@ -224,7 +224,7 @@ func (u *update) modifyDN(ctx context.Context) (journal.Position, error) {
 	if !u.conn.server.answersFor(u.after) {
 		return 0, &directory.Error{Code: directory.AffectsMultipleDSAs, Message: "the new superior is not held here"}
 	}
-	if err := u.onEntry(nil); err != nil {
+	if err := u.onEntry(directory.RightRename, nil); err != nil {
 		return 0, err
 	}
 	if !u.conn.who.at(u.after).Root {
@@ -234,7 +234,7 @@ func (u *update) modifyDN(ctx context.Context) (journal.Position, error) {
 		}
 		who := u.who
 		u.who = u.conn.who.at(u.after)
-		if err := u.mayWrite(view, nil); err != nil {
+		if err := u.may(directory.RightRename, view, nil); err != nil {
 			return 0, err
 		}
 		u.who = who

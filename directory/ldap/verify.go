@@ -111,6 +111,21 @@ func (c *conn) secretsOf(who *Identity) ([][]byte, error) {
 	return t.Secrets(who.UUID, "userPassword")
 }
 
+// acquaint finds out what access rules ask of an identity: its groups, and
+// filters on its own entry. Both hold until the next bind.
+func (s *Server) acquaint(who *Identity) {
+	who.Groups = s.groupsOf(who.DN)
+	if rules := s.config.Rules; rules.AsksFacts() {
+		err := s.config.Tree.Get(who.Key, func(e *tree.Entry) error {
+			who.Facts = rules.Facts(e)
+			return nil
+		})
+		if err != nil { // no entry: no filter fits
+			who.Facts = rules.Facts(nil)
+		}
+	}
+}
+
 // maxGroups bounds the groups an identity is looked up in.
 const maxGroups = 1_000
 
