@@ -95,6 +95,11 @@ func (s *Scan) Last() uint32 { return s.last }
 // Tested is how many entries have been tested so far.
 func (s *Scan) Tested() int { return s.tested }
 
+// Unindexed reports whether the search goes through every entry by number,
+// because neither an index nor its scope makes the candidates few. It is known
+// after the first Step.
+func (s *Scan) Unindexed() bool { return s.left.all }
+
 // following gives the next candidate that exists.
 func (s *Scan) following(rd *reader) (uint32, record) {
 	if s.left.all {
