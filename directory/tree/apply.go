@@ -49,6 +49,9 @@ func (t *Tree) Committed(replica.State) {}
 
 // Apply writes one change of the directory's entries.
 func (t *Tree) Apply(b *replica.Batch, c journal.Change) error {
+	if c.Kind == journal.KindEpochBegan {
+		return t.applyEpoch(b, c)
+	}
 	if c.Kind < journal.KindSuffixLoaded || c.Kind > journal.KindSecretsChanged {
 		return nil
 	}
@@ -87,7 +90,10 @@ func (w *writer) entryAdded(b *replica.Batch, body []byte) error {
 	if err := x.Resolve(b.Content); err != nil {
 		return err
 	}
-	return w.add(x.UUID, x.Entry)
+	if err := w.add(x.UUID, x.Entry); err != nil {
+		return err
+	}
+	return w.note(noted{kind: ChangeAdded, uuid: x.UUID, name: x.Entry.DN.String(), now: w.wrote})
 }
 
 func (w *writer) entryModified(b *replica.Batch, body []byte) error {
@@ -98,10 +104,11 @@ func (w *writer) entryModified(b *replica.Batch, body []byte) error {
 	if err := x.Resolve(b.Content); err != nil {
 		return err
 	}
-	return w.modify(x.UUID, x.Mods)
+	return w.modify(x.UUID, x.DN.String(), x.Mods)
 }
 
-func (w *writer) modify(uuid directory.UUID, mods []directory.Modification) error {
+// modify changes one entry; the name, for history, is looked for if it is "".
+func (w *writer) modify(uuid directory.UUID, name string, mods []directory.Modification) error {
 	h, err := w.take(uuid)
 	if err != nil {
 		return err
@@ -110,7 +117,13 @@ func (w *writer) modify(uuid directory.UUID, mods []directory.Modification) erro
 	if err != nil {
 		return fmt.Errorf("modifying entry %s: %w", uuid, err)
 	}
-	return w.change(h, after)
+	if err := w.change(h, after); err != nil {
+		return err
+	}
+	if name == "" {
+		name = w.nameOf(h.id)
+	}
+	return w.note(noted{kind: ChangeModified, uuid: uuid, name: name, old: h.head, now: w.wrote, mods: mods})
 }
 
 func (w *writer) entryDeleted(body []byte) error {
@@ -125,7 +138,10 @@ func (w *writer) entryDeleted(body []byte) error {
 	if err := w.dropSecrets(x.UUID); err != nil {
 		return err
 	}
-	return w.remove(h)
+	if err := w.remove(h); err != nil {
+		return err
+	}
+	return w.note(noted{kind: ChangeDeleted, uuid: x.UUID, name: x.DN.String(), old: h.head})
 }
 
 // entryMoved costs the same however much hangs below the entry: everything
@@ -156,7 +172,11 @@ func (w *writer) entryMoved(body []byte) error {
 		return err
 	}
 	h.parent, after.DN = parent, name
-	return w.change(h, after)
+	if err := w.change(h, after); err != nil {
+		return err
+	}
+	return w.note(noted{kind: ChangeMoved, uuid: x.UUID, name: x.Old.String(), after: name.String(),
+		children: w.counts.Get(appendID(nil, h.id)) != nil, old: h.head, now: w.wrote, mods: x.Mods})
 }
 
 // slice is how many entries one call changes before it asks for a commit: all
@@ -176,7 +196,7 @@ func (w *writer) entriesModified(c journal.Change) error {
 	}
 	todo := x.UUIDs[done:]
 	for _, u := range todo[:min(slice, len(todo))] {
-		if err := w.modify(u, x.Mods); err != nil {
+		if err := w.modify(u, "", x.Mods); err != nil {
 			return err
 		}
 	}

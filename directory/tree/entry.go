@@ -1,8 +1,6 @@
 package tree
 
 import (
-	"time"
-
 	"cardinal/directory"
 	"cardinal/internal/ber"
 	"cardinal/internal/journal"
@@ -15,6 +13,7 @@ type Entry struct {
 	ID     uint32 // number in this copy; rises with the order of arrival
 	reader *reader
 	head   head
+	past   *past // of an entry out of history; else nil
 }
 
 func (e *Entry) parse(r record) (err error) {
@@ -25,9 +24,15 @@ func (e *Entry) parse(r record) (err error) {
 // UUID is the entryUUID (RFC 4530).
 func (e *Entry) UUID() directory.UUID { return directory.UUID(e.head.uuid) }
 
-// CSN is the entryCSN: the time and position of the entry's last change.
+// Position is that of the entry's last change.
+func (e *Entry) Position() journal.Position { return journal.Position(e.head.position) }
+
+// CSN is the entryCSN: the time and position of the entry's last change. What
+// changed before the ledger's last epoch carries the time at which that began:
+// a restore may have taken back what others have seen, and they drop what is
+// older than what they have.
 func (e *Entry) CSN() []byte {
-	return directory.CSN(time.UnixMicro(int64(e.head.micro)), journal.Position(e.head.position))
+	return e.reader.csn(e.head.position, e.head.micro)
 }
 
 // Names are the attribute numbers of the store the entry is in. They outlive it.
@@ -39,6 +44,9 @@ func (e *Entry) AppendDN(b []byte) ([]byte, error) { return e.appendDN(b) }
 
 // Key is the normal form of the name (directory.EntryView).
 func (e *Entry) Key() directory.Key {
+	if e.past != nil {
+		return e.pastKey()
+	}
 	above := directory.Key("")
 	if e.head.parent != 0 {
 		if above = e.reader.keyOf(e.head.parent); above == "" {
@@ -67,6 +75,9 @@ func (e *Entry) Match(q *directory.Query) directory.Truth {
 		}
 		e.reader.views[q] = known
 	}
+	if known.lacks(known.root, e) { // what is not known of the entry must open no door
+		return directory.Undefined
+	}
 	return known.match(known.root, e)
 }
 
@@ -82,6 +93,9 @@ func (e *Entry) Decide(q *directory.Query, allow Allow, hide Hide) directory.Tru
 const maxViews = 256
 
 func (e *Entry) appendDN(b []byte) ([]byte, error) {
+	if e.past != nil {
+		return append(b, e.past.name...), nil
+	}
 	b = e.appendRDN(b)
 	if e.head.parent == 0 {
 		return b, nil
@@ -127,6 +141,9 @@ func (e *Entry) Children() uint64 { return e.reader.countChildren(e.ID) }
 
 // Depth is the number of entries above this one within its suffix.
 func (e *Entry) Depth() int {
+	if e.past != nil {
+		return max(0, e.pastKey().Depth()-1)
+	}
 	n, parent := 0, e.head.parent
 	for ; parent != 0 && n < maxDepth; n++ {
 		c, err := e.reader.nameOf(parent)

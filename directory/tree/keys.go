@@ -17,6 +17,7 @@ import (
 //	words     word(4)                             → encoded values
 //	names     attribute(2)                        → attribute description
 //	values    number(4) ‖ attribute(2) ‖ digest(16) → a value of an outlined attribute
+//	history   change(8)                           → see history.go; local to this copy
 //	secrets   entryUUID(16) ‖ attribute name      → verifiers
 //	state     name                                → see state.go
 const (
@@ -29,6 +30,7 @@ const (
 	bucketNames    = "names"
 	bucketValues   = "values"
 	bucketSecrets  = "secrets"
+	bucketHistory  = "\x00history"
 	bucketState    = "\x00state" // local to this copy: no part of what copies must agree on
 )
 

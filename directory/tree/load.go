@@ -117,6 +117,9 @@ func (t *Tree) applyLoad(b *replica.Batch, c journal.Change) error {
 		if err != nil {
 			return fmt.Errorf("loading %s: %w", x.Suffix, err)
 		}
+		if err := t.writer.note(noted{kind: ChangeLoaded, name: x.Suffix.String()}); err != nil {
+			return err
+		}
 		return t.writer.states.Delete([]byte(stateLoad))
 	}
 	if err := t.writer.states.Put([]byte(stateLoad), t.load.state.append()); err != nil {

@@ -83,7 +83,7 @@ func (m *model) step() {
 		m.moveAny()
 	case 5:
 		if k := m.leaf(); k.Parent() != "" {
-			x := directory.EntryDeleted{UUID: m.uuids[string(k)]}
+			x := directory.EntryDeleted{UUID: m.uuids[string(k)], DN: m.entries[k].DN}
 			m.commit(journal.KindEntryDeleted, x.Append(nil))
 			delete(m.entries, k)
 		}
@@ -120,7 +120,7 @@ func (m *model) moveAny() {
 	rdn := directory.RDN{{Type: "cn", Value: []byte(fmt.Sprintf("moved%d", m.numbers))}}
 	mods := []directory.Modification{{Op: directory.ModAdd, Attribute: directory.Attribute{Type: "cn", Values: [][]byte{rdn[0].Value}}}}
 	name := m.entries[to].DN.Child(rdn)
-	x := directory.EntryMoved{UUID: m.uuids[string(k)], NewRDN: rdn, NewSuperior: m.entries[to].DN, Mods: mods}
+	x := directory.EntryMoved{UUID: m.uuids[string(k)], Old: m.entries[k].DN, NewRDN: rdn, NewSuperior: m.entries[to].DN, Mods: mods}
 	m.commit(journal.KindEntryMoved, x.Append(nil))
 	newKey := m.key(name.String())
 	depth := k.Depth()

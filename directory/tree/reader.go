@@ -23,6 +23,7 @@ type reader struct {
 	uuids, counts, secrets   *bbolt.Bucket
 	root                     *bbolt.Bucket
 	last                     uint32 // highest number given out so far
+	epoch                    Point  // at which the ledger's last epoch began; zero if it is the first
 
 	key      []byte // scratch for keys
 	value    [64]byte
@@ -84,6 +85,7 @@ func (t *Tree) newReader(b *bbolt.Bucket) (*reader, error) {
 	rd.uuids = b.Bucket([]byte(bucketUUIDs))
 	rd.counts = b.Bucket([]byte(bucketCounts))
 	rd.secrets = b.Bucket([]byte(bucketSecrets))
+	rd.epoch = parseEpoch(b.Bucket([]byte(bucketState)).Get([]byte(stateEpoch)))
 	if k, _ := rd.entries.Last(); k != nil {
 		rd.last = parseID(k)
 	}

@@ -25,6 +25,8 @@ type Options struct {
 	// temporary files. SpillMemory bounds its memory in bytes; 0 means 64 MiB.
 	SpillDir    string
 	SpillMemory int
+	// History bounds what is kept of what changed.
+	History History
 }
 
 // DefaultIndexed is what relying systems search by: persons by number, name

@@ -29,6 +29,7 @@ type world struct {
 	uuids   map[string]directory.UUID // by key
 	path    string
 	few     bool // outline attributes of very few values
+	history tree.History
 	stop    func()
 }
 
@@ -48,7 +49,7 @@ func (w *world) open(path string) {
 	w.t.Helper()
 	w.path = path
 	var err error
-	if w.tree, err = tree.New(w.schema, tree.Options{SpillDir: w.t.TempDir(), SpillMemory: 1 << 20}); err != nil {
+	if w.tree, err = tree.New(w.schema, tree.Options{SpillDir: w.t.TempDir(), SpillMemory: 1 << 20, History: w.history}); err != nil {
 		w.t.Fatal(err)
 	}
 	if w.few {

@@ -24,11 +24,15 @@ type writer struct {
 	parentKey directory.Key // the parent found last, and its number
 	parentID  uint32
 	key       []byte
+
+	past  pastWriter
+	wrote []byte // the attributes of the record written last
 }
 
 func newWriter(t *Tree) *writer {
 	c := newCatalogWriter(t.schema)
-	return &writer{tree: t, catalog: c, records: recordWriter{catalog: c, repeated: t.repeated}}
+	return &writer{tree: t, catalog: c, records: recordWriter{catalog: c, repeated: t.repeated},
+		past: pastWriter{keep: t.options.History.withDefaults()}}
 }
 
 // begin opens the buckets of a transaction, makes them if they are missing,
@@ -45,6 +49,9 @@ func (w *writer) begin(root *bbolt.Bucket) error {
 		*b = root.Bucket([]byte(name))
 	}
 	w.parentKey, w.parentID = "", 0
+	if err := w.beginHistory(root); err != nil {
+		return err
+	}
 	if w.catalog.agrees(root) {
 		return nil
 	}
@@ -130,6 +137,11 @@ func (w *writer) put(id, parent uint32, uuid directory.UUID, e *directory.Entry)
 	if err != nil {
 		return err
 	}
+	h, err := parseHead(r)
+	if err != nil {
+		return err
+	}
+	w.wrote = h.attributes
 	return w.entries.Put(appendID(nil, id), r)
 }
 
@@ -170,6 +182,7 @@ type held struct {
 	// Attributes that are outlined have no values in it: see fill.
 	entry    *directory.Entry
 	outlines outlines
+	head     head // as it was read
 }
 
 // take reads an entry by its UUID.
@@ -189,7 +202,7 @@ func (w *writer) take(uuid directory.UUID) (*held, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := &held{id: id, parent: h.parent, part: part, uuid: uuid, entry: &directory.Entry{DN: dn}}
+	out := &held{id: id, parent: h.parent, part: part, uuid: uuid, head: h, entry: &directory.Entry{DN: dn}}
 	out.entry.Attributes, out.outlines = w.noteOutlined(&e)
 	return out, nil
 }
