@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync/atomic"
+	"time"
 
 	"go.etcd.io/bbolt"
 
@@ -149,37 +150,54 @@ func read(s *replica.Snapshot, issuer certs.IssuerID, serial []byte) (Record, bo
 	return r, true, nil
 }
 
+// Judgement is what the table says of a certificate.
+type Judgement struct {
+	Ours     bool         // one of our issuers made it, or that cannot be told; else the rest says nothing
+	Certain  bool         // Status is its own: exactly this certificate was recorded, and the copy may say so
+	Status   certs.Status // of the certificate when Certain, else zero
+	NotAfter time.Time    // zero if the certificate cannot be read
+}
+
+// Judge judges a certificate by its DER. A good status is Certain only if exactly this certificate (by its SHA-256) was
+// recorded and the copy is not in quarantine; a revocation or a hold is what OCSP says of the serial. When the copy cannot
+// be read, or der cannot, nothing is certain.
+func (t *Table) Judge(der []byte) Judgement {
+	o, err := certs.OutlineOf(der)
+	if err != nil {
+		return Judgement{Ours: true}
+	}
+	j := Judgement{NotAfter: o.NotAfter}
+	set := t.issuers.Load()
+	issuers := set.bySubject[string(o.Issuer)]
+	if len(issuers) == 0 {
+		j.Ours = set.unreadable
+		return j
+	}
+	j.Ours = true
+	s, err := t.replica.Begin(tableName)
+	if err != nil {
+		return j
+	}
+	defer s.Release()
+	for _, i := range issuers {
+		r, ok, err := lookUp(s, i.ID, []byte(o.Serial))
+		if err != nil || !ok {
+			continue
+		}
+		if r.Status.State != certs.StateGood || r.Recorded && !s.State().Quarantine && r.Digest == sha256.Sum256(der) {
+			j.Certain, j.Status = true, r.Status
+			return j
+		}
+	}
+	return j
+}
+
 // Known judges a certificate by its DER. Known is false when its issuer is none of ours, and then nothing is said about
 // it. Good is true only if exactly this certificate (by its SHA-256) was recorded and is neither revoked nor held. When
 // the copy cannot be read, or der cannot, the answer is known and not good.
 func (t *Table) Known(der []byte) (known, good bool) {
-	name, serial, err := certs.IssuerAndSerial(der)
-	if err != nil {
-		return true, false
-	}
-	set := t.issuers.Load()
-	issuers := set.bySubject[string(name)]
-	if len(issuers) == 0 {
-		return set.unreadable, false
-	}
-	s, err := t.replica.Begin(tableName)
-	if err != nil {
-		return true, false
-	}
-	defer s.Release()
-	if s.State().Quarantine {
-		return true, false
-	}
-	for _, i := range issuers {
-		r, ok, err := lookUp(s, i.ID, []byte(serial))
-		if err != nil || !ok {
-			continue
-		}
-		if r.Recorded && r.Status.State == certs.StateGood && r.Digest == sha256.Sum256(der) {
-			return true, true
-		}
-	}
-	return true, false
+	j := t.Judge(der)
+	return j.Ours, j.Certain && j.Status.State == certs.StateGood
 }
 
 // Good reports whether a certificate may be relied on as far as this copy can tell: it is of none of our issuers, or

@@ -31,7 +31,7 @@ const (
 )
 
 func supportedControls() []string {
-	return []string{oidPaged, oidManageDSAIT, oidSubentries, oidAssertion, oidPreRead, oidPostRead, oidProxied, oidDomainScope}
+	return []string{oidPaged, oidManageDSAIT, oidSubentries, oidAssertion, oidPreRead, oidPostRead, oidProxied, oidDomainScope, oidActiveRoles}
 }
 
 func supportedFeatures() []string {
@@ -42,6 +42,7 @@ func supportedFeatures() []string {
 type controls struct {
 	paged      *paging
 	subentries bool // only subentries are wanted; there are none
+	active     bool // only roles that are active are wanted
 	assertion  *directory.Filter
 	preRead    [][]byte // attribute lists; nil: not asked
 	postRead   [][]byte
@@ -114,6 +115,12 @@ func (c *controls) take(op ber.Tag, oid string, value []byte, critical bool) err
 		visible, err := ber.NewReader(value), error(nil)
 		c.subentries, err = visible.Bool(ber.Boolean)
 		return err
+	case oid == oidActiveRoles && search:
+		if value != nil {
+			return protocolError("the active roles control has no value")
+		}
+		c.active = true
+		return nil
 	case oid == oidAssertion && (search || update || op == compareRequest):
 		if c.assertion != nil {
 			return protocolError("the assertion control stands twice")

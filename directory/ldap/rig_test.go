@@ -49,8 +49,29 @@ type rig struct {
 
 // cards is a CardStatus that is told what is good.
 type cards struct {
-	mu  sync.Mutex
-	bad map[string]bool // DER of ours; true: not good
+	mu       sync.Mutex
+	bad      map[string]bool               // DER of ours; true: not good
+	standing map[string]directory.Standing // what more is known of them
+}
+
+func (c *cards) Standing(der []byte) directory.Standing {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if s, told := c.standing[string(der)]; told {
+		return s
+	}
+	return directory.Standing{State: directory.CertificateForeign}
+}
+
+// stand says what became of a certificate.
+func (c *cards) stand(der []byte, s directory.Standing) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.standing == nil {
+		c.standing = map[string]directory.Standing{}
+	}
+	c.standing[string(der)] = s
+	c.bad[string(der)] = s.State != directory.CertificateGood
 }
 
 func (c *cards) Known(der []byte) (known, good bool) {

@@ -167,6 +167,9 @@ func (c *conn) keyOf(dn []byte) (directory.Key, error) {
 
 // prepare sets up the scan once the request is known to be a plain search.
 func (q *searching) prepare() error {
+	if q.controls.active {
+		q.leaveInactiveRolesOut()
+	}
 	request := tree.Request{Base: q.base, Scope: q.scope, Filter: q.filter,
 		MaxCandidates: q.conn.server.config.Limits.Candidates}
 	q.sight.look(q.conn, q.base)

@@ -38,9 +38,11 @@ type Writer interface {
 }
 
 // CardStatus says what is known of a certificate, by its DER: whether one of
-// our issuers made it, and if so whether it is good now.
+// our issuers made it, and if so whether it is good now; and what became of it,
+// which good must not contradict.
 type CardStatus interface {
 	Known(der []byte) (known, good bool)
+	tree.Cards
 }
 
 // Config is what a Server is made of. Tree and Replica are required.
@@ -54,7 +56,7 @@ type Config struct {
 	Writer    Writer
 	Referrals []string // LDAP URIs
 	// CardStatus hides certificates that are not good and keeps their holders
-	// from binding; nil: no certificate is ours.
+	// from binding, and cardStatus is what it says; nil: no certificate is ours.
 	CardStatus CardStatus
 	// TLS serves LDAPS and StartTLS; nil: neither. Client certificates are
 	// asked for and verified as it says (ClientAuth, ClientCAs).
@@ -142,6 +144,9 @@ func New(c Config) (*Server, error) {
 		s.config.Certificates = DefaultMappings(c.Suffixes)
 	}
 	if err = s.checkMappings(); err != nil {
+		return nil, fmt.Errorf("configuring LDAP: %w", err)
+	}
+	if err = s.computeSignIn(); err != nil {
 		return nil, fmt.Errorf("configuring LDAP: %w", err)
 	}
 	s.prepareSecrets()

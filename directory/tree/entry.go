@@ -14,9 +14,11 @@ type Entry struct {
 	reader *reader
 	head   head
 	past   *past // of an entry out of history; else nil
+	card   card  // of SignIn
 }
 
 func (e *Entry) parse(r record) (err error) {
+	e.card.done = false
 	e.head, err = parseHead(r)
 	return err
 }
