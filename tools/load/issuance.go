@@ -34,16 +34,13 @@ type issuanceLoad struct {
 
 func issuanceCommand(out io.Writer) *cobra.Command {
 	l := &issuanceLoad{}
-	c := &cobra.Command{Use: "issuance", Short: "Register people, approve their cases, and issue their pairs", Args: cobra.NoArgs,
+	c := &cobra.Command{Use: "issuance", Aliases: []string{"issue"}, Short: "Register people, approve their cases, and issue their pairs", Args: cobra.NoArgs,
 		Long: `The rate is of whole ways to a card: register, request, approve, issue. Both certificates of
 each pair must carry the keys that were asked for.`,
 		Example: "  load issuance --server https://127.0.0.1:8443 --manager operators/manager.pem --sponsor operators/sponsor.pem --trust trust.pem --photo face.jpg --out pairs.pem",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			r, err := l.run(cmd.Context())
-			if err != nil {
-				return err
-			}
-			return r.print(out)
+			return l.finish(out, r, err)
 		}}
 	l.flags(c)
 	f := c.Flags()
@@ -178,14 +175,14 @@ func newKey() (*ecdsa.PrivateKey, string, error) {
 func carries(text string, key *ecdsa.PrivateKey) error {
 	block, _ := pem.Decode([]byte(text))
 	if block == nil {
-		return fmt.Errorf("the answer holds no certificate: %q", text)
+		return wrong("the answer holds no certificate: %q", text)
 	}
 	c, err := x509.ParseCertificate(block.Bytes)
 	if err != nil {
 		return err
 	}
 	if !key.PublicKey.Equal(c.PublicKey) {
-		return fmt.Errorf("certificate %x is for another key", c.SerialNumber)
+		return wrong("certificate %x is for another key", c.SerialNumber)
 	}
 	return nil
 }

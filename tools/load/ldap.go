@@ -1,183 +1,275 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"crypto/tls"
-	"crypto/x509"
-	"errors"
 	"fmt"
 	"io"
-	"net"
-	"os"
-	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 
+	"cardinal/internal/ber"
 	"cardinal/tools/internal/workforce"
 )
 
-// ldapLoad asks the directory about the people of a workforce.
+// ldapLoad asks the directory about the people of a workforce, or changes what
+// may be changed.
 type ldapLoad struct {
 	load
-	people    workforce.Options
-	address   string
-	trust     string // PEM of roots: speak TLS
-	bindDN    string
-	password  string
-	operation string
-	numbers   []string
-	places    []string // DNs of organisations
+	target
+	people   workforce.Options
+	services int
+	world    *world
 }
 
-func ldapCommand(out io.Writer) *cobra.Command {
-	l := &ldapLoad{}
-	c := &cobra.Command{Use: "ldap", Short: "Ask the directory as logins do", Args: cobra.NoArgs,
-		Long: `Operations: login (search the person by number, read its subtree of roles, read an
-organisation), search (by number), base (read a person), connect (connect, bind, unbind).`,
-		Example: "  load ldap --address 127.0.0.1:1636 --trust trust.pem --operation login --connections 16 --for 10s --pid 4711",
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			r, err := l.run(cmd.Context())
-			if err != nil {
-				return err
-			}
-			return r.print(out)
-		}}
-	l.flags(c)
+// operation is one kind of work on a connection.
+type operation struct {
+	name, short string
+	do          func(w *ldapWorker, n int) error
+}
+
+func operations() []operation {
+	return []operation{
+		{"login", "Search a person by number, the roles below a position, read the organisation", (*ldapWorker).login},
+		{"search", "Search a person by number", (*ldapWorker).search},
+		{"base", "Read an organisation", (*ldapWorker).base},
+		{"prefix", "Search people by the beginning of their number, 20 entries", (*ldapWorker).prefix},
+		{"bind", "Connect, bind, unbind", nil},
+		{"modify", "Change an entry, durably", (*ldapWorker).modify},
+		{"mixed", "98 logins, 2 changes", (*ldapWorker).mixed},
+	}
+}
+
+func findOperation(name string) (operation, bool) {
+	for _, o := range operations() {
+		if o.name == name {
+			return o, true
+		}
+	}
+	return operation{}, false
+}
+
+func ldapCommands(out io.Writer) (all []*cobra.Command) {
+	for _, o := range operations() {
+		l := &ldapLoad{}
+		c := &cobra.Command{Use: o.name, Short: o.short, Args: cobra.NoArgs,
+			Example: "  load " + o.name + " --url ldaps://127.0.0.1:1636 --trust trust.pem --connections 16 --seconds 10 --pid 4711",
+			RunE: func(cmd *cobra.Command, _ []string) error {
+				if err := l.prepare(); err != nil {
+					return err
+				}
+				r, err := l.measure(cmd.Context(), o.name, l.opener(cmd.Context(), o))
+				return l.finish(out, r, err)
+			}}
+		l.load.flags(c)
+		l.target.flags(c)
+		l.dataFlags(c)
+		all = append(all, c)
+	}
+	return all
+}
+
+func (l *ldapLoad) dataFlags(c *cobra.Command) {
 	workforceFlags(c, &l.people)
-	c.Flags().StringVar(&l.address, "address", "127.0.0.1:1389", "host:port of the directory")
-	c.Flags().StringVar(&l.trust, "trust", "", "PEM file of roots: speak TLS")
-	c.Flags().StringVar(&l.bindDN, "bind-dn", "", "bind as (default: anonymous)")
-	c.Flags().StringVar(&l.password, "password", "", "password to bind with")
-	c.Flags().StringVar(&l.operation, "operation", "login", "login, search, base or connect")
-	return c
+	c.Flags().IntVar(&l.services, "services", 1000, "entries there are to modify")
 }
 
-var errOperation = errors.New("is not an operation: login, search, base or connect")
-
-func (l *ldapLoad) run(ctx context.Context) (report, error) {
-	if !slices.Contains([]string{"login", "search", "base", "connect"}, l.operation) {
-		return report{}, fmt.Errorf("%q %w", l.operation, errOperation)
+func (l *ldapLoad) prepare() (err error) {
+	if l.world, err = newWorld(l.people); err != nil {
+		return err
 	}
-	l.numbers = slices.Collect(workforce.Numbers(l.people))
-	for e := range workforce.All(l.people) {
-		if strings.HasPrefix(e.DN, "uid=") {
-			break
-		}
-		if strings.Contains(e.DN, ",ou=Organisations,") {
-			l.places = append(l.places, e.DN)
-		}
-	}
-	config, err := l.tls()
-	if err != nil {
-		return report{}, err
-	}
-	return l.measure(ctx, "ldap "+l.operation, func(int) (worker, error) {
-		w := &ldapWorker{l: l, tls: config}
-		if l.operation == "connect" {
-			return w, nil
-		}
-		return w, w.connect(ctx)
-	})
+	return l.resolve(l.people.Suffix)
 }
 
-func (l *ldapLoad) tls() (*tls.Config, error) {
-	if l.trust == "" {
-		return nil, nil
+// opener opens workers that do one kind of operation.
+func (l *ldapLoad) opener(ctx context.Context, o operation) func(i int) (worker, error) {
+	return func(i int) (worker, error) {
+		if o.do == nil {
+			return &bindWorker{l: l, i: i}, nil
+		}
+		wire, err := l.target.login(ctx, i)
+		if err != nil {
+			return nil, err
+		}
+		return &ldapWorker{wire: wire, l: l, i: i, do: o.do}, nil
 	}
-	data, err := os.ReadFile(l.trust)
+}
+
+// bindWorker opens a connection for each operation.
+type bindWorker struct {
+	l *ldapLoad
+	i int
+}
+
+func (w *bindWorker) Close() error { return nil }
+
+func (w *bindWorker) operate(ctx context.Context, _ int) error {
+	wire, err := w.l.target.login(ctx, w.i)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	roots := x509.NewCertPool()
-	if !roots.AppendCertsFromPEM(data) {
-		return nil, fmt.Errorf("%s holds no certificate", l.trust)
-	}
-	return &tls.Config{RootCAs: roots}, nil
+	return wire.unbind()
 }
 
 // ldapWorker is one connection.
 type ldapWorker struct {
+	*wire
 	l    *ldapLoad
-	tls  *tls.Config
-	conn net.Conn
-	in   *ldapReader
-	out  []byte
-	id   int64
+	i    int
+	do   func(w *ldapWorker, n int) error
+	last string // what it wrote last
 }
 
-func (w *ldapWorker) Close() error {
-	if w.conn == nil {
-		return nil
+func (w *ldapWorker) operate(_ context.Context, n int) error { return w.do(w, n) }
+
+func (w *ldapWorker) human(n int) *human { return &w.l.world.people[scatter(n)%len(w.l.world.people)] }
+
+func (w *ldapWorker) login(n int) error {
+	h := w.human(n)
+	if err := w.find(h); err != nil {
+		return err
 	}
-	return w.conn.Close()
-}
-
-func (w *ldapWorker) connect(ctx context.Context) error {
-	var d net.Dialer
-	conn, err := d.DialContext(ctx, "tcp", w.l.address)
+	position := "uniqueIdentifier=" + h.position + "," + h.dn(w.l.world.suffix)
+	entries, err := w.wire.search(searchRequest{base: position, scope: scopeOneLevel, class: "nhsOrgPersonRole"})
 	if err != nil {
 		return err
 	}
-	if w.tls != nil {
-		host, _, _ := net.SplitHostPort(w.l.address)
-		config := w.tls.Clone()
-		config.ServerName = host
-		conn = tls.Client(conn, config)
-	}
-	w.conn, w.in, w.id = conn, newLDAPReader(conn), 0
-	return w.bind()
-}
-
-func (w *ldapWorker) operate(ctx context.Context, n int) error {
-	who := w.l.numbers[scatter(n)%len(w.l.numbers)]
-	dn := "uid=" + who + ",ou=People," + w.l.people.Suffix
-	switch w.l.operation {
-	case "connect":
-		if err := w.connect(ctx); err != nil {
+	values := 0
+	for _, e := range entries {
+		_, n, err := readEntry(e)
+		if err != nil {
 			return err
 		}
-		return w.unbind()
-	case "search":
-		return w.find(who)
-	case "base":
-		return w.read(dn, scopeBase, 1, who)
+		values += n
 	}
-	if err := w.find(who); err != nil {
+	if len(entries) != h.roles || values != h.roleValues {
+		return wrong("%s has %d roles with %d values, want %d with %d", position, len(entries), values, h.roles, h.roleValues)
+	}
+	return w.read(&w.l.world.places[h.place])
+}
+
+func (w *ldapWorker) search(n int) error { return w.find(w.human(n)) }
+
+func (w *ldapWorker) base(n int) error {
+	return w.read(&w.l.world.places[scatter(n)%len(w.l.world.places)])
+}
+
+// prefix finds everybody whose number begins the same.
+func (w *ldapWorker) prefix(n int) error {
+	world := w.l.world
+	prefix := world.prefixes[scatter(n)%len(world.prefixes)]
+	entries, err := w.wire.search(searchRequest{base: "ou=People," + world.suffix, scope: scopeSubtree, attribute: "uid", value: prefix, initial: true, class: "nhsPerson"})
+	if err != nil {
 		return err
 	}
-	if err := w.read(dn, scopeSubtree, 3, who); err != nil {
+	if len(entries) != world.found {
+		return wrong("a search for %s* gave %d entries, want %d", prefix, len(entries), world.found)
+	}
+	for _, e := range entries {
+		dn, _, err := readEntry(e)
+		if err != nil {
+			return err
+		}
+		if head := "uid=" + prefix; len(dn) < len(head) || string(dn[:len(head)]) != head {
+			return wrong("a search for %s* gave %s", prefix, dn)
+		}
+	}
+	return nil
+}
+
+// modify writes what was not there before. Each connection has an entry of its
+// own, as far as there are enough.
+func (w *ldapWorker) modify(n int) error {
+	value := fmt.Sprintf("written by operation %d of connection %d", n%stride, w.i)
+	if err := w.replace(changedDN(w.l.world.suffix, w.i%w.l.services), "description", value); err != nil {
 		return err
 	}
-	place := w.l.places[scatter(n+1)%len(w.l.places)]
-	code, _, _ := strings.Cut(strings.TrimPrefix(place, "uniqueIdentifier="), ",")
-	return w.read(place, scopeBase, 1, code)
+	w.last = value
+	return nil
+}
+
+// mixed is a login, except for one change in fifty operations; the workers
+// change at different times.
+func (w *ldapWorker) mixed(n int) error {
+	if (n+7*w.i)%50 == 0 {
+		return w.modify(n)
+	}
+	return w.login(n)
+}
+
+// check reads back what was written last.
+func (w *ldapWorker) check() error {
+	if w.last == "" || w.l.connections > w.l.services {
+		return nil
+	}
+	dn := changedDN(w.l.world.suffix, w.i%w.l.services)
+	entries, err := w.wire.search(searchRequest{base: dn, scope: scopeBase, class: "device", attribute: "description", value: w.last})
+	if err == nil && len(entries) != 1 {
+		err = wrong("%s has not got %q, which was acknowledged", dn, w.last)
+	}
+	return err
 }
 
 // find searches all people for a number and expects exactly that person.
-func (w *ldapWorker) find(who string) error {
-	entries, err := w.search(searchRequest{base: "ou=People," + w.l.people.Suffix, scope: scopeSubtree, attribute: "uid", value: who, class: "nhsPerson"})
+func (w *ldapWorker) find(h *human) error {
+	suffix := w.l.world.suffix
+	entries, err := w.wire.search(searchRequest{base: "ou=People," + suffix, scope: scopeSubtree, attribute: "uid", value: h.uid, class: "nhsPerson"})
 	if err != nil {
 		return err
 	}
-	if len(entries) != 1 || !bytes.Contains(entries[0], []byte(who)) {
-		return fmt.Errorf("a search for %s gave %d entries, want that one", who, len(entries))
+	return expectOne(entries, h.dn(suffix), h.values)
+}
+
+func (w *ldapWorker) read(p *place) error {
+	entries, err := w.wire.search(searchRequest{base: p.dn, scope: scopeBase})
+	if err != nil {
+		return err
+	}
+	return expectOne(entries, p.dn, p.values)
+}
+
+func expectOne(entries [][]byte, dn string, values int) error {
+	if len(entries) != 1 {
+		return wrong("%d entries for %s, want one", len(entries), dn)
+	}
+	got, n, err := readEntry(entries[0])
+	if err != nil {
+		return err
+	}
+	if string(got) != dn || n != values {
+		return wrong("got %s with %d values, want %s with %d", got, n, dn, values)
 	}
 	return nil
 }
 
-// read reads an entry, or a subtree of at least so many, and expects the key
-// in the first.
-func (w *ldapWorker) read(dn string, scope int64, least int, key string) error {
-	entries, err := w.search(searchRequest{base: dn, scope: scope})
+// readEntry reads a SearchResultEntry (RFC 4511 §4.5.2): its name, and how many
+// values it shows.
+func readEntry(body []byte) (dn []byte, values int, err error) {
+	r := ber.NewReader(body)
+	if dn, err = r.Expect(ber.OctetString); err != nil {
+		return nil, 0, err
+	}
+	list, err := r.Enter(tagSequence)
+	for err == nil && !list.Empty() {
+		n := 0
+		n, err = readAttribute(&list)
+		values += n
+	}
+	return dn, values, err
+}
+
+func readAttribute(list *ber.Reader) (values int, err error) {
+	a, err := list.Enter(tagSequence)
 	if err != nil {
-		return err
+		return 0, err
 	}
-	if len(entries) < least || !bytes.Contains(entries[0], []byte(key)) {
-		return fmt.Errorf("reading %s gave %d entries, want %d with %s first", dn, len(entries), least, key)
+	if _, err := a.Expect(ber.OctetString); err != nil {
+		return 0, err
 	}
-	return nil
+	set, err := a.Enter(tagSet)
+	for ; err == nil && !set.Empty(); values++ {
+		_, err = set.Expect(ber.OctetString)
+	}
+	return values, err
 }
 
 // scatter walks the people in no order a cache could follow.

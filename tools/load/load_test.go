@@ -29,29 +29,55 @@ func (c *counted) operate(context.Context, int) error {
 	return nil
 }
 
-func TestAWrongAnswerEndsTheLoad(t *testing.T) {
+func TestLostConnectionsAreCountedAndFailTheLoad(t *testing.T) {
 	t.Parallel()
-	l := &load{connections: 2, length: time.Minute}
-	_, err := l.measure(t.Context(), "x", func(int) (worker, error) { return &counted{left: 3}, nil })
-	if !errors.Is(err, errWorn) {
+	l := &load{connections: 2, seconds: 60}
+	r, err := l.measure(t.Context(), "x", func(int) (worker, error) { return &counted{left: 3}, nil })
+	if err != nil || r.Errors != 2*(maxErrors+1) || r.Wrong != 0 {
+		t.Errorf("%+v, %v", r, err)
+	}
+	if err := l.finish(io.Discard, r, err); !errors.Is(err, errNotRight) || !errors.Is(err, errWorn) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// liar gives a wrong answer each second time.
+type liar struct{ n int }
+
+func (l *liar) Close() error { return nil }
+func (l *liar) operate(context.Context, int) error {
+	if l.n++; l.n%2 == 0 {
+		return wrong("a lie")
+	}
+	return nil
+}
+
+func TestWrongAnswersAreCountedAndFailTheLoad(t *testing.T) {
+	t.Parallel()
+	l := &load{connections: 1, seconds: 0.02, json: true}
+	r, err := l.measure(t.Context(), "x", func(int) (worker, error) { return &liar{}, nil })
+	if err != nil || r.Wrong < 10 || r.Errors != 0 {
+		t.Errorf("%+v, %v", r, err)
+	}
+	if err := l.finish(io.Discard, r, err); !errors.Is(err, errNotRight) {
 		t.Errorf("got %v", err)
 	}
 }
 
 func TestTheReportCountsEveryOperation(t *testing.T) {
 	t.Parallel()
-	l := &load{connections: 2, length: 50 * time.Millisecond, pid: os.Getpid()}
+	l := &load{connections: 2, seconds: 0.05, pid: os.Getpid()}
 	r, err := l.measure(t.Context(), "x", func(int) (worker, error) { return &counted{left: 1 << 30}, nil })
 	if err != nil || r.Operations < 10 || r.P50 < 900 || r.P99 < r.P50 || r.Rate <= 0 {
 		t.Errorf("%+v, %v", r, err)
 	}
 }
 
-func TestPeopleWritesTheSameFileTwice(t *testing.T) {
+func TestDataWritesTheSameFileTwice(t *testing.T) {
 	t.Parallel()
 	var a, b bytes.Buffer
 	for _, w := range []io.Writer{&a, &b} {
-		if err := run(t.Context(), []string{"people", "--people", "20", "--organisations", "3", "--seed", "5"}, w); err != nil {
+		if err := run(t.Context(), []string{"data", "--people", "20", "--organisations", "3", "--seed", "5", "--services", "2", "--logins", "1"}, w); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -79,8 +105,8 @@ func TestLDAPWorkerRefusesAWrongAnswer(t *testing.T) {
 				_, _ = theirs.Write(answer(1))
 				theirs.Close()
 			}()
-			w := &ldapWorker{l: &ldapLoad{}, conn: ours, in: newLDAPReader(ours)}
-			if err := w.find("900000000017"); err == nil {
+			w := &ldapWorker{l: &ldapLoad{world: &world{suffix: "o=nhs"}}, wire: newWire(ours)}
+			if err := w.find(&human{uid: "900000000017"}); err == nil {
 				t.Error("believed")
 			}
 		})

@@ -6,30 +6,33 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"slices"
-	"strconv"
-	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/sync/errgroup"
 )
 
 // load is how long and how hard a load is.
 type load struct {
 	connections int
-	length      time.Duration
+	seconds     float64
 	pid         int // of the server, 0 when its CPU is not of interest
+	json        bool
 }
 
 func (l *load) flags(c *cobra.Command) {
 	c.Flags().IntVar(&l.connections, "connections", 16, "connections, each with one request in flight")
-	c.Flags().DurationVar(&l.length, "for", 10*time.Second, "how long")
+	c.Flags().Float64Var(&l.seconds, "seconds", 10, "how long")
 	c.Flags().IntVar(&l.pid, "pid", 0, "process id of the server, to measure its CPU")
+	c.Flags().BoolVar(&l.json, "json", false, "print the report as JSON")
 }
 
-// report is what a load came to. Times are in microseconds.
+func (l *load) length() time.Duration { return time.Duration(l.seconds * float64(time.Second)) }
+
+// report is what a load came to. Times are in microseconds; CPU is the
+// server's, and the generator's own beside it, since a generator that is as
+// busy as the server measures itself.
 type report struct {
 	Operation   string  `json:"operation"`
 	Connections int     `json:"connections"`
@@ -39,106 +42,198 @@ type report struct {
 	P50         int64   `json:"p50_us"`
 	P95         int64   `json:"p95_us"`
 	P99         int64   `json:"p99_us"`
-	CPU         float64 `json:"server_cpu_us,omitempty"`
+	CPU         float64 `json:"cpu_us_per_op"`
+	ClientCPU   float64 `json:"client_cpu_us_per_op"`
+	Wrong       int     `json:"wrong"`  // answers that were not what the data demand
+	Errors      int     `json:"errors"` // operations without an answer
+	first       error
 }
 
-// worker does one operation after another on a connection of its own. An
-// error, a wrong answer among them, ends the whole load.
+// worker does one operation after another on a connection of its own. After a
+// wrongAnswer it can go on; after any other error it is closed and another
+// one opened in its place.
 type worker interface {
 	operate(ctx context.Context, n int) error
 	Close() error
 }
 
-var errNothing = errors.New("no operation was finished")
+// checker is a worker that can say, once it has worked, whether what it did is
+// still there.
+type checker interface {
+	check() error
+}
 
-// measure runs workers side by side until the time is over.
-func (l *load) measure(ctx context.Context, operation string, open func(i int) (worker, error)) (report, error) {
-	workers := make([]worker, 0, l.connections)
-	defer func() {
-		for _, w := range workers {
-			w.Close()
-		}
-	}()
-	for i := range l.connections {
-		w, err := open(i)
-		if err != nil {
-			return report{}, fmt.Errorf("connection %d: %w", i, err)
-		}
-		workers = append(workers, w)
-	}
-	before, err := cpuOf(l.pid)
-	if err != nil {
-		return report{}, err
-	}
-	begun := time.Now()
-	took := make([][]time.Duration, len(workers))
-	g, ctx := errgroup.WithContext(ctx)
-	for i, w := range workers {
-		g.Go(func() (err error) {
-			took[i], err = repeat(ctx, w, begun.Add(l.length), i)
-			return err
-		})
-	}
-	if err := g.Wait(); err != nil {
-		return report{}, err
-	}
-	elapsed := time.Since(begun)
-	after, err := cpuOf(l.pid)
-	if err != nil {
-		return report{}, err
-	}
-	return summarise(report{Operation: operation, Connections: l.connections, Seconds: elapsed.Seconds()}, slices.Concat(took...), after-before)
+// wrongAnswer is an answer that is not what it must be.
+type wrongAnswer struct{ error }
+
+func wrong(format string, args ...any) error { return wrongAnswer{fmt.Errorf(format, args...)} }
+
+var (
+	errNothing  = errors.New("no operation was finished")
+	errNotRight = errors.New("not every answer was right")
+)
+
+// maxErrors is how many connections a worker loses before it gives up.
+const maxErrors = 5
+
+// crew is the workers of one load; it can work for several laps.
+type crew struct {
+	open    func(i int) (worker, error)
+	workers []worker
+	next    []int
+	pid     int
 }
 
 // stride keeps the workers' operations apart: worker i does i·stride, i·stride+1 ….
 const stride = 1 << 32
 
-func repeat(ctx context.Context, w worker, until time.Time, i int) ([]time.Duration, error) {
-	var took []time.Duration
-	for n := i * stride; ; n++ {
-		start := time.Now()
-		if start.After(until) || ctx.Err() != nil {
-			return took, nil
+func (l *load) assemble(open func(i int) (worker, error)) (*crew, error) {
+	c := &crew{open: open, pid: l.pid}
+	for i := range l.connections {
+		w, err := open(i)
+		if err != nil {
+			c.Close()
+			return nil, fmt.Errorf("connection %d: %w", i, err)
 		}
-		if err := w.operate(ctx, n); err != nil {
-			return nil, fmt.Errorf("operation %d of connection %d: %w", n%stride, i, err)
+		c.workers, c.next = append(c.workers, w), append(c.next, i*stride)
+	}
+	return c, nil
+}
+
+func (c *crew) Close() {
+	for _, w := range c.workers {
+		if w != nil {
+			_ = w.Close()
 		}
-		took = append(took, time.Since(start))
 	}
 }
 
-func summarise(r report, took []time.Duration, cpu time.Duration) (report, error) {
-	if len(took) == 0 {
-		return r, errNothing
+// lap is what workers did between a start and an end.
+type lap struct {
+	mu            sync.Mutex
+	took          []time.Duration
+	wrong, errors int
+	first         error
+	length        time.Duration
+	cpu, own      time.Duration
+}
+
+// work lets all workers work side by side for a time.
+func (c *crew) work(ctx context.Context, length time.Duration) (*lap, error) {
+	before, err := cpuOf(c.pid)
+	if err != nil {
+		return nil, err
 	}
-	slices.Sort(took)
-	at := func(share float64) int64 { return took[int(share*float64(len(took)-1))].Microseconds() }
-	r.Operations, r.Rate = len(took), float64(len(took))/r.Seconds
-	r.P50, r.P95, r.P99 = at(0.50), at(0.95), at(0.99)
-	r.CPU = float64(cpu.Microseconds()) / float64(len(took))
+	own, begun, all := ownCPU(), time.Now(), &lap{}
+	var g sync.WaitGroup
+	for i := range c.workers {
+		g.Go(func() { all.add(c.repeat(ctx, i, begun.Add(length))) })
+	}
+	g.Wait()
+	all.length, all.own = time.Since(begun), ownCPU()-own
+	after, err := cpuOf(c.pid)
+	all.cpu = after - before
+	for i, w := range c.workers {
+		if checked, ok := w.(checker); ok && w != nil {
+			all.note(checked.check(), i)
+		}
+	}
+	return all, err
+}
+
+func (a *lap) add(b *lap) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.took = append(a.took, b.took...)
+	a.wrong, a.errors = a.wrong+b.wrong, a.errors+b.errors
+	a.first = errors.Join(a.first, b.first)
+}
+
+// note counts what came of an operation and reports whether the connection is
+// still of use.
+func (a *lap) note(err error, i int) bool {
+	var bad wrongAnswer
+	switch {
+	case err == nil:
+		return true
+	case errors.As(err, &bad):
+		a.wrong++
+	default:
+		a.errors++
+	}
+	if a.first == nil {
+		a.first = fmt.Errorf("connection %d: %w", i, err)
+	}
+	return bad.error != nil
+}
+
+func (c *crew) repeat(ctx context.Context, i int, until time.Time) *lap {
+	own := &lap{}
+	for start := time.Now(); start.Before(until) && ctx.Err() == nil; c.next[i]++ {
+		if c.workers[i] == nil {
+			w, err := c.open(i)
+			if !own.note(err, i) {
+				break
+			}
+			c.workers[i] = w
+		}
+		err := c.workers[i].operate(ctx, c.next[i])
+		now := time.Now()
+		if err == nil {
+			own.took = append(own.took, now.Sub(start))
+		} else if !own.note(err, i) {
+			_ = c.workers[i].Close()
+			c.workers[i] = nil
+		}
+		if own.errors > maxErrors {
+			break
+		}
+		start = now
+	}
+	return own
+}
+
+// measure assembles a crew, lets it work once, and sums up.
+func (l *load) measure(ctx context.Context, operation string, open func(i int) (worker, error)) (report, error) {
+	c, err := l.assemble(open)
+	if err != nil {
+		return report{}, err
+	}
+	defer c.Close()
+	done, err := c.work(ctx, l.length())
+	if err != nil {
+		return report{}, err
+	}
+	return done.report(operation, l.connections)
+}
+
+func (a *lap) report(operation string, connections int) (report, error) {
+	r := report{Operation: operation, Connections: connections, Seconds: a.length.Seconds(), Operations: len(a.took),
+		Wrong: a.wrong, Errors: a.errors, first: a.first}
+	if len(a.took) == 0 {
+		return r, errors.Join(errNothing, a.first)
+	}
+	slices.Sort(a.took)
+	at := func(share float64) int64 { return a.took[int(share*float64(len(a.took)-1))].Microseconds() }
+	n := float64(len(a.took))
+	r.Rate, r.P50, r.P95, r.P99 = n/r.Seconds, at(0.50), at(0.95), at(0.99)
+	r.CPU, r.ClientCPU = float64(a.cpu.Microseconds())/n, float64(a.own.Microseconds())/n
 	return r, nil
 }
 
-func (r report) print(out io.Writer) error { return json.NewEncoder(out).Encode(r) }
-
-// tick is the unit of CPU time in /proc, 100 a second on every Linux Go runs on.
-const tick = 10 * time.Millisecond
-
-// cpuOf reads the user and system time a process has used (proc(5)).
-func cpuOf(pid int) (time.Duration, error) {
-	if pid == 0 {
-		return 0, nil
-	}
-	data, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+// finish prints a report. It fails when anything was wrong.
+func (l *load) finish(out io.Writer, r report, err error) error {
 	if err != nil {
-		return 0, fmt.Errorf("reading the server's CPU time: %w", err)
+		return err
 	}
-	_, rest, _ := strings.Cut(string(data), ") ") // the name before may hold spaces
-	fields := strings.Fields(rest)
-	if len(fields) < 13 {
-		return 0, fmt.Errorf("reading the server's CPU time: %q is not a stat line", data)
+	if l.json {
+		err = json.NewEncoder(out).Encode(r)
+	} else {
+		_, err = fmt.Fprintf(out, "%s, %d connections: %.0f/s, p50 %d µs, p95 %d µs, p99 %d µs, server CPU %.1f µs each, wrong %d, errors %d\n",
+			r.Operation, r.Connections, r.Rate, r.P50, r.P95, r.P99, r.CPU, r.Wrong, r.Errors)
 	}
-	user, err1 := strconv.ParseInt(fields[11], 10, 64)
-	system, err2 := strconv.ParseInt(fields[12], 10, 64)
-	return time.Duration(user+system) * tick, errors.Join(err1, err2)
+	if r.Wrong+r.Errors > 0 {
+		err = errors.Join(err, errNotRight, r.first)
+	}
+	return err
 }

@@ -57,10 +57,7 @@ An answer of the same octets as one already judged counts as judged, while it is
 				return err
 			}
 			r, err := l.measure(cmd.Context(), "ocsp", l.open)
-			if err != nil {
-				return err
-			}
-			return r.print(out)
+			return l.finish(out, r, err)
 		}}
 	l.flags(c)
 	c.Flags().StringVar(&l.url, "url", "http://127.0.0.1:8080/ocsp", "the responder")
@@ -181,7 +178,10 @@ func (w *ocspWorker) operate(_ context.Context, n int) error {
 	if response.StatusCode != http.StatusOK {
 		return fmt.Errorf("answered with %s", response.Status)
 	}
-	return w.l.judge(q, body)
+	if err := w.l.judge(q, body); err != nil {
+		return wrongAnswer{err}
+	}
+	return nil
 }
 
 // judge believes an answer of the same octets for as long as it was fresh when
