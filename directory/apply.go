@@ -14,11 +14,20 @@ import (
 // an equality rule is needed and missing, 69 another structural class, and
 // those of Check.
 func (s *Schema) Apply(e *Entry, mods []Modification, elsewhere ...string) (*Entry, error) {
-	before, err := s.StructuralClass(e)
+	return s.modify(patch{s: s, e: e.shallow(), user: true}, mods, elsewhere)
+}
+
+// ApplyRelaxed is Apply, but names and times of creation and modification may
+// be modified too.
+func (s *Schema) ApplyRelaxed(e *Entry, mods []Modification, elsewhere ...string) (*Entry, error) {
+	return s.modify(patch{s: s, e: e.shallow(), user: true, relaxed: true}, mods, elsewhere)
+}
+
+func (s *Schema) modify(p patch, mods []Modification, elsewhere []string) (*Entry, error) {
+	before, err := s.StructuralClass(p.e)
 	if err != nil {
 		return nil, err
 	}
-	p := patch{s: s, e: e.shallow(), user: true}
 	for i := range mods {
 		if err := p.apply(&mods[i]); err != nil {
 			return nil, err
@@ -64,6 +73,8 @@ type patch struct {
 	s    *Schema
 	e    *Entry
 	user bool // check what a user may do
+	// relaxed: he may also say who made and modified the entry, and when
+	relaxed bool
 }
 
 func (p *patch) apply(m *Modification) error {
@@ -98,7 +109,7 @@ func (p *patch) apply(m *Modification) error {
 func (p *patch) permitted(d Description, m *Modification) error {
 	name, values := d.String(), m.Attribute.Values
 	switch {
-	case d.Type.NoUserModification:
+	case d.Type.NoUserModification && !(p.relaxed && isStamp(d.Type)):
 		return refuse(ConstraintViolation, name+": no user modification allowed")
 	case d.Type.Obsolete && m.Op != ModDelete && len(values) > 0:
 		return refuse(ConstraintViolation, name+": attribute is obsolete")
@@ -116,6 +127,58 @@ func (p *patch) permitted(d Description, m *Modification) error {
 		return refuse(AttributeOrValueExists, fmt.Sprintf("%s: value #%d provided more than once", name, n))
 	}
 	return nil
+}
+
+// isStamp reports the attributes that say who made and modified an entry, and
+// when (RFC 4512 §3.4).
+func isStamp(t *AttributeType) bool {
+	switch t.Name() {
+	case "creatorsName", "createTimestamp", "modifiersName", "modifyTimestamp":
+		return true
+	}
+	return false
+}
+
+// Permissive returns what is left of modifications when adding a value that is
+// there and deleting one that is not are no errors: exactly those that change
+// the entry. What is wrong otherwise is left in, for Apply to refuse.
+func (s *Schema) Permissive(e *Entry, mods []Modification) []Modification {
+	p := patch{s: s, e: e.shallow()}
+	out := make([]Modification, 0, len(mods))
+	for i := range mods {
+		m := mods[i]
+		d, ok := s.Describe(m.Attribute.Type)
+		if !ok {
+			return append(out, mods[i:]...)
+		}
+		have := p.e.Get(d.String())
+		switch {
+		case m.Op == ModDelete && len(have) == 0:
+			continue
+		case (m.Op == ModAdd || m.Op == ModDelete) && len(m.Attribute.Values) > 0:
+			m.Attribute.Values = p.effective(d.Type, have, &m)
+			if len(m.Attribute.Values) == 0 {
+				continue
+			}
+		}
+		if p.apply(&m) != nil {
+			return append(out, mods[i:]...)
+		}
+		out = append(out, m)
+	}
+	return out
+}
+
+// effective are the values that adding or deleting makes a difference for.
+func (p *patch) effective(t *AttributeType, have [][]byte, m *Modification) [][]byte {
+	set := formSet(t, have)
+	var left [][]byte
+	for _, v := range m.Attribute.Values {
+		if set[string(t.normal(v))] == (m.Op == ModDelete) {
+			left = append(left, v)
+		}
+	}
+	return left
 }
 
 func (p *patch) add(t *AttributeType, name string, values [][]byte) error {

@@ -16,6 +16,10 @@ import (
 // Schema.Canonical and Schema.Check, 19 for an operational attribute, 68 if
 // the entry exists, 32 with the deepest ancestor if its parent does not, 53.
 func (r *Register) Add(tx *ledger.Tx, by Author, e *directory.Entry) error {
+	return r.add(tx, by, e, false)
+}
+
+func (r *Register) add(tx *ledger.Tx, by Author, e *directory.Entry, relaxed bool) error {
 	p, err := r.locate(e.DN)
 	if err != nil {
 		return err
@@ -23,16 +27,15 @@ func (r *Register) Add(tx *ledger.Tx, by Author, e *directory.Entry) error {
 	if err := r.permit(by, p, false); err != nil {
 		return err
 	}
-	for i := range e.Attributes {
-		if t := r.schema.Attribute(e.Attributes[i].Type); t != nil && t.NoUserModification {
-			return refuse(directory.ConstraintViolation, "%s: no user modification allowed", t.Name())
-		}
+	uuid, e, err := r.userPart(tx, e, relaxed)
+	if err != nil {
+		return err
 	}
 	s, secrets, err := r.prepare(p, e)
 	if err != nil {
 		return err
 	}
-	rand.Read(s.uuid[:])
+	s.uuid = uuid
 	r.stamp(s.entry, by, tx)
 	if err := r.vacant(tx, p); err != nil {
 		return err
@@ -48,6 +51,32 @@ func (r *Register) Add(tx *ledger.Tx, by Author, e *directory.Entry) error {
 		return err
 	}
 	return r.keepSecrets(tx, s.uuid, secrets)
+}
+
+// userPart refuses operational attributes a client brings along, or with
+// relaxed rules takes those it may decide, and chooses the entryUUID.
+func (r *Register) userPart(tx *ledger.Tx, e *directory.Entry, relaxed bool) (u directory.UUID, out *directory.Entry, err error) {
+	rand.Read(u[:])
+	if !relaxed {
+		for i := range e.Attributes {
+			if t := r.schema.Attribute(e.Attributes[i].Type); t != nil && t.NoUserModification {
+				return u, nil, refuse(directory.ConstraintViolation, "%s: no user modification allowed", t.Name())
+			}
+		}
+		return u, e, nil
+	}
+	out, brought, err := importable(r.schema, e)
+	if err != nil || brought == nil {
+		return u, out, err
+	}
+	var known int
+	if err := tx.QueryRow(`SELECT COUNT(*) FROM directory_entry WHERE uuid = $1 AND data IS NOT NULL`, brought[:]).Scan(&known); err != nil {
+		return u, nil, fmt.Errorf("looking for entryUUID %s: %w", brought, err)
+	}
+	if known > 0 {
+		return u, nil, refuse(directory.ConstraintViolation, "entryUUID: %s is another entry's", brought)
+	}
+	return *brought, out, nil
 }
 
 // prepare makes the canonical, checked form of an entry and parts its secrets.

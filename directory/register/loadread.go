@@ -146,9 +146,17 @@ func (x *load) prepare(it *item) error {
 // importable drops the operational attributes an import does not decide and
 // takes entryUUID.
 func (x *load) importable(it *item) (*directory.Entry, error) {
-	out := &directory.Entry{DN: it.entry.DN, Attributes: make([]directory.Attribute, 0, len(it.entry.Attributes)+2)}
-	for _, a := range it.entry.Attributes {
-		t := x.r.schema.Attribute(a.Type)
+	out, u, err := importable(x.r.schema, it.entry)
+	if u != nil {
+		it.uuid, it.brought = *u, true
+	}
+	return out, err
+}
+
+func importable(schema *directory.Schema, e *directory.Entry) (out *directory.Entry, brought *directory.UUID, err error) {
+	out = &directory.Entry{DN: e.DN, Attributes: make([]directory.Attribute, 0, len(e.Attributes)+2)}
+	for _, a := range e.Attributes {
+		t := schema.Attribute(a.Type)
 		if t == nil || !t.NoUserModification {
 			out.Attributes = append(out.Attributes, a)
 			continue
@@ -157,14 +165,18 @@ func (x *load) importable(it *item) (*directory.Entry, error) {
 		case "creatorsName", "createTimestamp", "modifiersName", "modifyTimestamp":
 			out.Attributes = append(out.Attributes, a)
 		case "entryUUID":
-			u, ok := directory.ParseUUID(a.Values[0])
-			if !ok || len(a.Values) != 1 {
-				return nil, refuse(directory.InvalidAttributeSyntax, "entryUUID: not a UUID")
+			if len(a.Values) != 1 {
+				return nil, nil, refuse(directory.ConstraintViolation, "attribute 'entryUUID' cannot have multiple values")
 			}
-			it.uuid, it.brought = u, true
+			u, ok := directory.ParseUUID(a.Values[0])
+			if !ok {
+				return nil, nil, refuse(directory.InvalidAttributeSyntax, "entryUUID: not a UUID")
+			}
+			id := directory.UUID(u)
+			brought = &id
 		}
 	}
-	return out, nil
+	return out, brought, nil
 }
 
 func (x *load) collect(ctx context.Context, ready <-chan []*item) error {

@@ -3,6 +3,7 @@ package register
 import (
 	"bytes"
 	"slices"
+	"strings"
 
 	"cardinal/directory"
 	"cardinal/internal/journal"
@@ -13,7 +14,12 @@ import (
 // For passwords see Add. Errors are *directory.Error: 32, 53 and those of
 // Schema.Apply. An empty list changes nothing and succeeds.
 func (r *Register) Modify(tx *ledger.Tx, by Author, dn directory.DN, mods []directory.Modification) error {
-	p, err := r.locate(dn)
+	return r.modify(tx, by, &directory.Update{DN: dn, Mods: mods})
+}
+
+func (r *Register) modify(tx *ledger.Tx, by Author, u *directory.Update) error {
+	mods := u.Mods
+	p, err := r.locate(u.DN)
 	if err != nil {
 		return err
 	}
@@ -31,14 +37,21 @@ func (r *Register) Modify(tx *ledger.Tx, by Author, dn directory.DN, mods []dire
 		return nil
 	}
 	public, secret := r.partMods(mods)
-	if err := r.modifySecrets(tx, s, secret); err != nil {
-		return err
-	}
-	recorded, err := r.modified(tx, s, public)
+	changed, err := r.modifySecrets(tx, s, secret, u.Permissive)
 	if err != nil {
 		return err
 	}
+	recorded, err := r.modified(tx, s, public, u)
+	if err != nil {
+		return err
+	}
+	if u.Permissive && !changed && len(recorded) == 0 {
+		return nil
+	}
 	stamps := r.modifyStamps(by, tx)
+	if u.Relax {
+		stamps = unsaid(stamps, recorded)
+	}
 	if s.entry, err = r.schema.Replay(s.entry, stamps); err != nil {
 		return err
 	}
@@ -50,7 +63,7 @@ func (r *Register) Modify(tx *ledger.Tx, by Author, dn directory.DN, mods []dire
 
 // modified applies a user's modifications to s and returns them as they must
 // be recorded: with the superclasses that were added.
-func (r *Register) modified(tx *ledger.Tx, s *stored, mods []directory.Modification) ([]directory.Modification, error) {
+func (r *Register) modified(tx *ledger.Tx, s *stored, mods []directory.Modification, u *directory.Update) ([]directory.Modification, error) {
 	if err := r.project(tx, s, mods); err != nil {
 		return nil, err
 	}
@@ -58,7 +71,14 @@ func (r *Register) modified(tx *ledger.Tx, s *stored, mods []directory.Modificat
 	if err != nil {
 		return nil, err
 	}
-	after, err := r.schema.Apply(s.entry, mods, elsewhere...)
+	if u.Permissive {
+		mods = r.schema.Permissive(s.entry, mods)
+	}
+	apply := r.schema.Apply
+	if u.Relax {
+		apply = r.schema.ApplyRelaxed
+	}
+	after, err := apply(s.entry, mods, elsewhere...)
 	if err != nil {
 		return nil, err
 	}
@@ -72,6 +92,15 @@ func (r *Register) modified(tx *ledger.Tx, s *stored, mods []directory.Modificat
 	}
 	s.entry = after
 	return recorded, nil
+}
+
+// unsaid are the stamps whose attributes the modifications say nothing of.
+func unsaid(stamps, mods []directory.Modification) []directory.Modification {
+	return slices.DeleteFunc(stamps, func(s directory.Modification) bool {
+		return slices.ContainsFunc(mods, func(m directory.Modification) bool {
+			return strings.EqualFold(m.Attribute.Type, s.Attribute.Type)
+		})
+	})
 }
 
 func replace(name string, values ...[]byte) directory.Modification {
@@ -131,7 +160,7 @@ func (w *setWrite) modify(tx *ledger.Tx, dn directory.DN) (u directory.UUID, err
 	if s == nil {
 		return u, w.r.noSuchObject(tx, p)
 	}
-	if _, err := w.r.modified(tx, s, w.mods); err != nil {
+	if _, err := w.r.modified(tx, s, w.mods, &directory.Update{}); err != nil {
 		return u, err
 	}
 	if s.entry, err = w.r.schema.Replay(s.entry, w.stamps); err != nil {

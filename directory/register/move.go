@@ -2,6 +2,7 @@ package register
 
 import (
 	"bytes"
+	"slices"
 
 	"cardinal/directory"
 	"cardinal/internal/journal"
@@ -32,12 +33,57 @@ func (r *Register) Delete(tx *ledger.Tx, by Author, dn directory.DN) error {
 	if below {
 		return refuse(directory.NotAllowedOnNonLeaf, "entry %q has entries below it", dn)
 	}
+	r.remove(tx, s)
+	return nil
+}
+
+func (r *Register) remove(tx *ledger.Tx, s *stored) {
 	r.drop(tx, s)
-	for _, table := range []string{"secret", "value", "outline"} {
+	tables := []string{"secret"}
+	if len(s.outlines) > 0 {
+		tables = append(tables, "value", "outline")
+	}
+	for _, table := range tables {
 		tx.Defer(`DELETE FROM directory_`+table+` WHERE uuid = $1`, s.uuid[:])
 	}
 	x := directory.EntryDeleted{UUID: s.uuid, DN: s.entry.DN}
 	tx.Append(journal.KindEntryDeleted, directory.ChangeVersion, x.Append(nil))
+}
+
+// DeleteTree removes an entry and everything below it, all or nothing. Errors
+// are those of Delete but 66, and 11 if more than Config.TreeLimit entries
+// stand there: nothing has been done then.
+func (r *Register) DeleteTree(tx *ledger.Tx, by Author, dn directory.DN) error {
+	p, err := r.locate(dn)
+	if err != nil {
+		return err
+	}
+	if err := r.permit(by, p, true); err != nil {
+		return err
+	}
+	c, err := r.cursor(tx, p.suffix, p.key, p.key.After())
+	if err != nil {
+		return err
+	}
+	var all []*stored
+	for {
+		s, err := c.next()
+		if err != nil {
+			return err
+		}
+		if s == nil {
+			break
+		}
+		if all = append(all, s); len(all) > r.config.TreeLimit {
+			return refuse(directory.AdminLimitExceeded, "more than %d entries at and below %q", r.config.TreeLimit, dn)
+		}
+	}
+	if len(all) == 0 || all[0].key != p.key {
+		return r.noSuchObject(tx, p)
+	}
+	for _, s := range slices.Backward(all) {
+		r.remove(tx, s)
+	}
 	return nil
 }
 
@@ -132,7 +178,7 @@ func (r *Register) renamed(tx *ledger.Tx, s *stored, m move) (*stored, error) {
 	if out.loaded, err = r.hides(tx, to); err != nil {
 		return nil, err
 	}
-	if mods, err = r.modified(tx, out, mods); err != nil {
+	if mods, err = r.modified(tx, out, mods, &directory.Update{}); err != nil {
 		return nil, err
 	}
 	stamps := r.modifyStamps(m.by, tx)

@@ -83,6 +83,9 @@ type Config struct {
 	// MoveLimit is how many entries one move may rename; 0 means 1000, which
 	// a transaction can do without holding the head for long.
 	MoveLimit int
+	// TreeLimit is how many entries one deletion of a subtree may remove; 0
+	// means 500, for the same reason.
+	TreeLimit int
 	// TempDir holds a load's sorted runs; "" is the system's.
 	TempDir string
 	// SortMemory is how many bytes of entries a load holds before it writes a
@@ -117,6 +120,7 @@ type suffix struct {
 const (
 	maxKey       = 2000 // bytes of a key: an index row of PostgreSQL holds 2700
 	defaultMoves = 1000
+	defaultTree  = 500
 )
 
 // New checks the configuration against the schema.
@@ -152,6 +156,7 @@ func New(schema *directory.Schema, config Config) (*Register, error) {
 		r.secrets = append(r.secrets, t.Name())
 	}
 	r.config.MoveLimit = cmp.Or(r.config.MoveLimit, defaultMoves)
+	r.config.TreeLimit = cmp.Or(r.config.TreeLimit, defaultTree)
 	r.config.SortMemory = cmp.Or(r.config.SortMemory, runBytes)
 	return r, nil
 }

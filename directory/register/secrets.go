@@ -175,27 +175,42 @@ func secretValues(tx *ledger.Tx, u directory.UUID, attribute string) ([][]byte, 
 
 // modifySecrets applies modifications of secret attributes. Values to delete
 // may be passwords or verifiers.
-func (r *Register) modifySecrets(tx *ledger.Tx, s *stored, mods []directory.Modification) error {
+func (r *Register) modifySecrets(tx *ledger.Tx, s *stored, mods []directory.Modification, permissive bool) (changed bool, err error) {
 	x := directory.SecretsChanged{}
 	for _, m := range mods {
 		name := r.schema.Attribute(m.Attribute.Type).Name()
 		have, err := secretValues(tx, s.uuid, name)
 		if err != nil {
-			return err
+			return false, err
+		}
+		if permissive && m.Op != directory.ModReplace && !effectiveSecrets(have, &m) {
+			continue
 		}
 		values, err := changedSecrets(name, have, m)
 		if err != nil {
-			return err
+			return false, err
 		}
 		one := directory.Secret{UUID: s.uuid, Attribute: name, Values: values}
 		storeSecret(tx, &one)
 		x.Secrets = append(x.Secrets, one)
 	}
 	if len(x.Secrets) == 0 {
-		return nil
+		return false, nil
 	}
 	tx.Append(journal.KindSecretsChanged, directory.ChangeVersion, x.Append(nil))
-	return nil
+	return true, nil
+}
+
+// effectiveSecrets leaves in a modification the values that make a difference,
+// and reports whether it makes any.
+func effectiveSecrets(have [][]byte, m *directory.Modification) bool {
+	if len(m.Attribute.Values) == 0 {
+		return m.Op != directory.ModDelete || len(have) > 0
+	}
+	m.Attribute.Values = slices.DeleteFunc(slices.Clone(m.Attribute.Values), func(v []byte) bool {
+		return (holdsSecret(have, v) >= 0) == (m.Op == directory.ModAdd)
+	})
+	return len(m.Attribute.Values) > 0
 }
 
 func changedSecrets(name string, have [][]byte, m directory.Modification) ([][]byte, error) {

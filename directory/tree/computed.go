@@ -188,14 +188,8 @@ func (e *Entry) EachOf(d directory.Description, visit func(v []byte) bool) {
 		if have := &e.reader.catalog.names[code].description; have.Type == nil || !d.Covers(*have) {
 			continue
 		}
-		for {
-			v, ok := vs.next(e.reader.value[:])
-			if !ok {
-				break
-			}
-			if !visit(v) {
-				return
-			}
+		if !e.eachValue(code, &vs, visit) {
+			return
 		}
 	}
 }

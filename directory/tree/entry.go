@@ -216,6 +216,28 @@ func (a *Attribute) Values(visit func(v []byte) bool) {
 	}
 }
 
+// eachValue runs over the values of an attribute of the record. It returns
+// false if visit did.
+func (e *Entry) eachValue(code uint16, vs *values, visit func(v []byte) bool) (more bool) {
+	if _, apart := vs.outlined(); apart {
+		more = true
+		e.reader.eachOutlined(e.ID, code, func(v []byte) bool {
+			more = visit(v)
+			return more
+		})
+		return more
+	}
+	for {
+		v, ok := vs.next(e.reader.value[:])
+		if !ok {
+			return true
+		}
+		if !visit(v) {
+			return false
+		}
+	}
+}
+
 // Decode copies the entry out of the store, with the name and attributes as
 // they were given.
 func (e *Entry) Decode() (*directory.Entry, error) {
