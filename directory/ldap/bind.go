@@ -18,6 +18,7 @@ const (
 // handleBind answers a Bind (RFC 4511 §4.2). Nothing else of the connection
 // runs meanwhile. Whatever the outcome, who was bound before is not any more.
 func (c *conn) handleBind(m *message) directory.Code {
+	c.dropTransaction()
 	c.become(Identity{})
 	if _, err := parseControls(m); err != nil {
 		return c.reply(m, c.resultOf(err))

@@ -38,12 +38,13 @@ type conn struct {
 	readBy   time.Time // the read deadline in force
 	draining atomic.Bool
 
-	ctx      context.Context
-	cancel   context.CancelFunc
-	running  sync.WaitGroup
-	mu       sync.Mutex // guards requests and tasks
-	requests map[int64]*task
-	tasks    int // running; requests that share a message id count one by one
+	ctx         context.Context
+	cancel      context.CancelFunc
+	running     sync.WaitGroup
+	mu          sync.Mutex // guards requests, tasks and transaction
+	requests    map[int64]*task
+	transaction *transaction
+	tasks       int // running; requests that share a message id count one by one
 
 	writing sync.Mutex
 	writeBy time.Time // the write deadline in force
@@ -94,6 +95,7 @@ func (c *conn) fault(p any) bool {
 
 func (c *conn) close() {
 	c.cancel()
+	c.dropTransaction()
 	_ = c.flush()
 	_ = c.net.Close()
 	c.running.Wait()

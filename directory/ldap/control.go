@@ -7,20 +7,28 @@ import (
 
 // Object identifiers of controls, extended operations and features.
 const (
-	oidPaged       = "1.2.840.113556.1.4.319"   // RFC 2696
-	oidManageDSAIT = "2.16.840.1.113730.3.4.2"  // RFC 3296
-	oidSubentries  = "1.3.6.1.4.1.4203.1.10.1"  // RFC 3672
-	oidAssertion   = "1.3.6.1.1.12"             // RFC 4528
-	oidPreRead     = "1.3.6.1.1.13.1"           // RFC 4527
-	oidPostRead    = "1.3.6.1.1.13.2"           // RFC 4527
-	oidProxied     = "2.16.840.1.113730.3.4.18" // RFC 4370
-	oidDomainScope = "1.2.840.113556.1.4.1339"  // no referrals are made here anyway
+	oidPaged       = "1.2.840.113556.1.4.319"    // RFC 2696
+	oidManageDSAIT = "2.16.840.1.113730.3.4.2"   // RFC 3296
+	oidSubentries  = "1.3.6.1.4.1.4203.1.10.1"   // RFC 3672
+	oidAssertion   = "1.3.6.1.1.12"              // RFC 4528
+	oidPreRead     = "1.3.6.1.1.13.1"            // RFC 4527
+	oidPostRead    = "1.3.6.1.1.13.2"            // RFC 4527
+	oidProxied     = "2.16.840.1.113730.3.4.18"  // RFC 4370
+	oidPermissive  = "1.2.840.113556.1.4.1413"   // the wording is Microsoft's: no RFC
+	oidTreeDelete  = "1.2.840.113556.1.4.805"    // draft-armijo-ldap-treedelete
+	oidRelax       = "1.3.6.1.4.1.4203.666.5.12" // draft-zeilenga-ldap-relax
+	oidTransaction = "1.3.6.1.1.21.2"            // RFC 5805
+	oidDomainScope = "1.2.840.113556.1.4.1339"   // no referrals are made here anyway
 
 	oidDisconnection  = "1.3.6.1.4.1.1466.20036"  // RFC 4511 §4.4.1
 	oidStartTLS       = "1.3.6.1.4.1.1466.20037"  // RFC 4511 §4.14
 	oidPasswordModify = "1.3.6.1.4.1.4203.1.11.1" // RFC 3062
 	oidWhoAmI         = "1.3.6.1.4.1.4203.1.11.3" // RFC 4532
 	oidCancel         = "1.3.6.1.1.8"             // RFC 3909
+
+	oidStartTransaction   = "1.3.6.1.1.21.1" // RFC 5805
+	oidEndTransaction     = "1.3.6.1.1.21.3"
+	oidAbortedTransaction = "1.3.6.1.1.21.4"
 
 	oidAllOperational = "1.3.6.1.4.1.4203.1.5.1" // RFC 3673
 	oidClassLists     = "1.3.6.1.4.1.4203.1.5.2" // RFC 4529
@@ -32,6 +40,12 @@ const (
 
 func supportedControls() []string {
 	return []string{oidPaged, oidManageDSAIT, oidSubentries, oidAssertion, oidPreRead, oidPostRead, oidProxied, oidDomainScope, oidActiveRoles}
+}
+
+// updateControls are those of updates, which a node that takes none does not
+// have.
+func updateControls() []string {
+	return []string{oidPermissive, oidTreeDelete, oidRelax, oidTransaction}
 }
 
 func supportedFeatures() []string {
@@ -46,6 +60,11 @@ type controls struct {
 	assertion  *directory.Filter
 	preRead    [][]byte // attribute lists; nil: not asked
 	postRead   [][]byte
+	permissive bool // values that make no difference are passed over
+	treeDelete bool // everything below goes too
+	relax      bool // what users may not modify may be written
+	// transaction the request is a part of; nil: none.
+	transaction []byte
 	// authorization is whose rights the request is to have; nil: its own.
 	authorization *authorization
 }
@@ -132,9 +151,42 @@ func (c *controls) take(op ber.Tag, oid string, value []byte, critical bool) err
 		return takeRead(&c.preRead, value)
 	case oid == oidPostRead && update && op != delRequest:
 		return takeRead(&c.postRead, value)
+	case oid == oidPermissive && op == modifyRequest:
+		return takeFlag(&c.permissive, "permissive modify", value)
+	case oid == oidTreeDelete && op == delRequest:
+		return takeFlag(&c.treeDelete, "tree delete", value)
+	case oid == oidRelax && update:
+		return takeFlag(&c.relax, "relax", value)
+	case oid == oidTransaction && (update || op == extendedRequest):
+		return c.takeTransaction(value, critical)
 	case critical && op != unbindRequest && op != abandonRequest:
 		return &directory.Error{Code: directory.UnavailableCriticalExtension, Message: "critical control " + oid + " is not available here"}
 	}
+	return nil
+}
+
+// takeFlag reads a control without a value.
+func takeFlag(into *bool, name string, value []byte) error {
+	switch {
+	case *into:
+		return protocolError("the " + name + " control stands twice")
+	case value != nil:
+		return protocolError("the " + name + " control has no value")
+	}
+	*into = true
+	return nil
+}
+
+func (c *controls) takeTransaction(value []byte, critical bool) error {
+	switch {
+	case c.transaction != nil:
+		return protocolError("the transaction control stands twice")
+	case !critical:
+		return protocolError("the transaction control must be critical")
+	case value == nil:
+		return protocolError("the transaction control has no value")
+	}
+	c.transaction = value
 	return nil
 }
 

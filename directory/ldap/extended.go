@@ -2,14 +2,13 @@ package ldap
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/tls"
-	"encoding/base64"
 	"time"
 
 	"cardinal/directory"
 	"cardinal/directory/tree"
 	"cardinal/internal/ber"
+	"cardinal/internal/journal"
 )
 
 // handleExtended answers an extended operation (RFC 4511 §4.12). It returns
@@ -21,9 +20,9 @@ func (c *conn) handleExtended(m *message, started time.Time) (code directory.Cod
 		return c.reply(m, c.resultOf(err)), true
 	}
 	value, valued, err := b.Optional(ber.Context | 1)
-	by := c.asking()
+	by, with := c.asking(), controls{}
 	if err == nil {
-		by, err = c.asksExtended(m, string(name))
+		by, with, err = c.asksExtended(m, string(name))
 	}
 	if err != nil {
 		return c.reply(m, c.resultOf(err)), true
@@ -35,7 +34,14 @@ func (c *conn) handleExtended(m *message, started time.Time) (code directory.Cod
 		return c.startTLS(m, valued), true
 	case oidCancel:
 		return c.reply(m, c.handleCancel(value)), true
+	case oidStartTransaction:
+		return c.reply(m, c.startTransaction(valued)), true
+	case oidEndTransaction:
+		return c.endTransaction(m, value, started)
 	case oidPasswordModify:
+		if with.transaction != nil {
+			return by.enqueuePassword(m, &with, value), true
+		}
 		c.detach(m, started, func(ctx context.Context, t *task) directory.Code {
 			r, err := by.modifyPassword(ctx, value)
 			if err != nil {
@@ -50,15 +56,19 @@ func (c *conn) handleExtended(m *message, started time.Time) (code directory.Cod
 
 // asksExtended is who makes an extended request. Proxied authorization means
 // something for those alone that act with somebody's rights.
-func (c *conn) asksExtended(m *message, name string) (asker, error) {
+func (c *conn) asksExtended(m *message, name string) (asker, controls, error) {
 	with, err := parseControls(m)
 	if err != nil {
-		return c.asking(), err
+		return c.asking(), with, err
+	}
+	if with.transaction != nil && name != oidPasswordModify {
+		return c.asking(), with, errTransactionOnly
 	}
 	if with.authorization != nil && name != oidWhoAmI && name != oidPasswordModify {
-		return c.asking(), &directory.Error{Code: directory.UnavailableCriticalExtension, Message: "proxied authorization is not available here"}
+		return c.asking(), with, &directory.Error{Code: directory.UnavailableCriticalExtension, Message: "proxied authorization is not available here"}
 	}
-	return c.asks(m, &with)
+	by, err := c.asks(m, &with)
+	return by, with, err
 }
 
 // whoAmI answers with the authorization identity (RFC 4532).
@@ -89,6 +99,7 @@ func (c *conn) startTLS(m *message, valued bool) directory.Code {
 	case outstanding || c.from != c.to:
 		return c.reply(m, refuse(directory.OperationsError, "cannot start TLS when operations are outstanding"))
 	}
+	c.dropTransaction()
 	code := c.reply(m, result{name: oidStartTLS})
 	if c.flush() != nil {
 		return code
@@ -104,103 +115,13 @@ func (c *conn) startTLS(m *message, valued bool) directory.Code {
 	return code
 }
 
-// modifyPassword sets userPassword (RFC 3062). An old password, if given, must
-// be right; a password that is made here is returned.
-func (c asker) modifyPassword(ctx context.Context, value []byte) (r result, err error) {
-	var identity, before, after []byte
-	if len(value) > 0 {
-		if identity, before, after, err = parsePasswordModify(value); err != nil {
-			return r, err
+// readEntryAt is the value of a post-read control from this node's copy; nil if
+// the client may not see the entry, or it was changed after a position.
+func (c asker) readEntryAt(key directory.Key, at journal.Position, list [][]byte) (out []byte, err error) {
+	err = c.visible(key, func(e *tree.Entry, grant *directory.Access) (err error) {
+		if _, changed, ok := directory.ParseCSN(string(e.CSN())); !ok || changed > at {
+			return nil
 		}
-	}
-	who := c.who
-	key := who.Key
-	dn := who.DN
-	if identity != nil {
-		if key, dn, err = c.named(identity); err != nil {
-			return r, err
-		}
-	}
-	switch {
-	case who.Anonymous():
-		return refuse(directory.StrongerAuthRequired, "modifications require authentication"), nil
-	case c.tls == nil && !c.server.config.AllowPlaintextBind:
-		return refuse(directory.ConfidentialityRequired, "passwords travel over TLS only"), nil
-	case c.server.rootNamed(key) != nil:
-		return refuse(directory.UnwillingToPerform, "the password of a root identity stands in the configuration"), nil
-	}
-	if before != nil {
-		if known, err := c.knowsPassword(key, before); err != nil || !known {
-			return refuse(directory.UnwillingToPerform, "the old password is wrong"), err
-		}
-	}
-	if after == nil {
-		after = newPassword()
-		made, mark := ber.Begin(nil, ber.Sequence)
-		r.value = ber.End(ber.Append(made, ber.Context, after), mark)
-	}
-	mods := []directory.Modification{{Op: directory.ModReplace,
-		Attribute: directory.Attribute{Type: "userPassword", Values: [][]byte{after}}}}
-	u := &update{conn: c, key: key, dn: dn, mods: mods}
-	answer := u.run(ctx, u.modify)
-	if answer.code == directory.Success {
-		answer.value = r.value
-	}
-	return answer, nil
-}
-
-func parsePasswordModify(value []byte) (identity, before, after []byte, err error) {
-	r := ber.NewReader(value)
-	seq, err := r.Enter(ber.Sequence)
-	if err != nil {
-		return nil, nil, nil, err
-	}
-	for i, into := range []*[]byte{&identity, &before, &after} {
-		if *into, _, err = seq.Optional(ber.Context | ber.Tag(i)); err != nil {
-			return nil, nil, nil, err
-		}
-	}
-	return identity, before, after, seq.End()
-}
-
-// named resolves a userIdentity: a name, or an authorization identity
-// (RFC 4513 §5.2.1.8) that holds one.
-func (c *conn) named(identity []byte) (directory.Key, directory.DN, error) {
-	text := string(identity)
-	if len(text) > 3 && text[:3] == "dn:" {
-		text = text[3:]
-	}
-	dn, err := directory.ParseDN(text)
-	if err != nil {
-		return "", nil, badDN(err)
-	}
-	key, err := c.server.schema.Key(dn)
-	return key, dn, err
-}
-
-func (c *conn) knowsPassword(key directory.Key, password []byte) (bool, error) {
-	who := Identity{Identity: directory.Identity{Key: key}}
-	verifiers, err := c.secretsOf(&who)
-	for _, v := range verifiers {
-		good, err := c.server.verify(c.ctx, who.UUID.String(), v, password)
-		if good || err != nil {
-			return good, err
-		}
-	}
-	return false, err
-}
-
-func newPassword() []byte {
-	b := make([]byte, 15)
-	_, _ = rand.Read(b) // never fails (crypto/rand)
-	return base64.RawURLEncoding.AppendEncode(nil, b)
-}
-
-// readEntry is the value of a read entry control (RFC 4527): the entry as the
-// client may see it, nil if he may not.
-func (c asker) readEntry(key directory.Key, list [][]byte) ([]byte, error) {
-	var out []byte
-	err := c.visible(key, func(e *tree.Entry, grant *directory.Access) (err error) {
 		w := entryWriter{selection: newSelection(c.server.config.Tree, list), grant: grant, hide: c.server.hiding()}
 		out, err = w.appendEntry(nil, searchResultEntry, e)
 		return err

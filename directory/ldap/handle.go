@@ -67,8 +67,9 @@ func (c *conn) work(m *message, started time.Time) bool {
 	case extendedRequest:
 		code, done = c.handleExtended(m, started)
 	default:
-		done = false
-		c.detach(m, started, c.updating(m))
+		if code, done = c.enqueue(m); !done {
+			c.detach(m, started, c.updating(m))
+		}
 	}
 	if done {
 		s.inFlight.Add(-1)

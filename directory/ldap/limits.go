@@ -41,6 +41,9 @@ type Limits struct {
 	Candidates int
 	// Wait is how long an update waits for the local copy to show it (10 s).
 	Wait time.Duration
+	// Transaction is how long a transaction may be open (1 min). It holds
+	// nothing but memory; the bound gives that back from clients that forget.
+	Transaction time.Duration
 	// Hashing is how many passwords are verified at once (half the
 	// processors, at least one): binds cannot starve searches.
 	Hashing int
@@ -64,6 +67,14 @@ const (
 	maxAttributes = 2_000
 	// maxControls bounds the controls of one request.
 	maxControls = 32
+	// maxTransactionUpdates and maxTransactionOctets bound the updates of one
+	// transaction (RFC 5805) and their requests: they are made while the
+	// ledger's head is held, which should take less than 50 ms.
+	maxTransactionUpdates = 200
+	maxTransactionOctets  = 1 << 20
+	// maxTree bounds what is looked at below an entry that is to be deleted. The
+	// Writer has a lower bound of its own for a subtree.
+	maxTree = 10_000
 	// inlineCandidates and inlineOutput are how far a search goes on the
 	// goroutine that reads the connection: nearly every search ends within
 	// them and costs no hand-over. Beyond, the reader must be free again to
@@ -105,6 +116,7 @@ func (l Limits) withDefaults(processors int) Limits {
 	setTime(&l.Time, time.Minute)
 	setInt(&l.Candidates, 5_000_000)
 	setTime(&l.Wait, 10*time.Second)
+	setTime(&l.Transaction, time.Minute)
 	setInt(&l.Hashing, max(1, processors/2))
 	setTime(&l.HashingWait, 5*time.Second)
 	setTime(&l.Age, 5*time.Minute)

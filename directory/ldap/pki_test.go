@@ -1,7 +1,6 @@
 package ldap_test
 
 import (
-	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -16,27 +15,7 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
-
-	"cardinal/directory"
-	"cardinal/directory/ldap"
-	"cardinal/internal/journal"
 )
-
-func (w ldapWriter) Add(ctx context.Context, who ldap.Identity, e *directory.Entry) (journal.Position, error) {
-	return w.updates.Add(ctx, author(who), e)
-}
-
-func (w ldapWriter) Modify(ctx context.Context, who ldap.Identity, dn directory.DN, mods []directory.Modification) (journal.Position, error) {
-	return w.updates.Modify(ctx, author(who), dn, mods)
-}
-
-func (w ldapWriter) Delete(ctx context.Context, who ldap.Identity, dn directory.DN) (journal.Position, error) {
-	return w.updates.Delete(ctx, author(who), dn)
-}
-
-func (w ldapWriter) ModifyDN(ctx context.Context, who ldap.Identity, m directory.Move) (journal.Position, error) {
-	return w.updates.Move(ctx, author(who), m)
-}
 
 // pki is a small CA.
 type pki struct {

@@ -18,6 +18,7 @@ type result struct {
 	name     string // responseName of an ExtendedResponse
 	value    []byte // responseValue or serverSaslCreds; nil for none
 	controls []byte // encoded controls of the response
+	failed   int64  // message id of the update of a transaction that was refused
 }
 
 func (r result) append(b []byte, id int64, op ber.Tag) []byte {

@@ -87,11 +87,6 @@ func (c *cards) set(der []byte, good bool) {
 	c.bad[string(der)] = !good
 }
 
-// ldapWriter is how the program hands updates to the register.
-type ldapWriter struct{ updates register.Updates }
-
-func author(who ldap.Identity) register.Author { return register.Author{DN: who.DN.String()} }
-
 func newRig(t testing.TB, change func(c *ldap.Config)) *rig {
 	t.Helper()
 	schema, err := directory.DefaultSchema()

@@ -41,6 +41,10 @@ func (s *Server) describeSelf(secure bool) *directory.Entry {
 	}
 	e.PutString("supportedControl", supportedControls()...)
 	extensions := []string{oidPasswordModify, oidWhoAmI, oidCancel}
+	if s.config.Writer != nil {
+		e.Put("supportedControl", append(e.Get("supportedControl"), directory.Values(updateControls()...)...)...)
+		extensions = append(extensions, oidStartTransaction, oidEndTransaction)
+	}
 	if !secure && s.config.TLS != nil {
 		extensions = append(extensions, oidStartTLS)
 	}

@@ -35,7 +35,28 @@ type Writer interface {
 	Modify(ctx context.Context, who Identity, dn directory.DN, mods []directory.Modification) (journal.Position, error)
 	Delete(ctx context.Context, who Identity, dn directory.DN) (journal.Position, error)
 	ModifyDN(ctx context.Context, who Identity, move directory.Move) (journal.Position, error)
+	// Apply makes all updates, in order, each seeing those before it, or none;
+	// an *UpdateError says which one was refused.
+	Apply(ctx context.Context, updates []Update) (journal.Position, error)
 }
+
+// Update is one update and in whose name it is made.
+type Update struct {
+	Who Identity
+	directory.Update
+}
+
+// UpdateError says which of several updates was refused.
+type UpdateError struct {
+	Nth int // from 0
+	Err error
+}
+
+// Error returns the reason.
+func (e *UpdateError) Error() string { return e.Err.Error() }
+
+// Unwrap returns the reason, mostly a *directory.Error.
+func (e *UpdateError) Unwrap() error { return e.Err }
 
 // CardStatus says what is known of a certificate, by its DER: whether one of
 // our issuers made it, and if so whether it is good now; and what became of it,

@@ -15,7 +15,9 @@ import (
 // Writer to say, which sees what is really there.
 type update struct {
 	conn     asker
-	who      Identity
+	op       ber.Tag
+	id       int64
+	who      Identity // as he stands towards the entry
 	key      directory.Key
 	dn       directory.DN
 	entry    *directory.Entry
@@ -23,25 +25,25 @@ type update struct {
 	move     directory.Move
 	after    directory.Key // where the entry stands afterwards
 	controls controls
+	// check is made before anything is written, off the reading goroutine.
+	check     func(ctx context.Context) error
+	pre, post []byte // values of the read entry controls
 }
 
 // updating returns what runs an update on a goroutine of its own.
 func (c *conn) updating(m *message) func(ctx context.Context, t *task) directory.Code {
 	request := *m
 	return func(ctx context.Context, t *task) directory.Code {
-		u := &update{conn: c.asking()}
-		step, err := u.parse(&request)
+		u, err := c.parseUpdate(&request)
 		if err != nil {
 			return c.conclude(t, nil, c.resultOf(err))
 		}
-		return c.conclude(t, nil, u.run(ctx, step))
+		return c.conclude(t, nil, u.run(ctx))
 	}
 }
 
-// write is one of the four kinds of update.
-type write func(ctx context.Context) (journal.Position, error)
-
-func (u *update) parse(m *message) (w write, err error) {
+func (c *conn) parseUpdate(m *message) (u *update, err error) {
+	u = &update{conn: c.asking(), op: m.op, id: m.id}
 	if u.controls, err = parseControls(m); err != nil {
 		return nil, err
 	}
@@ -50,85 +52,173 @@ func (u *update) parse(m *message) (w write, err error) {
 	}
 	switch m.op {
 	case addRequest:
-		return u.add, u.parseAdd(m.body)
+		err = u.parseAdd(m.body)
 	case delRequest:
-		return u.delete, u.name(m.body)
+		err = u.name(m.body)
 	case modifyRequest:
-		return u.modify, u.parseModify(m.body)
+		err = u.parseModify(m.body)
+	default:
+		err = u.parseModifyDN(m.body)
 	}
-	return u.modifyDN, u.parseModifyDN(m.body)
-}
-
-func (u *update) name(dn []byte) (err error) {
-	if u.dn, err = directory.ParseDN(string(dn)); err != nil {
-		return badDN(err)
-	}
-	u.key, err = u.conn.server.schema.Key(u.dn)
-	u.after = u.key
-	return err
+	u.who = u.conn.who.at(u.key)
+	return u, err
 }
 
 // run makes the update and waits until this node's copy shows it.
-func (u *update) run(ctx context.Context, w write) result {
+func (u *update) run(ctx context.Context) result {
+	if r, refused := u.refused(); refused {
+		return r
+	}
+	return u.conn.apply(ctx, []*update{u}, func(position journal.Position) result {
+		return result{controls: u.responseControls(position)}
+	})
+}
+
+// refused is the answer to an update that is not even looked at.
+func (u *update) refused() (r result, refused bool) {
 	c := u.conn
 	s := c.server
 	switch {
 	case s.config.Writer == nil && len(s.config.Referrals) > 0:
-		return result{code: directory.Referral, referral: s.config.Referrals}
+		return result{code: directory.Referral, referral: s.config.Referrals}, true
 	case s.config.Writer == nil:
-		return refuse(directory.UnwillingToPerform, "this node does not take updates")
+		return refuse(directory.UnwillingToPerform, "this node does not take updates"), true
 	case c.who.Anonymous():
-		return refuse(directory.StrongerAuthRequired, "modifications require authentication")
+		return refuse(directory.StrongerAuthRequired, "modifications require authentication"), true
 	case u.key == "":
-		return refuse(directory.UnwillingToPerform, "the root DSE cannot be changed")
+		return refuse(directory.UnwillingToPerform, "the root DSE cannot be changed"), true
+	case !s.answersFor(u.key):
+		return refuse(directory.UnwillingToPerform, "no global superior knowledge"), true
+	case u.op == modDNRequest && !s.answersFor(u.after):
+		return refuse(directory.AffectsMultipleDSAs, "the new superior is not held here"), true
 	}
-	if !s.answersFor(u.key) {
-		return refuse(directory.UnwillingToPerform, "no global superior knowledge")
-	}
-	if r, stale := c.stale(); stale {
-		return r
-	}
-	u.who = c.who.at(u.key)
-	r := result{}
-	if err := u.before(&r); err != nil {
-		return c.resultOf(err)
-	}
+	return c.stale()
+}
+
+// apply hands updates to the Writer, all or none, and waits until this node's
+// copy shows them. A lone update is judged by this copy first, so that what may
+// not be done does not hold up others.
+func (c asker) apply(ctx context.Context, list []*update, done func(journal.Position) result) result {
+	s := c.server
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.config.Limits.Time)
 	defer cancel()
-	position, err := w(ctx)
-	if err != nil {
-		return c.resultOf(u.conceal(err))
-	}
-	u.await(ctx, position, &r)
-	if u.controls.postRead != nil {
-		if entry, err := c.readEntry(u.after, u.controls.postRead); err == nil {
-			r.controls = appendControl(r.controls, oidPostRead, entry)
+	changes := make([]Update, len(list))
+	for i, u := range list {
+		if err := u.ready(ctx, len(list) > 1); err != nil {
+			return c.refusedAt(list, i, err)
 		}
+		changes[i] = u.change(len(list) > 1)
 	}
+	position, err := s.config.Writer.Apply(ctx, changes)
+	if err != nil {
+		at := 0
+		var nth *UpdateError
+		if errors.As(err, &nth) && nth.Nth < len(list) {
+			at = nth.Nth
+		}
+		return c.refusedAt(list, at, list[at].conceal(err))
+	}
+	r := result{}
+	c.await(ctx, position, &r)
+	made := done(position)
+	made.message = r.message
+	return made
+}
+
+// ready judges an update by this node's copy, if that can tell, and then looks
+// at an old password: nobody tries passwords where he may not change them.
+func (u *update) ready(ctx context.Context, together bool) error {
+	if together && u.check == nil {
+		return nil
+	}
+	if err := u.judge(lookout{u: u}); err != nil || u.check == nil {
+		return err
+	}
+	return u.check(ctx)
+}
+
+// refusedAt is the answer when one of several updates was refused.
+func (c asker) refusedAt(list []*update, nth int, err error) result {
+	r := c.resultOf(err)
+	if r.code == directory.Success {
+		r = refuse(directory.Other, "internal error")
+	}
+	r.failed = list[nth].id
 	return r
 }
 
-// before makes what has to be seen before the update: assertion and pre-read.
-func (u *update) before(r *result) error {
-	if u.controls.assertion != nil {
-		if err := u.conn.assert(u.key, u.controls.assertion); err != nil {
+// change is the update as the Writer takes it. What has to hold at the moment
+// of the update is looked at inside its transaction: assertion (RFC 4528), read
+// entry controls (RFC 4527), and all rights where this node's copy cannot tell:
+// between the updates of a transaction, and what a code could give away.
+func (u *update) change(together bool) Update {
+	out := Update{Who: u.who, Update: directory.Update{DN: u.dn, Entry: u.entry, Mods: u.mods, Move: u.move,
+		Subtree: u.controls.treeDelete, Permissive: u.controls.permissive, Relax: u.controls.relax}}
+	switch u.op {
+	case addRequest:
+		out.Kind = directory.UpdateAdd
+	case delRequest:
+		out.Kind = directory.UpdateDelete
+	case modDNRequest:
+		out.Kind = directory.UpdateMove
+	default:
+		out.Kind = directory.UpdateModify
+	}
+	judged := together || !u.who.Root && out.Kind != directory.UpdateModify
+	if judged || u.controls.assertion != nil || u.controls.preRead != nil {
+		out.Before = func(in directory.Lookup) error {
+			if judged {
+				if err := u.judge(lookout{u: u, in: in}); err != nil {
+					return err
+				}
+			}
+			return u.before(in)
+		}
+	}
+	if u.controls.postRead != nil {
+		out.After = func(in directory.Lookup) (err error) {
+			u.post, err = u.readInside(in, u.movedTo(), u.controls.postRead)
 			return err
 		}
 	}
-	if u.controls.preRead == nil {
-		return nil
+	return out
+}
+
+// before makes what has to be seen before the update: assertion and pre-read.
+func (u *update) before(in directory.Lookup) (err error) {
+	if u.controls.assertion != nil {
+		if err := u.assertInside(in); err != nil {
+			return err
+		}
 	}
-	entry, err := u.conn.readEntry(u.key, u.controls.preRead)
-	if err == nil {
-		r.controls = appendControl(r.controls, oidPreRead, entry)
+	if u.controls.preRead != nil {
+		u.pre, err = u.readInside(in, u.dn, u.controls.preRead)
 	}
-	return u.conn.noSuch(u.key, err)
+	return err
+}
+
+// responseControls are those of the read entry controls. The post-read is taken
+// from this node's copy, which knows what follows from the journal (entryCSN),
+// unless it shows a later update of the entry already.
+func (u *update) responseControls(at journal.Position) (b []byte) {
+	if u.pre != nil {
+		b = appendControl(b, oidPreRead, u.pre)
+	}
+	if u.post == nil {
+		return b
+	}
+	if at > 0 {
+		if shown, err := u.conn.readEntryAt(u.after, at, u.controls.postRead); err == nil && shown != nil {
+			u.post = shown
+		}
+	}
+	return appendControl(b, oidPostRead, u.post)
 }
 
 // await holds the answer back until a search on this node finds the update.
 // It is durable already: when waiting takes too long, the answer says so.
-func (u *update) await(ctx context.Context, p journal.Position, r *result) {
-	s := u.conn.server
+func (c asker) await(ctx context.Context, p journal.Position, r *result) {
+	s := c.server
 	ctx, cancel := context.WithTimeout(ctx, s.config.Limits.Wait)
 	defer cancel()
 	if err := s.config.Replica.WaitFor(ctx, p); err != nil {
@@ -151,98 +241,11 @@ func (u *update) conceal(err error) error {
 	return u.conn.noSuch(u.key, &tree.NoSuchBase{})
 }
 
-var errNoWrite = &directory.Error{Code: directory.InsufficientAccessRights}
-
-// may checks a right to change the entry itself, or attributes.
-func (u *update) may(right directory.Right, on directory.EntryView, types []string) error {
-	if u.who.Root {
-		return nil
-	}
-	grant := u.conn.server.config.Rules.On(&u.who.Identity, on, nil)
-	if types == nil && !grant.Allows(nil, right) {
-		return errNoWrite
-	}
-	for _, name := range types {
-		t := u.conn.server.schema.Attribute(name)
-		if t == nil {
-			return &directory.Error{Code: directory.UndefinedAttributeType, Message: name + ": attribute type undefined"}
-		}
-		if !grant.Allows(t, right) {
-			return errNoWrite
-		}
-	}
-	return nil
-}
-
-// onEntry checks rights on the entry as it is, which must exist for the client.
-func (u *update) onEntry(right directory.Right, types []string) error {
-	if u.who.Root {
-		return nil
-	}
-	err := u.conn.visible(u.key, func(e *tree.Entry, _ *directory.Access) error { return u.may(right, e, types) })
-	return u.conn.noSuch(u.key, err)
-}
-
-func (u *update) add(ctx context.Context) (journal.Position, error) {
-	view, err := u.conn.server.schema.View(u.entry)
-	if err != nil {
-		return 0, err
-	}
-	if err := u.may(directory.RightAdd, view, nil); err != nil {
-		return 0, err
-	}
-	types := make([]string, 0, len(u.entry.Attributes))
-	for i := range u.entry.Attributes {
-		types = append(types, u.entry.Attributes[i].Type)
-	}
-	if err := u.may(directory.RightAdd, view, types); err != nil {
-		return 0, err
-	}
-	return u.conn.server.config.Writer.Add(ctx, u.who, u.entry)
-}
-
-func (u *update) delete(ctx context.Context) (journal.Position, error) {
-	if err := u.onEntry(directory.RightDelete, nil); err != nil {
-		return 0, err
-	}
-	return u.conn.server.config.Writer.Delete(ctx, u.who, u.dn)
-}
-
-func (u *update) modify(ctx context.Context) (journal.Position, error) {
-	u.who = u.conn.who.at(u.key)
-	types := make([]string, 0, len(u.mods))
-	for i := range u.mods {
-		types = append(types, u.mods[i].Attribute.Type)
-	}
-	if err := u.onEntry(directory.RightModify, types); err != nil {
-		return 0, err
-	}
-	return u.conn.server.config.Writer.Modify(ctx, u.who, u.dn, u.mods)
-}
-
-func (u *update) modifyDN(ctx context.Context) (journal.Position, error) {
-	if !u.conn.server.answersFor(u.after) {
-		return 0, &directory.Error{Code: directory.AffectsMultipleDSAs, Message: "the new superior is not held here"}
-	}
-	if err := u.onEntry(directory.RightRename, nil); err != nil {
-		return 0, err
-	}
-	if !u.conn.who.at(u.after).Root {
-		view, err := u.conn.server.schema.View(&directory.Entry{DN: u.movedTo()})
-		if err != nil {
-			return 0, err
-		}
-		who := u.who
-		u.who = u.conn.who.at(u.after)
-		if err := u.may(directory.RightRename, view, nil); err != nil {
-			return 0, err
-		}
-		u.who = who
-	}
-	return u.conn.server.config.Writer.ModifyDN(ctx, u.who, u.move)
-}
-
+// movedTo is where the entry stands after the update.
 func (u *update) movedTo() directory.DN {
+	if u.op != modDNRequest {
+		return u.dn
+	}
 	superior := u.dn.Parent()
 	if u.move.NewSuperior != nil {
 		superior = u.move.NewSuperior
@@ -250,126 +253,16 @@ func (u *update) movedTo() directory.DN {
 	return superior.Child(u.move.NewRDN)
 }
 
-func (u *update) parseAdd(body []byte) error {
-	r := ber.NewReader(body)
-	name, err := r.Expect(ber.OctetString)
-	if err != nil {
-		return err
+// types are the attributes an add or modify writes; never nil.
+func (u *update) types() []string {
+	out := make([]string, 0, len(u.mods))
+	for i := range u.mods {
+		out = append(out, u.mods[i].Attribute.Type)
 	}
-	list, err := r.Enter(ber.Sequence)
-	if err != nil {
-		return err
-	}
-	u.entry = &directory.Entry{}
-	for n := 0; !list.Empty(); n++ {
-		if n >= maxAttributes {
-			return protocolError("too many attributes")
+	if u.entry != nil {
+		for i := range u.entry.Attributes {
+			out = append(out, u.entry.Attributes[i].Type)
 		}
-		a, err := readAttribute(&list)
-		if err != nil {
-			return err
-		}
-		u.entry.Attributes = append(u.entry.Attributes, a)
 	}
-	if err := u.name(name); err != nil {
-		return err
-	}
-	u.entry.DN = u.dn
-	return nil
-}
-
-// readAttribute reads an Attribute or PartialAttribute (RFC 4511 §4.1.7).
-func readAttribute(r *ber.Reader) (a directory.Attribute, err error) {
-	seq, err := r.Enter(ber.Sequence)
-	if err != nil {
-		return a, err
-	}
-	typ, err := seq.Expect(ber.OctetString)
-	if err != nil {
-		return a, err
-	}
-	set, err := seq.Enter(ber.Set)
-	if err != nil {
-		return a, err
-	}
-	a.Type = string(typ)
-	for !set.Empty() {
-		v, err := set.Expect(ber.OctetString)
-		if err != nil {
-			return a, err
-		}
-		a.Values = append(a.Values, v)
-	}
-	return a, nil
-}
-
-func (u *update) parseModify(body []byte) error {
-	r := ber.NewReader(body)
-	name, err := r.Expect(ber.OctetString)
-	if err != nil {
-		return err
-	}
-	list, err := r.Enter(ber.Sequence)
-	if err != nil {
-		return err
-	}
-	for n := 0; !list.Empty(); n++ {
-		if n >= maxAttributes {
-			return protocolError("too many modifications")
-		}
-		seq, err := list.Enter(ber.Sequence)
-		if err != nil {
-			return err
-		}
-		op, err := seq.Int(ber.Enumerated)
-		if err != nil {
-			return err
-		}
-		if op < 0 || op > int64(directory.ModIncrement) {
-			return protocolError("unrecognized modify operation")
-		}
-		a, err := readAttribute(&seq)
-		if err != nil {
-			return err
-		}
-		u.mods = append(u.mods, directory.Modification{Op: directory.ModOp(op), Attribute: a})
-	}
-	return u.name(name)
-}
-
-func (u *update) parseModifyDN(body []byte) error {
-	r := ber.NewReader(body)
-	name, err := r.Expect(ber.OctetString)
-	if err != nil {
-		return err
-	}
-	rdn, err := r.Expect(ber.OctetString)
-	if err != nil {
-		return err
-	}
-	if u.move.DeleteOldRDN, err = r.Bool(ber.Boolean); err != nil {
-		return err
-	}
-	superior, moved, err := r.Optional(ber.Context)
-	if err != nil {
-		return err
-	}
-	if err := u.name(name); err != nil {
-		return err
-	}
-	u.move.DN = u.dn
-	parsed, err := directory.ParseDN(string(rdn))
-	if err != nil || len(parsed) != 1 {
-		return &directory.Error{Code: directory.InvalidDNSyntax, Message: "invalid new RDN"}
-	}
-	u.move.NewRDN = parsed[0]
-	if moved {
-		above, err := directory.ParseDN(string(superior))
-		if err != nil {
-			return badDN(err)
-		}
-		u.move.NewSuperior = append(directory.DN{}, above...)
-	}
-	u.after, err = u.conn.server.schema.Key(u.movedTo())
-	return err
+	return out
 }

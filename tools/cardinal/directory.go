@@ -145,6 +145,20 @@ func (w ldapWriter) ModifyDN(ctx context.Context, who ldap.Identity, m directory
 	return w.updates.Move(ctx, author(who), m)
 }
 
+// Apply tells the Writer's author of each update from its identity.
+func (w ldapWriter) Apply(ctx context.Context, updates []ldap.Update) (journal.Position, error) {
+	list := make([]register.Update, len(updates))
+	for i := range updates {
+		list[i] = register.Update{By: author(updates[i].Who), Update: updates[i].Update}
+	}
+	position, err := w.updates.Apply(ctx, list)
+	var nth *register.UpdateError
+	if errors.As(err, &nth) {
+		return 0, &ldap.UpdateError{Nth: nth.Nth, Err: nth.Err}
+	}
+	return position, err
+}
+
 // baseEntries gives what stands at the top of a suffix before anything else
 // does: the suffix's own entry, and in the first the branches everything hangs
 // below.
