@@ -175,7 +175,7 @@ func (w *world) append(kind journal.Kind, bodies ...[]byte) journal.Position {
 
 func (w *world) wait(p journal.Position) journal.Position {
 	w.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	if err := w.replica.WaitFor(ctx, p); err != nil {
 		w.t.Fatalf("waiting for position %d: %v", p, err)
@@ -186,7 +186,7 @@ func (w *world) wait(p journal.Position) journal.Position {
 // ready waits until the responder may sign for every issuer.
 func (w *world) ready() {
 	w.t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for !w.responder.Ready() || w.replica.State().Loading || w.replica.State().Age > time.Minute {
 		if time.Now().After(deadline) {
 			w.t.Fatalf("the responder never became ready: %+v", w.replica.State())

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/hex"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -16,6 +17,21 @@ import (
 
 	"cardinal/directory"
 )
+
+// quietAddress is free, and below the ports that systems give out by
+// themselves: no other test is given it before a program listens there.
+func quietAddress(t testing.TB) string {
+	t.Helper()
+	for range 100 {
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(10_000)))
+		if err == nil {
+			must(t, l.Close())
+			return l.Addr().String()
+		}
+	}
+	t.Fatal("no port is free")
+	return ""
+}
 
 // startSlapd starts OpenLDAP's server with the same schema, entries and root
 // identity as the rig, and returns its address.
@@ -30,16 +46,13 @@ func startSlapd(t *testing.T, ldif string) string {
 		"database mdb\nsuffix \"o=nhs\"\nrootdn \"%[3]s\"\nrootpw \"%[4]s\"\ndirectory %[2]s\n"+
 		"index objectClass,uid,cn eq\n", nhs, dir, rootDN, rootPassword)
 	must(t, os.WriteFile(filepath.Join(dir, "slapd.conf"), []byte(conf), 0o600))
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-	address := l.Addr().String()
-	must(t, l.Close())
+	address := quietAddress(t)
 	cmd := exec.Command("/usr/sbin/slapd", "-d", "0", "-f", filepath.Join(dir, "slapd.conf"), "-h", "ldap://"+address)
 	var log bytes.Buffer
 	cmd.Stderr = &log
 	must(t, cmd.Start())
 	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
-	deadline := time.Now().Add(30 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for {
 		c, err := client.DialURL("ldap://" + address)
 		if err == nil {
@@ -96,7 +109,9 @@ func raw(name, octets string, last int, differ string) exchange {
 	return exchange{name: name, plain: true, pdus: [][]byte{b}, last: last, differ: differ}
 }
 
-func (x exchange) run(t *testing.T, address string, schema *directory.Schema) string {
+// run has the conversation. Where it ends with no answer, silence is what
+// lasts as long as quiet.
+func (x exchange) run(t *testing.T, address string, schema *directory.Schema, quiet time.Duration) string {
 	t.Helper()
 	w := openWire(t, address, schema)
 	if !x.plain {
@@ -111,7 +126,7 @@ func (x exchange) run(t *testing.T, address string, schema *directory.Schema) st
 	}
 	var out []string
 	for {
-		m := w.next(700 * time.Millisecond)
+		m := w.next(quiet)
 		out = append(out, m)
 		if m == "closed" || m == "silent" {
 			return strings.Join(out, "\n")
@@ -131,8 +146,12 @@ func TestAnswersAreSlapds(t *testing.T) {
 	cases = append(cases, updateCases(t)...)
 	cases = append(cases, rawCases(t)...)
 	for _, x := range cases {
-		want := x.run(t, theirs, r.schema)
-		got := x.run(t, r.plain, r.schema)
+		const quiet = 700 * time.Millisecond
+		want := x.run(t, theirs, r.schema, quiet)
+		got := x.run(t, r.plain, r.schema, quiet)
+		if x.last == 0 && x.differ == "" && got != want { // one of them may only have been slow
+			want, got = x.run(t, theirs, r.schema, time.Minute), x.run(t, r.plain, r.schema, time.Minute)
+		}
 		switch {
 		case x.differ != "" && strings.HasPrefix(got, x.differ):
 		case x.differ != "":

@@ -164,7 +164,7 @@ func (r *rig) serve(c ldap.Config) {
 		done.Go(func() { _ = r.server.ServeTLS(secure) })
 	}
 	r.t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		if err := r.server.Shutdown(ctx); err != nil {
 			r.t.Errorf("shutting down: %v", err)
@@ -248,7 +248,7 @@ func (r *rig) dial(dn, password string) *client.Conn {
 	r.t.Helper()
 	c, err := client.DialURL("ldap://" + r.plain)
 	must(r.t, err)
-	c.SetTimeout(20 * time.Second)
+	c.SetTimeout(time.Minute)
 	r.t.Cleanup(func() { _ = c.Close() })
 	if dn != "" {
 		must(r.t, c.Bind(dn, password))

@@ -81,7 +81,7 @@ func (w *world) open(path string) {
 // wait waits until the tree shows everything and checks it.
 func (w *world) wait() {
 	w.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	if err := w.replica.WaitFor(ctx, w.last); err != nil {
 		w.t.Fatal(err)

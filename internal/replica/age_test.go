@@ -30,7 +30,7 @@ func (h *hand) add(d time.Duration) {
 // aged waits until a condition on the state holds.
 func aged(t *testing.T, r *replica.Replica, what string, holds func(replica.State) bool) {
 	t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(patience)
 	for !holds(r.State()) {
 		if time.Now().After(deadline) {
 			t.Fatalf("never %s: %+v", what, r.State())

@@ -3,8 +3,8 @@ package replica_test
 import (
 	"bytes"
 	"context"
-	"errors"
 	"io"
+	"log/slog"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -104,7 +104,7 @@ func TestKilledProcessLeavesACopyThatGoesOn(t *testing.T) {
 	}
 	dir := t.TempDir()
 	source := newBench(t)
-	history(source.feed, rand.New(rand.NewPCG(40, 41)), 1500)
+	history(source.feed, rand.New(rand.NewPCG(40, 41)), 500)
 	want := source.straight()
 	saveFeed(t, source.feed, filepath.Join(dir, "journal"))
 	path := filepath.Join(dir, "replica.db")
@@ -118,13 +118,11 @@ func TestKilledProcessLeavesACopyThatGoesOn(t *testing.T) {
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(time.Duration(80+random.IntN(150)) * time.Millisecond)
+		appears(t, path)
+		time.Sleep(time.Duration(random.IntN(150)) * time.Millisecond)
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 		f, err := replica.OpenFile(path)
-		if errors.Is(err, os.ErrNotExist) {
-			continue
-		}
 		if err != nil {
 			t.Fatalf("%v\n%s", err, out.String())
 		}
@@ -148,8 +146,30 @@ func TestKilledProcessLeavesACopyThatGoesOn(t *testing.T) {
 	}
 }
 
+// appears waits until there is a file of that name.
+func appears(t *testing.T, path string) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		if _, err := os.Stat(path); err == nil {
+			return
+		}
+	}
+	t.Fatalf("%s never appeared", path)
+}
+
 // fullDisk, when set, makes the test binary follow with a limit on the size of its files.
 const fullDisk = "CARDINAL_REPLICA_FULL_DISK"
+
+// firstWrite tells that something was written to it.
+type firstWrite chan struct{}
+
+func (f firstWrite) Write(p []byte) (int, error) {
+	select {
+	case f <- struct{}{}:
+	default:
+	}
+	return len(p), nil
+}
 
 func TestFollowOnAFullDisk(t *testing.T) {
 	path := os.Getenv(fullDisk)
@@ -157,7 +177,9 @@ func TestFollowOnAFullDisk(t *testing.T) {
 		return // only for the child of TestFullDiskOnlyDelays
 	}
 	feed := journal.NewMemory()
-	b := &bench{t: t, feed: feed, options: replica.Options{Path: path, Feed: feed, Appliers: []replica.Applier{newTape()}, BatchMax: 8}}
+	held := make(firstWrite, 1)
+	b := &bench{t: t, feed: feed, options: replica.Options{Path: path, Feed: feed, Appliers: []replica.Applier{newTape()}, BatchMax: 8,
+		Logger: slog.New(slog.NewTextHandler(held, &slog.HandlerOptions{Level: slog.LevelWarn}))}}
 	r := b.open()
 	var before syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_FSIZE, &before); err != nil {
@@ -170,16 +192,13 @@ func TestFollowOnAFullDisk(t *testing.T) {
 	end := b.follow(r)
 	body := bytes.Repeat([]byte("sixteen bytes .."), 4000)
 	var p journal.Position
-	for range 700 {
+	for range 400 {
 		p = feed.Append(journal.KindEntryAdded, 1, body)
 	}
-	deadline := time.Now().Add(20 * time.Second)
-	for last := journal.Position(0); time.Now().Before(deadline); time.Sleep(300 * time.Millisecond) {
-		s := r.State()
-		if s.Position > 0 && s.Position == last {
-			break // it is held up
-		}
-		last = s.Position
+	select {
+	case <-held:
+	case <-time.After(patience):
+		t.Error("following is not held up")
 	}
 	if s := r.State(); s.Position == 0 || s.Position >= p {
 		t.Errorf("on a full disk it says %+v", s)
@@ -204,7 +223,7 @@ func TestFullDiskOnlyDelays(t *testing.T) {
 	if testing.Short() {
 		t.Skip("short")
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, os.Args[0], "-test.run=^TestFollowOnAFullDisk$")
 	cmd.Env = append(os.Environ(), fullDisk+"="+filepath.Join(t.TempDir(), "replica.db"))

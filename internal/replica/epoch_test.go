@@ -49,7 +49,7 @@ func TestRestoreKeepsWhatTheDroppedTailRevoked(t *testing.T) {
 	b.wait(r, 3)
 	b.feed.Restore(keep)
 	p := b.feed.Append(journal.KindEntryAdded, 1, []byte("after"))
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(patience)
 	for s := r.State(); (s.Epoch != 2 || s.Reseeding || s.Loading) && time.Now().Before(deadline); s = r.State() {
 		time.Sleep(time.Millisecond)
 	}
@@ -102,7 +102,7 @@ func keptSurvives(b *bench, r *replica.Replica) {
 	b.catchUp(r)
 	b.feed.Restore(1)
 	end := b.follow(r)
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(patience)
 	for r.State().Epoch != 3 && time.Now().Before(deadline) {
 		time.Sleep(time.Millisecond)
 	}
@@ -133,7 +133,7 @@ func TestReleaseAfterARestoreWinsOverWhatWasKept(t *testing.T) {
 func (b *bench) catchUpTo(r *replica.Replica, epoch journal.Epoch, p journal.Position) {
 	b.t.Helper()
 	end := b.follow(r)
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(patience)
 	for s := r.State(); (s.Epoch != epoch || s.Position != p || s.Reseeding) && time.Now().Before(deadline); s = r.State() {
 		time.Sleep(time.Millisecond)
 	}
@@ -182,7 +182,7 @@ func TestWaitForWaitsWhileAnotherEpochIsBuilt(t *testing.T) {
 		return nil
 	})
 	end := b.follow(r)
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(patience)
 	for !r.State().Reseeding && time.Now().Before(deadline) {
 		time.Sleep(time.Millisecond)
 	}

@@ -39,6 +39,26 @@ func boltOptions(readOnly bool) *bbolt.Options {
 	}
 }
 
+// newSuffix marks a file that is not yet what it should be.
+const newSuffix = ".new"
+
+// begin makes the first file. It gets its name when it is whole, so that a process killed meanwhile leaves none that
+// looks damaged.
+func begin(path string, appliers []Applier) (*file, error) {
+	if err := os.Remove(path + newSuffix); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("removing a replica just begun: %w", err)
+	}
+	f, err := create(path+newSuffix, appliers)
+	if err != nil {
+		return nil, err
+	}
+	if err := errors.Join(os.Rename(f.path, path), syncDir(path)); err != nil {
+		return nil, errors.Join(fmt.Errorf("creating replica %s: %w", path, err), f.db.Close())
+	}
+	f.path = path
+	return f, nil
+}
+
 // create makes an empty file with the appliers' buckets. An old one under this name must be gone.
 func create(path string, appliers []Applier) (*file, error) {
 	db, err := bbolt.Open(path, 0o600, boltOptions(false))

@@ -181,9 +181,10 @@ func TestAnyFlippedByteIsFoundOrHarmless(t *testing.T) {
 		if err != nil {
 			continue
 		}
-		sum, err := f.Digest("tape")
-		if err == nil && sum == want && f.Check() == nil {
-			silent++ // in a free page or unused room
+		if f.Check() == nil { // what is read without it may come from anywhere in memory
+			if sum, err := f.Digest("tape"); err == nil && sum == want {
+				silent++ // in a free page or unused room
+			}
 		}
 		_ = f.Close()
 	}
@@ -261,7 +262,7 @@ func TestCloseEndsFollowingAndWaiting(t *testing.T) {
 	if err := r.Close(); err != nil {
 		t.Errorf("closing: %v", err)
 	}
-	if took := time.Since(start); took > 2*time.Second {
+	if took := time.Since(start); took > patience {
 		t.Errorf("closing took %v", took)
 	}
 	if err := <-waiting; !errors.Is(err, replica.ErrClosed) {
@@ -312,7 +313,7 @@ func TestSettlingFailsWithoutHoldingUpChanges(t *testing.T) {
 	for range 5 {
 		b.wait(r, b.feed.Append(journal.KindEntryAdded, 1, []byte("x")))
 	}
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(patience)
 	for tape.Unsettled(nil) && time.Now().Before(deadline) {
 		b.feed.Beat()
 		time.Sleep(time.Millisecond)

@@ -33,7 +33,7 @@ import (
 
 // Options say what a replica copies and where to.
 type Options struct {
-	Path     string // of the file; its folder must exist. Two neighbours are used: Path.next and Path.damaged-TIME
+	Path     string // of the file; its folder must exist. Its neighbours are Path.new, Path.next and Path.damaged-TIME
 	Feed     journal.Feed
 	Appliers []Applier
 	Logger   *slog.Logger     // nil: silent
@@ -142,7 +142,7 @@ func openOrRebuild(o Options) (*file, error) {
 	case err == nil:
 		return f, nil
 	case errors.Is(err, os.ErrNotExist):
-		return create(o.Path, o.Appliers)
+		return begin(o.Path, o.Appliers)
 	case errors.Is(err, errOtherLayout), errors.Is(err, errOtherFormat):
 		o.Logger.Warn("rebuilding the replica", "path", o.Path, "why", err)
 		return replace(o, f, "")

@@ -125,6 +125,9 @@ func (t *tape) Unsettled(*bbolt.Bucket) bool {
 
 func (t *tape) Settle(b *replica.Batch) error { return t.settle(b) }
 
+// patience is how long a test waits for what must come. A busy disk can take a second for one commit.
+const patience = 2 * time.Minute
+
 // bench is a replica under test with its feed.
 type bench struct {
 	t       *testing.T
@@ -158,7 +161,7 @@ func (b *bench) follow(r *replica.Replica) (end func() error) {
 		select {
 		case err := <-done:
 			return err
-		case <-time.After(20 * time.Second):
+		case <-time.After(patience):
 			b.t.Error("following did not end")
 			return nil
 		}
@@ -167,7 +170,7 @@ func (b *bench) follow(r *replica.Replica) (end func() error) {
 
 func (b *bench) wait(r *replica.Replica, p journal.Position) {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(b.t.Context(), patience)
 	defer cancel()
 	if err := r.WaitFor(ctx, p); err != nil {
 		b.t.Fatalf("waiting for position %d: %v (state %+v)", p, err, r.State())

@@ -13,7 +13,7 @@ import (
 
 // verdictTime is how long a failed exchange waits to hear whether it was the
 // client's certificate.
-const verdictTime = 2 * time.Second
+const verdictTime = 5 * time.Second
 
 // transport tells a server that refused the client's certificate from one that
 // is gone. In TLS 1.3 the server judges the certificate after the client may

@@ -28,6 +28,9 @@ import (
 	"cardinal/policies"
 )
 
+// patience is how long an answer may wait for the replica. A busy disk can take a second for one commit.
+const patience = time.Minute
+
 // office is a world with its server running over TLS and a replica beside it.
 type office struct {
 	*issuancetest.World
@@ -83,7 +86,7 @@ func (o *office) follow() *replica.Replica {
 
 func (o *office) serve(w server.Waiter) {
 	o.Helper()
-	handler, err := server.New(server.Config{Issuance: o.Desk, Waiter: w})
+	handler, err := server.New(server.Config{Issuance: o.Desk, Waiter: w, Wait: patience})
 	must(o, err)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	must(o, err)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"iter"
+	mathrand "math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
@@ -103,13 +104,21 @@ func (d *demo) reconfigure(dir folder, change func(*Config)) error {
 	return os.WriteFile(dir.config(), text, 0o600)
 }
 
+// freeAddress finds a port below those that systems give out by themselves (RFC 6335 §6, Linux from 32768), which
+// another program could be given before serve listens there.
 func freeAddress() (string, error) {
+	const low, high, tries = 20_000, 30_000, 100
+	for range tries {
+		address := fmt.Sprintf("127.0.0.1:%d", low+mathrand.IntN(high-low))
+		if listener, err := net.Listen("tcp", address); err == nil {
+			return address, listener.Close()
+		}
+	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return "", fmt.Errorf("finding a free port: %w", err)
 	}
-	defer listener.Close()
-	return listener.Addr().String(), nil
+	return listener.Addr().String(), listener.Close()
 }
 
 func (d *demo) makeWorkforce(path string) (string, error) {

@@ -16,7 +16,7 @@ import (
 )
 
 // patience is how long a test waits for what should happen at once.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // Writer is the other end of the feed under test.
 type Writer struct {

@@ -30,7 +30,7 @@ func readOnly(t *testing.T, e Engine) {
 	}
 	// Its Wait must see what another process, here another ledger, commits.
 	done := make(chan error, 1)
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	go func() { done <- reader.Feed().Wait(ctx, 1) }()
 	time.Sleep(5 * time.Millisecond)

