@@ -149,6 +149,11 @@ func (d *Desk) moveCard(tx *ledger.Tx, by *actor, role policies.Role, s cardStep
 	}
 	tx.Defer(`UPDATE issuance_cards SET state = $1, before_hold = $2, reason = $3, replaced_by = $4 WHERE id = $5`,
 		c.State, c.beforeHold, c.Reason, c.ReplacedBy, c.ID)
+	if s.verb != verbRenew && s.verb != verbReplace { // those show the card they make
+		if err := d.showCard(tx, c); err != nil {
+			return err
+		}
+	}
 	return d.decide(tx, by, role, decision{subject: c.ID, verb: s.verb, from: from, to: s.to, reason: s.note})
 }
 

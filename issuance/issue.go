@@ -250,6 +250,9 @@ func (d *Desk) recordIssue(tx *ledger.Tx, by *actor, m making, fresh *Card) erro
 		fresh.ID, string(fresh.Person), c.ID, CardIssued, c.Replaces, fresh.Pair,
 		fresh.NotBefore.UnixMicro(), fresh.NotAfter.UnixMicro())
 	fresh.putPair(tx, m.asked)
+	if err := d.putCard(tx, fresh); err != nil {
+		return err
+	}
 	return d.decide(tx, by, role, decision{subject: fresh.ID, verb: verbIssue, to: CardIssued})
 }
 

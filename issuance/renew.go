@@ -138,6 +138,10 @@ func (d *Desk) recordRenewal(tx *ledger.Tx, by *actor, m making, fresh *Card) er
 	fresh.putPair(tx, m.asked)
 	tx.Defer(`UPDATE issuance_cards SET pair = $1, not_before = $2, not_after = $3 WHERE id = $4`,
 		fresh.Pair, fresh.NotBefore.UnixMicro(), fresh.NotAfter.UnixMicro(), c.ID)
+	c.NotAfter = fresh.NotAfter
+	if err := d.showCard(tx, c); err != nil {
+		return err
+	}
 	return d.settleBootstrap(tx, c.Person)
 }
 
