@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -9,6 +10,9 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"cardinal/directory"
+	"cardinal/issuance/card"
 )
 
 // daysLeft is how long before the end of the pair the demo's last login happens.
@@ -35,8 +39,10 @@ func (d *demo) laterLogin(ctx context.Context) (string, error) {
 		return "", err
 	}
 	defer os.RemoveAll(string(later))
-	// An hour early: the pair began some minutes ago, and part of a day does not count as one.
-	ahead := d.a.now().AddDate(3, 0, -daysLeft).Add(-time.Hour).Sub(d.a.now())
+	ahead, err := d.untilLast(daysLeft)
+	if err != nil {
+		return "", err
+	}
 	if err := d.reconfigure(later, func(c *Config) { c.Demo.Clock = ahead }); err != nil {
 		return "", err
 	}
@@ -58,6 +64,29 @@ func (d *demo) laterLogin(ctx context.Context) (string, error) {
 		return "", fmt.Errorf("the login shows %d days left and the alert %q, want %d days and an alert", report.Days, report.Alert, daysLeft)
 	}
 	return report.summary() + "; alert: " + report.Alert, nil
+}
+
+// untilLast is how long it is from now to noon in London so many days before the doctor's pair ends.
+func (d *demo) untilLast(days int) (time.Duration, error) {
+	inserted, err := card.OpenSimulated(d.doctor.file, card.Options{})
+	if err != nil {
+		return 0, err
+	}
+	defer inserted.Close()
+	der, err := inserted.Certificate(card.SlotAuthentication)
+	if err != nil {
+		return 0, err
+	}
+	certificate, err := x509.ParseCertificate(der)
+	if err != nil {
+		return 0, err
+	}
+	zone, err := directory.London()
+	if err != nil {
+		return 0, err
+	}
+	year, month, day := certificate.NotAfter.In(zone).Date()
+	return time.Date(year, month, day-days, 12, 0, 0, 0, zone).Sub(d.a.now()), nil
 }
 
 // copyFolder copies the stopped installation without the demo's own files.

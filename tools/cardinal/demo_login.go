@@ -8,6 +8,7 @@ import (
 
 	"github.com/go-ldap/ldap/v3"
 
+	"cardinal/directory"
 	"cardinal/issuance/card"
 )
 
@@ -54,7 +55,7 @@ func cardIdentity(c card.Card, pin string) (tls.Certificate, error) {
 // relyingSystem is a hospital application that knows the installation in dir by its trust file and
 // what its server announced.
 func (d *demo) relyingSystem(dir folder, announced ready) (*relyingSystem, error) {
-	zone, err := london()
+	zone, err := directory.London()
 	if err != nil {
 		return nil, err
 	}

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"cardinal/directory"
 )
 
 var (
@@ -32,7 +34,7 @@ func loginCommand(a *app) *cobra.Command {
 		Short: "Sign in as a relying system would have it: handshake, chain, OCSP, directory",
 		Long: `Sign in as a relying system would have it: the card proves its key in a TLS
 handshake, the chain is checked to the root, OCSP is asked with a nonce, and one
-search reads the person and the roles to choose from. Each step is shown with its
+search reads the person, the card and the roles to choose from. Each step is shown with its
 time. Exit code 0: may enter; 3: refused; 4: a service could not be asked.`,
 		Example: "  cardinal login --cert pair/authentication.pem --key auth.key --dir cards",
 		Args:    cobra.NoArgs,
@@ -85,7 +87,7 @@ func (f loginFlags) relyingSystem(a *app) (*relyingSystem, error) {
 	if trust == "" {
 		return nil, usage("login", errNoTrust)
 	}
-	zone, err := london()
+	zone, err := directory.London()
 	if err != nil {
 		return nil, err
 	}
@@ -152,6 +154,9 @@ func (r *loginReport) write(w io.Writer) {
 	if r.Refused != "" {
 		row(w, "refused", "", fmt.Sprintf("%.1f ms", float64(r.Total)/float64(time.Millisecond)), r.Refused)
 		return
+	}
+	if r.Card != "" {
+		row(w, "card", r.Card, r.CardID, fmt.Sprintf("ends in %d days, on %s", r.Days, r.Ends))
 	}
 	for i, role := range r.Roles {
 		row(w, fmt.Sprintf("role %d", i+1), role.ID, role.Organisation, strings.TrimSpace(role.Job+" at "+role.Name))

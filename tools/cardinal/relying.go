@@ -12,12 +12,13 @@ import (
 	"time"
 
 	"cardinal/certs"
+	"cardinal/directory"
 	"cardinal/ocsp/relying"
 )
 
-// expiryAlert is how long before the end of a certificate a login warns its holder: the window in
-// which holders may renew their own card.
-const expiryAlert = 90 * 24 * time.Hour
+// expiryAlert is how many days before the end of a certificate a login warns its holder: the window
+// in which holders may renew their own card.
+const expiryAlert = 90
 
 // loginTimeout bounds each network step of a login. A patient waits: a relying system that has not
 // heard within this time says so and refuses.
@@ -48,7 +49,10 @@ type loginReport struct {
 	User    string        `json:"user"`
 	Name    string        `json:"name"`
 	Roles   []loginRole   `json:"roles"`
-	Days    int           `json:"expiresInDays"`
+	Card    string        `json:"cardStatus,omitempty"` // as the directory has it
+	CardID  string        `json:"card,omitempty"`
+	Days    int           `json:"expiresInDays"` // days in London from today
+	Ends    string        `json:"ends"`          // day in London
 	Alert   string        `json:"alert,omitempty"`
 	Refused string        `json:"refused,omitempty"`
 	Steps   []loginStep   `json:"steps"`
@@ -89,7 +93,7 @@ func (r *loginReport) step(name string, run func() (string, error)) error {
 
 // login does what a relying system does when a card is put into its reader: it has the card prove
 // its key in a TLS handshake, checks the chain to the root, asks OCSP whether the card still counts,
-// and reads the holder's roles in one search. The report holds every step up to the first that
+// and reads the holder, the card and the roles in one search. The report holds every step up to the first that
 // failed; the error of a card that must not enter is *refusedLogin.
 func (s *relyingSystem) login(ctx context.Context, holder tls.Certificate) (*loginReport, error) {
 	report := &loginReport{}
@@ -115,18 +119,17 @@ func (s *relyingSystem) login(ctx context.Context, holder tls.Certificate) (*log
 		return report, err
 	}
 	report.User = leaf.Subject.CommonName
-	report.expiry(leaf, s.now())
+	report.expiry(leaf.NotAfter, s.now(), s.london)
 	if err := report.step("status", func() (string, error) { return s.checkStatus(ctx, leaf, issuer) }); err != nil {
 		return report, err
 	}
 	return report, report.step("directory", func() (string, error) { return s.readRoles(ctx, report) })
 }
 
-func (r *loginReport) expiry(leaf *x509.Certificate, now time.Time) {
-	left := leaf.NotAfter.Sub(now)
-	r.Days = int(left / (24 * time.Hour))
-	if left < expiryAlert {
-		r.Alert = fmt.Sprintf("your card's certificates end in %d days, on %s: renew them now", r.Days, leaf.NotAfter.Format("2 January 2006"))
+func (r *loginReport) expiry(end, now time.Time, london *time.Location) {
+	r.Days, r.Ends, r.Alert = directory.DaysUntil(end, now, london), end.In(london).Format("2 January 2006"), ""
+	if r.Days < expiryAlert {
+		r.Alert = fmt.Sprintf("your card's certificates end in %d days, on %s: renew them now", r.Days, r.Ends)
 	}
 }
 
@@ -189,5 +192,5 @@ func (r *loginReport) summary() string {
 	for i, role := range r.Roles {
 		names[i] = role.Job + " at " + role.Name
 	}
-	return fmt.Sprintf("%s (%s), roles: %s", r.Name, r.User, strings.Join(names, "; "))
+	return fmt.Sprintf("%s (%s), card %s, roles: %s", r.Name, r.User, or(r.Card, "of unknown status"), strings.Join(names, "; "))
 }

@@ -14,17 +14,21 @@ import (
 	"cardinal/directory"
 )
 
-// personAttributes are what a login asks for: the person's name and state, and what tells one role
-// profile from another.
+// personAttributes are what a login asks for: the person's name and state, the state of the card
+// and when it ends, and what tells one role profile from another.
 func personAttributes() []string {
 	return []string{
 		"objectClass", "cn", "sn", "givenName", "personalTitle", "nhsPersonStatus", "o", "nhsIDCode",
-		"uniqueIdentifier", "nhsJobRole", "nhsJobRoleCode", "nhsOrgOpenDate", "nhsOrgCloseDate",
+		"uniqueIdentifier", "nhsJobRole", "nhsJobRoleCode", "nhsOrgOpenDate", "nhsOrgCloseDate", "cardStatus", "certificateNotAfter", "roleActive",
 	}
 }
 
-// readRoles reads the person, the organisations and the role profiles in one subtree search, and
-// leaves those roles in the report that are open today.
+// leavesInactiveOut is Cardinal's control that has the directory leave inactive roles out. One that
+// does not know it passes it over, and its answer is sorted out here.
+const leavesInactiveOut = "1.3.6.1.4.1.32473.2.3.1"
+
+// readRoles reads the person, the card, the organisations and the role profiles in one subtree
+// search, and leaves those roles in the report that are active today.
 func (s *relyingSystem) readRoles(ctx context.Context, report *loginReport) (string, error) {
 	connection, err := s.dialDirectory(ctx)
 	if err != nil {
@@ -33,7 +37,7 @@ func (s *relyingSystem) readRoles(ctx context.Context, report *loginReport) (str
 	defer connection.Close()
 	base := fmt.Sprintf("uid=%s,ou=People,%s", report.User, s.suffix)
 	request := ldap.NewSearchRequest(base, ldap.ScopeWholeSubtree, ldap.NeverDerefAliases, 0,
-		int(loginTimeout/time.Second), false, "(objectClass=*)", personAttributes(), nil)
+		int(loginTimeout/time.Second), false, "(objectClass=*)", personAttributes(), []ldap.Control{ldap.NewControlString(leavesInactiveOut, false, "")})
 	result, err := connection.Search(request)
 	switch {
 	case ldap.IsErrorWithCode(err, ldap.LDAPResultNoSuchObject):
@@ -45,6 +49,9 @@ func (s *relyingSystem) readRoles(ctx context.Context, report *loginReport) (str
 }
 
 func (s *relyingSystem) readPerson(entries []*ldap.Entry, report *loginReport) (string, error) {
+	if err := s.readCard(entries, report); err != nil {
+		return "", err
+	}
 	organisations := map[string]string{} // entry of the person in an organisation → the organisation's name
 	for _, entry := range entries {
 		switch {
@@ -79,8 +86,31 @@ func (s *relyingSystem) readPerson(entries []*ldap.Entry, report *loginReport) (
 	return fmt.Sprintf("%d roles of %s in one search", len(report.Roles), report.Name), nil
 }
 
-// open reports whether a role counts today.
+// readCard takes what the directory says of the card: it must be active, if the directory can tell.
+// OCSP was asked before, and what it said stands.
+func (s *relyingSystem) readCard(entries []*ldap.Entry, report *loginReport) error {
+	for _, entry := range entries {
+		switch {
+		case hasClass(entry, "cardinalCard"):
+			report.CardID = entry.GetEqualFoldAttributeValue("uniqueIdentifier")
+		case hasClass(entry, "nhsPerson"):
+			report.Card = entry.GetEqualFoldAttributeValue("cardStatus")
+			if ends, err := time.Parse("20060102150405Z", entry.GetEqualFoldAttributeValue("certificateNotAfter")); err == nil {
+				report.expiry(ends, s.now(), s.london)
+			}
+		}
+	}
+	if report.Card != "" && report.Card != directory.CardActive {
+		return &refusedLogin{why: "the directory says that the card is " + report.Card}
+	}
+	return nil
+}
+
+// open reports whether a role counts today: as the directory says, or by its date where it does not.
 func (s *relyingSystem) open(entry *ldap.Entry) bool {
+	if active := entry.GetEqualFoldAttributeValue("roleActive"); active != "" {
+		return active == "TRUE"
+	}
 	return directory.RoleActive(entry.GetEqualFoldAttributeValue("nhsOrgCloseDate"), s.now(), s.london)
 }
 
