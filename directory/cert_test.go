@@ -66,7 +66,7 @@ func TestCertificateAssertions(t *testing.T) {
 		{"userCertificate:certificateMatch:", `{ subjectKeyIdentifier '010204'H }`, F},
 		{"userCertificate:certificateMatch:", `{ certificateValid utcTime:"270101000000Z" }`, T},
 		{"userCertificate:certificateMatch:", `{ certificateValid generalizedTime:"20300101000000Z" }`, F},
-		{"userCertificate:certificateMatch:", `{ keyUsage { digitalSignature } }`, U},
+		{"userCertificate:certificateMatch:", `{ keyUsage { digitalSignature } }`, T},
 		{"userCertificate:certificateMatch:", string(der), T},
 	} {
 		var v strings.Builder

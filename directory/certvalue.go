@@ -20,8 +20,13 @@ type certificateParts struct {
 	serial               []byte // see serialForm
 	issuer, subject      []byte // see issuerForm
 	notBefore, notAfter  time.Time
+	keyAlgorithm         string // OID
 	subjectKeyIdentifier []byte
 	authorityKey         []byte
+	keyUsage             *asn1.BitString
+	keyBegins, keyEnds   time.Time // of PrivateKeyUsagePeriod
+	policies             []string  // OIDs; nil without the extension
+	altNames             []string  // kinds of name, as AltNameType calls them
 }
 
 var errNotCertificate = errors.New("not a certificate")
@@ -55,7 +60,12 @@ func parseCertificate(s *Schema, der []byte) (*certificateParts, error) {
 	}
 	c.notBefore, _ = readTime(&validity)
 	c.notAfter, _ = readTime(&validity)
-	c.readExtensions(tbs)
+	var algorithm cryptobyte.String
+	var oid asn1.ObjectIdentifier
+	if key.ReadASN1(&algorithm, casn1.SEQUENCE) && algorithm.ReadASN1ObjectIdentifier(&oid) {
+		c.keyAlgorithm = oid.String()
+	}
+	extensionsOf(tbs, 3, c.readExtension)
 	return c, nil
 }
 
@@ -78,31 +88,35 @@ func readTime(in *cryptobyte.String) (time.Time, bool) {
 	if !in.ReadAnyASN1(&body, &tag) {
 		return time.Time{}, false
 	}
-	text := []byte(body)
-	if tag == casn1.UTCTime && len(text) > 2 {
-		century := "20"
-		if text[0] >= '5' {
-			century = "19"
-		}
-		text = append([]byte(century), text...)
+	text := string(body)
+	if tag == casn1.UTCTime {
+		text = fullYear(text)
 	}
-	t, err := ParseTime(text)
+	t, err := ParseTime([]byte(text))
 	return t, err == nil
 }
 
-var (
-	oidSubjectKeyIdentifier = asn1.ObjectIdentifier{2, 5, 29, 14}
-	oidAuthorityKey         = asn1.ObjectIdentifier{2, 5, 29, 35}
-)
+// fullYear puts the century before a UTCTime (RFC 5280 §4.1.2.5.1).
+func fullYear(utc string) string {
+	switch {
+	case len(utc) < 2:
+		return utc
+	case utc[0] >= '5':
+		return "19" + utc
+	}
+	return "20" + utc
+}
 
-func (c *certificateParts) readExtensions(rest cryptobyte.String) {
+// extensionsOf calls read with each extension of a certificate (tag 3) or a
+// certificate list (tag 0), until something cannot be read.
+func extensionsOf(rest cryptobyte.String, tag uint8, read func(oid string, value cryptobyte.String)) {
 	var wrapped, list cryptobyte.String
-	for !rest.Empty() {
-		var tag casn1.Tag
-		if !rest.ReadAnyASN1(&wrapped, &tag) {
+	for wanted := casn1.Tag(tag).Constructed().ContextSpecific(); !rest.Empty(); {
+		var found casn1.Tag
+		if !rest.ReadAnyASN1(&wrapped, &found) {
 			return
 		}
-		if tag == casn1.Tag(3).Constructed().ContextSpecific() {
+		if found == wanted {
 			break
 		}
 	}
@@ -116,14 +130,7 @@ func (c *certificateParts) readExtensions(rest cryptobyte.String) {
 			!ext.SkipOptionalASN1(casn1.BOOLEAN) || !ext.ReadASN1(&value, casn1.OCTET_STRING) {
 			return
 		}
-		var body, id cryptobyte.String
-		switch {
-		case oid.Equal(oidSubjectKeyIdentifier) && value.ReadASN1(&id, casn1.OCTET_STRING):
-			c.subjectKeyIdentifier = id
-		case oid.Equal(oidAuthorityKey) && value.ReadASN1(&body, casn1.SEQUENCE) &&
-			body.ReadASN1(&id, casn1.Tag(0).ContextSpecific()):
-			c.authorityKey = id
-		}
+		read(oid.String(), value)
 	}
 }
 

@@ -1,6 +1,7 @@
 package directory
 
 import (
+	"encoding/hex"
 	"errors"
 	"strings"
 )
@@ -8,11 +9,13 @@ import (
 // gser is a value in the Generic String Encoding Rules (RFC 3641), as far as
 // certificate assertions use them: a sequence, a string, a choice or a word.
 type gser struct {
-	fields map[string]*gser // of { name value, … }
+	fields map[string]*gser // of { name value, … }, names in lower case
+	items  []*gser          // of { value, … }
 	choice string           // of "choice:value", with the value in text or fields
-	text   string           // of "string", 'hex'H (decoded) or a word
+	text   string           // of "string", 'hex'H (decoded), 'bits'B (as digits) or a word
 	quoted bool
 	hex    bool
+	bits   bool
 }
 
 var errGSER = errors.New("not a GSER value")
@@ -64,7 +67,7 @@ func (p *gserParser) value(depth int) (*gser, error) {
 	case '"':
 		return p.quotedString()
 	case '\'':
-		return p.hexString()
+		return p.hexOrBits()
 	}
 	word := p.word()
 	if word == "" {
@@ -91,6 +94,8 @@ func (p *gserParser) word() string {
 	return p.s[start:p.i]
 }
 
+// sequence reads a SEQUENCE or SET, whose components have names, or a list of
+// values: a SEQUENCE OF, or the named bits of a BIT STRING.
 func (p *gserParser) sequence(depth int) (*gser, error) {
 	p.i++
 	v := &gser{fields: map[string]*gser{}}
@@ -99,24 +104,37 @@ func (p *gserParser) sequence(depth int) (*gser, error) {
 		return v, nil
 	}
 	for {
-		name := strings.ToLower(p.word())
-		if name == "" || v.fields[name] != nil {
-			return nil, errGSER
-		}
-		f, err := p.value(depth + 1)
-		if err != nil {
+		if err := p.component(v, depth+1); err != nil {
 			return nil, err
 		}
-		v.fields[name] = f
 		c := p.peek()
 		p.i++
-		if c == '}' {
+		switch {
+		case c == '}' && len(v.fields) > 0 && len(v.items) > 0:
+			return nil, errGSER
+		case c == '}':
 			return v, nil
-		}
-		if c != ',' {
+		case c != ',':
 			return nil, errGSER
 		}
 	}
+}
+
+func (p *gserParser) component(v *gser, depth int) error {
+	start := p.i
+	name := strings.ToLower(p.word())
+	if c := p.peek(); name == "" || c == ',' || c == '}' || c == ':' {
+		p.i = start
+		item, err := p.value(depth)
+		v.items = append(v.items, item)
+		return err
+	}
+	if v.fields[name] != nil {
+		return errGSER
+	}
+	f, err := p.value(depth)
+	v.fields[name] = f
+	return err
 }
 
 func (p *gserParser) quotedString() (*gser, error) {
@@ -138,19 +156,21 @@ func (p *gserParser) quotedString() (*gser, error) {
 	return nil, errGSER
 }
 
-func (p *gserParser) hexString() (*gser, error) {
+func (p *gserParser) hexOrBits() (*gser, error) {
 	p.i++
-	end := strings.Index(p.s[p.i:], "'H")
-	if end < 0 || end%2 != 0 {
+	n := strings.IndexByte(p.s[p.i:], '\'')
+	if n < 0 || p.i+n+1 == len(p.s) {
 		return nil, errGSER
 	}
-	out := make([]byte, 0, end/2)
-	for k := p.i; k < p.i+end; k += 2 {
-		if !isHex(p.s[k]) || !isHex(p.s[k+1]) {
-			return nil, errGSER
+	digits, kind := p.s[p.i:p.i+n], p.s[p.i+n+1]
+	p.i += n + 2
+	switch {
+	case kind == 'B' && strings.Trim(digits, "01") == "":
+		return &gser{text: digits, bits: true}, nil
+	case kind == 'H':
+		if text, err := hex.DecodeString(digits); err == nil {
+			return &gser{text: string(text), hex: true}, nil
 		}
-		out = append(out, unhex(p.s[k])<<4|unhex(p.s[k+1]))
 	}
-	p.i += end + 2
-	return &gser{text: string(out), hex: true}, nil
+	return nil, errGSER
 }
