@@ -20,13 +20,13 @@ const layout = 3
 // Name is the tree's bucket.
 func (t *Tree) Name() string { return "directory" }
 
-// Layout changes with the form of the buckets and with what is indexed, so a
-// file that lacks an index is rebuilt.
+// Layout changes with the form of the buckets, with what is indexed and with
+// the rule it is indexed by, so a file that lacks an index is rebuilt.
 func (t *Tree) Layout() uint32 {
 	h := fnv.New32a()
 	var names []string
 	for typ := range t.indexed {
-		names = append(names, typ.Name())
+		names = append(names, typ.Name()+" "+typ.Equality.OID)
 	}
 	slices.Sort(names)
 	for _, n := range names {

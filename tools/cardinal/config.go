@@ -100,10 +100,21 @@ type DirectoryConfig struct {
 	Managed []string `yaml:"managed"`
 	// Schema are folders of further *.schema files: attributetype or objectclass before each RFC 4512 description.
 	Schema []string `yaml:"schema"`
+	// Matching gives attributes whose definition has no matching rule one, so that clients can filter on them.
+	Matching []Matching `yaml:"matching"`
 	// Rules is a file of access rules in place of the built-in ones.
 	Rules string `yaml:"rules"`
 	// AllowPlaintextBind lets passwords cross an unencrypted connection: for loopback and tests.
 	AllowPlaintextBind bool `yaml:"allowPlaintextBind"`
+}
+
+// Matching names the rules (RFC 4517 §4.2) an attribute is compared by. Only
+// one its definition lacks can be given; the published schema shows it.
+type Matching struct {
+	Attribute  string `yaml:"attribute"`
+	Equality   string `yaml:"equality"`
+	Ordering   string `yaml:"ordering"`
+	Substrings string `yaml:"substrings"`
 }
 
 // Limits protect the servers. Each zero value takes the default named.

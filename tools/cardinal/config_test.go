@@ -88,8 +88,9 @@ func everythingSet() Config {
 		Keys:      KeysConfig{Authentication: "file:a", Signing: "pkcs11:token=t;object=s", Services: "file:c"},
 		Certificates: CertificatesConfig{Organization: "O", Country: "GB", PolicyOIDs: map[string]string{"authentication": "1.2.3", "signature": "1.2.4"},
 			Policies: "p", BlockedKeys: "b.txt"},
-		Cards:     CardsConfig{AttestationRoots: []string{"a.pem", "b.pem"}},
-		Directory: DirectoryConfig{Managed: []string{"ou=x,o=nhs"}, Schema: []string{"s"}, Rules: "r.yaml", AllowPlaintextBind: true},
+		Cards: CardsConfig{AttestationRoots: []string{"a.pem", "b.pem"}},
+		Directory: DirectoryConfig{Managed: []string{"ou=x,o=nhs"}, Schema: []string{"s"},
+			Matching: []Matching{{Attribute: "a", Equality: "b", Ordering: "c", Substrings: "d"}}, Rules: "r.yaml", AllowPlaintextBind: true},
 		Limits: Limits{OCSPAge: time.Hour, DirectoryAge: 90 * time.Second, Connections: 1, SearchEntries: 2, SearchTime: time.Second,
 			ClockSkew: time.Minute, Drain: 1500 * time.Millisecond},
 		Demo: DemoConfig{Enabled: true, Clock: 26000 * time.Hour},
@@ -152,5 +153,28 @@ func TestReadConfigNamesTheFile(t *testing.T) {
 	var f *failure
 	if !errors.As(err, &f) || f.code != exitUsage || !strings.Contains(err.Error(), path) {
 		t.Errorf("got %v", err)
+	}
+}
+
+func TestMatchingRulesAreAddedAndPublished(t *testing.T) {
+	t.Parallel()
+	c := Config{PublicURL: "http://status.example.org"}.withDefaults()
+	c.Directory.Matching = []Matching{{Attribute: "nhsPersonStatus", Equality: "caseIgnoreMatch"}}
+	d, err := loadDirectory(folder(t.TempDir()), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := false
+	for _, part := range d.schema.Published() {
+		for _, v := range part.Values {
+			found = found || part.Type == "attributeTypes" && strings.Contains(string(v), "'nhsPersonStatus'") && strings.Contains(string(v), "EQUALITY caseIgnoreMatch")
+		}
+	}
+	if !found {
+		t.Error("the published schema does not show the rule")
+	}
+	c.Directory.Matching = append(c.Directory.Matching, Matching{Attribute: "cn", Equality: "caseExactMatch"}, Matching{Attribute: "shoeSize", Equality: "caseExactMatch"})
+	if _, err = loadDirectory(folder(t.TempDir()), c); err == nil || !strings.Contains(err.Error(), "cn") || !strings.Contains(err.Error(), "shoeSize") {
+		t.Errorf("a rule in place of one that is there, and one for nothing, give %v", err)
 	}
 }

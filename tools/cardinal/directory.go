@@ -38,7 +38,7 @@ func loadDirectory(f folder, c Config) (*directoryOf, error) {
 		}
 		files = append(files, os.DirFS(f.path(dir)))
 	}
-	schema, err := directory.LoadSchema(files...)
+	schema, err := directory.Loader{Files: files, Rules: c.Directory.extraRules()}.Load()
 	if err != nil {
 		return nil, usage("reading the schema", err)
 	}
@@ -66,6 +66,13 @@ func loadDirectory(f folder, c Config) (*directoryOf, error) {
 		return nil, usage("configuring the directory", errors.Join(problems...))
 	}
 	return d, nil
+}
+
+func (c DirectoryConfig) extraRules() (out []directory.ExtraRules) {
+	for _, m := range c.Matching {
+		out = append(out, directory.ExtraRules(m))
+	}
+	return out
 }
 
 // managesPeople demands that issuance alone writes the people it works with: an
