@@ -87,7 +87,7 @@ func (r *MatchingRule) publish() []byte {
 func (s *Schema) publishUse(r *MatchingRule) []byte {
 	var names []string
 	for _, t := range s.attributeList {
-		if r.appliesTo(t) {
+		if r.AppliesTo(t) {
 			names = append(names, t.Name())
 		}
 	}

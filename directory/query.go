@@ -1,6 +1,9 @@
 package directory
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // Query is a filter compiled against a schema: attribute descriptions
 // resolved and assertion values brought to normal form, once. A node that
@@ -110,7 +113,7 @@ func (c *compiler) extensible(q *Query, f *Filter) *Query {
 		return none
 	case f.Attr == "":
 		q.Types = c.s.typesFor(q.Rule)
-	case !q.Rule.appliesTo(q.Attr.Type):
+	case !q.Rule.AppliesTo(q.Attr.Type):
 		return none
 	}
 	if q.Rule.Kind == SubstringsRule {
@@ -130,10 +133,10 @@ func (c *compiler) extensible(q *Query, f *Filter) *Query {
 	return q
 }
 
-// appliesTo reports whether a rule may be used with a type: the assertion
+// AppliesTo reports whether a rule may be used with a type: the assertion
 // syntax is the type's, or both are strings, or one of the type's own rules
 // has the same assertion syntax (RFC 4512 §4.1.3, read leniently as slapd does).
-func (r *MatchingRule) appliesTo(t *AttributeType) bool {
+func (r *MatchingRule) AppliesTo(t *AttributeType) bool {
 	if r == t.Equality || r == t.Ordering || r == t.Substrings || r.Syntax == t.Syntax.OID {
 		return true
 	}
@@ -169,3 +172,14 @@ func (s *Schema) typesFor(r *MatchingRule) []*AttributeType {
 
 // Match decides a filter for an entry, compiling it first; see Query.Match.
 func (s *Schema) Match(f *Filter, e *Entry) Truth { return s.Compile(f).Match(e) }
+
+// SpeaksOf reports whether a leaf says something of values under a description.
+func (q *Query) SpeaksOf(d Description) bool {
+	switch {
+	case d.Type == nil:
+		return false
+	case q.Attr.Type == nil:
+		return slices.Contains(q.Types, d.Type)
+	}
+	return q.Attr.Covers(d)
+}

@@ -19,6 +19,12 @@ const (
 	oidRelax       = "1.3.6.1.4.1.4203.666.5.12" // draft-zeilenga-ldap-relax
 	oidTransaction = "1.3.6.1.1.21.2"            // RFC 5805
 	oidDomainScope = "1.2.840.113556.1.4.1339"   // no referrals are made here anyway
+	oidSort        = "1.2.840.113556.1.4.473"    // RFC 2891
+	oidSorted      = "1.2.840.113556.1.4.474"
+	oidView        = "2.16.840.1.113730.3.4.9" // draft-ietf-ldapext-ldapv3-vlv-09
+	oidViewed      = "2.16.840.1.113730.3.4.10"
+	oidMatched     = "1.2.826.0.1.3344810.2.3" // RFC 3876
+	oidOriginal    = "1.3.6.1.1.22"            // RFC 6171
 
 	oidDisconnection  = "1.3.6.1.4.1.1466.20036"  // RFC 4511 §4.4.1
 	oidStartTLS       = "1.3.6.1.4.1.1466.20037"  // RFC 4511 §4.14
@@ -39,7 +45,7 @@ const (
 )
 
 func supportedControls() []string {
-	return []string{oidPaged, oidManageDSAIT, oidSubentries, oidAssertion, oidPreRead, oidPostRead, oidProxied, oidDomainScope, oidActiveRoles}
+	return []string{oidPaged, oidSort, oidView, oidMatched, oidOriginal, oidManageDSAIT, oidSubentries, oidAssertion, oidPreRead, oidPostRead, oidProxied, oidDomainScope, oidActiveRoles}
 }
 
 // updateControls are those of updates, which a node that takes none does not
@@ -55,7 +61,13 @@ func supportedFeatures() []string {
 // controls are those of one request that this server acts on.
 type controls struct {
 	paged      *paging
-	subentries bool // only subentries are wanted; there are none
+	sorting    *sorting
+	view       *view
+	matched    *valuesFilter
+	subentries subentries
+	manage     bool // ManageDsaIT (RFC 3296): referrals are entries like others
+	original   bool // not from a copy (RFC 6171)
+	alone      bool // domain scope: no references to elsewhere
 	active     bool // only roles that are active are wanted
 	assertion  *directory.Filter
 	preRead    [][]byte // attribute lists; nil: not asked
@@ -121,8 +133,20 @@ func (c *controls) take(op ber.Tag, oid string, value []byte, critical bool) err
 	search := op == searchRequest
 	update := op == addRequest || op == modifyRequest || op == delRequest || op == modDNRequest
 	switch {
-	case oid == oidManageDSAIT, oid == oidDomainScope && search:
+	case oid == oidManageDSAIT:
+		c.manage = true
 		return nil
+	case oid == oidDomainScope && search:
+		c.alone = true
+		return nil
+	case oid == oidSort && search:
+		return c.takeSort(value, critical)
+	case oid == oidView && search:
+		return c.takeView(value)
+	case oid == oidOriginal && (search || op == compareRequest):
+		return c.takeOriginal(value)
+	case oid == oidMatched && search:
+		return c.takeMatched(value)
 	case oid == oidProxied && (search || update || op == compareRequest || op == extendedRequest):
 		return c.takeProxied(value, critical)
 	case oid == oidPaged && search:
@@ -131,9 +155,7 @@ func (c *controls) take(op ber.Tag, oid string, value []byte, critical bool) err
 		}
 		return c.takePaged(value)
 	case oid == oidSubentries && search:
-		visible, err := ber.NewReader(value), error(nil)
-		c.subentries, err = visible.Bool(ber.Boolean)
-		return err
+		return c.takeSubentries(value)
 	case oid == oidActiveRoles && search:
 		if value != nil {
 			return protocolError("the active roles control has no value")

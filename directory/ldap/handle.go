@@ -1,6 +1,7 @@
 package ldap
 
 import (
+	"context"
 	"errors"
 	"time"
 
@@ -63,7 +64,7 @@ func (c *conn) work(m *message, started time.Time) bool {
 			c.detach(m, started, q.finish)
 		}
 	case compareRequest:
-		code = c.handleCompare(m)
+		code, done = c.handleCompare(m, started)
 	case extendedRequest:
 		code, done = c.handleExtended(m, started)
 	default:
@@ -106,13 +107,13 @@ func (c *conn) stale() (r result, stale bool) {
 
 // special answers what needs no search in the tree: the root DSE, the schema,
 // and a copy that is too old.
-func (q *searching) special(m *message) (result, bool) {
+func (q *searching) special() (result, bool) {
 	c := q.conn
 	switch {
 	case q.base == "" && q.scope == tree.ScopeBase:
-		return q.showStatic(c.server.rootEntry(c.conn)), true
+		return q.static(c.server.rootEntry(c.conn)), true
 	case q.base == c.server.root.schemaKey && q.scope != tree.ScopeOneLevel && q.scope != tree.ScopeSubordinate:
-		return q.showStatic(c.server.root.schema), true
+		return q.static(c.server.root.schema), true
 	case q.base == "":
 		return refuse(directory.NoSuchObject, ""), true
 	}
@@ -120,19 +121,37 @@ func (q *searching) special(m *message) (result, bool) {
 }
 
 // handleCompare answers a Compare (RFC 4511 §4.10).
-func (c *conn) handleCompare(m *message) directory.Code {
-	r, err := c.compare(m)
-	if err != nil {
-		r = c.resultOf(err)
-	}
-	return c.reply(m, r)
-}
-
-func (c *conn) compare(m *message) (r result, err error) {
+// It returns false if the answer comes from another goroutine.
+func (c *conn) handleCompare(m *message, started time.Time) (code directory.Code, done bool) {
 	controls, err := parseControls(m)
 	if err != nil {
-		return r, err
+		return c.reply(m, c.resultOf(err)), true
 	}
+	if !controls.original {
+		return c.reply(m, c.compare(m, controls)), true
+	}
+	if r, refused := c.elsewhere(); refused {
+		return c.reply(m, r), true
+	}
+	request := *m
+	c.detach(m, started, func(ctx context.Context, t *task) directory.Code {
+		if err := c.reach(ctx); err != nil {
+			return c.conclude(t, nil, c.resultOf(err))
+		}
+		return c.conclude(t, nil, c.compare(&request, controls))
+	})
+	return directory.Success, false
+}
+
+func (c *conn) compare(m *message, with controls) result {
+	r, err := c.tryCompare(m, with)
+	if err != nil {
+		return c.resultOf(err)
+	}
+	return r
+}
+
+func (c *conn) tryCompare(m *message, controls controls) (r result, err error) {
 	b := ber.NewReader(m.body)
 	name, err := b.Expect(ber.OctetString)
 	if err != nil {

@@ -34,6 +34,12 @@ type Limits struct {
 	// careless filter does not carry the whole workforce away. A paged search is
 	// bounded by its pages alone, a root identity not at all.
 	Size, MaxSize int
+	// Sorted is how many entries one search sorts (100,000): each page and each
+	// window of a sorted list goes through all of them, and nobody reads a
+	// longer one. Sorts is how many searches that go through more than a
+	// handful sort at once (8), each with up to 64 MiB; past it the answer is
+	// busy.
+	Sorted, Sorts int
 	// Time is how long one search may take (60 s); clients may ask for less.
 	Time time.Duration
 	// Candidates is how many entries one search may test (5,000,000): it
@@ -75,6 +81,17 @@ const (
 	// maxTree bounds what is looked at below an entry that is to be deleted. The
 	// Writer has a lower bound of its own for a subtree.
 	maxTree = 10_000
+	// maxSortKeys bounds the keys of an order; people give two or three.
+	maxSortKeys = 8
+	// sortedOctets is how much of a value's normal form counts in an order, so
+	// that keys and cookies stay small; it is longer than any name.
+	sortedOctets = 256
+	// sortedMemory bounds the keys of one sorted search; sortedSpare is how
+	// many more than are wanted are gathered before the surplus is dropped.
+	sortedMemory = 64 << 20
+	sortedSpare  = 1024
+	// maxValueItems bounds the items of a matched values filter.
+	maxValueItems = 200
 	// inlineCandidates and inlineOutput are how far a search goes on the
 	// goroutine that reads the connection: nearly every search ends within
 	// them and costs no hand-over. Beyond, the reader must be free again to
@@ -115,6 +132,8 @@ func (l Limits) withDefaults(processors int) Limits {
 	setInt(&l.MaxSize, 100_000)
 	setTime(&l.Time, time.Minute)
 	setInt(&l.Candidates, 5_000_000)
+	setInt(&l.Sorted, 100_000)
+	setInt(&l.Sorts, 8)
 	setTime(&l.Wait, 10*time.Second)
 	setTime(&l.Transaction, time.Minute)
 	setInt(&l.Hashing, max(1, processors/2))

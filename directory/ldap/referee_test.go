@@ -42,9 +42,9 @@ func startSlapd(t *testing.T, ldif string) string {
 	nhs, err := filepath.Abs("../schema/nhs/nhs.schema")
 	must(t, err)
 	conf := fmt.Sprintf("include /etc/ldap/schema/core.schema\ninclude /etc/ldap/schema/cosine.schema\n"+
-		"include /etc/ldap/schema/inetorgperson.schema\ninclude %s\npidfile %[2]s/pid\nmodulepath /usr/lib/ldap\nmoduleload back_mdb\n"+
+		"include /etc/ldap/schema/inetorgperson.schema\ninclude %s\npidfile %[2]s/pid\nmodulepath /usr/lib/ldap\nmoduleload back_mdb\nmoduleload sssvlv\n"+
 		"database mdb\nsuffix \"o=nhs\"\nrootdn \"%[3]s\"\nrootpw \"%[4]s\"\ndirectory %[2]s\n"+
-		"index objectClass,uid,cn eq\n", nhs, dir, rootDN, rootPassword)
+		"index objectClass,uid,cn eq\noverlay sssvlv\n", nhs, dir, rootDN, rootPassword)
 	must(t, os.WriteFile(filepath.Join(dir, "slapd.conf"), []byte(conf), 0o600))
 	address := quietAddress(t)
 	cmd := exec.Command("/usr/sbin/slapd", "-d", "0", "-f", filepath.Join(dir, "slapd.conf"), "-h", "ldap://"+address)

@@ -59,9 +59,12 @@ func refuse(code directory.Code, message string) result { return result{code: co
 func (c *conn) resultOf(err error) result {
 	var known *directory.Error
 	var noBase *tree.NoSuchBase
+	var ready refusal
 	switch {
 	case err == nil:
 		return result{}
+	case errors.As(err, &ready):
+		return ready.result
 	case errors.As(err, &known):
 		return result{code: known.Code, matched: known.Matched.String(), message: known.Message}
 	case errors.As(err, &noBase):

@@ -111,7 +111,7 @@ func newRig(t testing.TB, change func(c *ldap.Config)) *rig {
 	r.pki = newPKI(t)
 	root, err := directory.ParseDN(rootDN)
 	must(t, err)
-	config := ldap.Config{Tree: r.tree, Replica: r.replica, Writer: ldapWriter{r.updates}, CardStatus: r.cards, TLS: r.pki.server(),
+	config := ldap.Config{Tree: r.tree, Replica: r.replica, Writer: ldapWriter{r.updates}, Original: headOf{r.ledger}, CardStatus: r.cards, TLS: r.pki.server(),
 		AllowPlaintextBind: true, Suffixes: []ldap.Suffix{{DN: suffix, RootDN: root, RootPassword: []byte(rootVerifier)}},
 		Logger: slog.New(slog.NewTextHandler(testLog{t}, &slog.HandlerOptions{Level: slog.LevelWarn}))}
 	if change != nil {

@@ -73,6 +73,25 @@ func (s *Server) subschemaEntry(name directory.DN) *directory.Entry {
 	return e
 }
 
+// static answers a search with an entry that stands in no tree, and its
+// controls: one entry is in any order.
+func (q *searching) static(e *directory.Entry) result {
+	if s := q.controls.sorting; s != nil {
+		if s.resolve(q.conn.server.schema); s.code != directory.Success && s.critical {
+			return q.conn.resultOf(q.unsorted())
+		}
+	}
+	if v := q.controls.view; v != nil {
+		v.code = directory.UnwillingToPerform
+		return q.conn.resultOf(q.unlisted(virtualListViewError, "there is no list here"))
+	}
+	r := q.showStatic(e)
+	if r.code == directory.Success {
+		r.controls = q.appendControls(nil, r.code)
+	}
+	return r
+}
+
 // showStatic answers a search with an entry that stands in no tree.
 func (q *searching) showStatic(e *directory.Entry) result {
 	c := q.conn
@@ -86,7 +105,8 @@ func (q *searching) showStatic(e *directory.Entry) result {
 	if !grant.Allows(nil, directory.RightRead) {
 		return refuse(directory.NoSuchObject, "")
 	}
-	if c.server.schema.Match(q.filter, e) != directory.True || q.controls.subentries && len(e.DN) == 0 {
+	if c.server.schema.Match(q.filter, e) != directory.True || q.controls.subentries == subentriesAlone && len(e.DN) == 0 ||
+		q.controls.subentries == subentriesHidden && len(e.DN) > 0 {
 		return result{}
 	}
 	b, message := ber.Begin(c.out, ber.Sequence)
@@ -106,11 +126,19 @@ func (q *searching) staticAttribute(b []byte, a *directory.Attribute, grant *dir
 	if !ok || !q.selection.wants(d, d.Type.Operational()) || !grant.Allows(d.Type, directory.RightRead) {
 		return b
 	}
+	values := a.Values
+	if q.matched != nil {
+		items := q.matched.about(d)
+		values = slices.DeleteFunc(slices.Clone(values), func(v []byte) bool { return !matches(items, v) })
+		if len(values) == 0 {
+			return b
+		}
+	}
 	b, attr := ber.Begin(b, ber.Sequence)
 	b = ber.AppendString(b, ber.OctetString, a.Type)
 	b, set := ber.Begin(b, ber.Set)
 	if !q.typesOnly {
-		for _, v := range slices.All(a.Values) {
+		for _, v := range values {
 			b = ber.Append(b, ber.OctetString, v)
 		}
 	}

@@ -18,7 +18,6 @@ type searching struct {
 	base      directory.Key
 	scope     tree.Scope
 	sizeLimit int
-	sizeCode  directory.Code // what to answer when the limit is met
 	deadline  time.Time
 	typesOnly bool
 	filter    *directory.Filter
@@ -27,8 +26,12 @@ type searching struct {
 	controls  controls
 	sight     sight
 	hide      tree.Hide
+	matched   *valuesFilter // nil: all values are returned
+	page      place         // where the page before ended
+	most      int           // entries a client may ask for
 
 	scan *tree.Scan
+	list *listing // of a search that is sorted
 	sent int
 	stop stopping
 }
@@ -55,8 +58,15 @@ func (c *conn) handleSearch(m *message, started time.Time) (code directory.Code,
 	if err := q.parse(m); err != nil {
 		return c.reply(m, c.resultOf(err)), true
 	}
-	if r, special := q.special(m); special {
+	if r, special := q.special(); special {
 		return c.reply(m, r), true
+	}
+	if q.controls.original {
+		r, refused := c.elsewhere()
+		if refused {
+			return c.reply(m, r), true
+		}
+		return directory.Success, false // what may wait does not hold the reader up
 	}
 	var finished bool
 	var err error
@@ -117,6 +127,10 @@ func (q *searching) parse(m *message) (err error) {
 	if q.selection, err = q.conn.server.shapes.of(q.conn.server.config.Tree, list); err != nil {
 		return err
 	}
+	if q.controls.matched != nil && !q.typesOnly {
+		q.matched = q.controls.matched
+		q.matched.prepare(q.conn.server.schema)
+	}
 	q.base, err = q.conn.keyOf(base)
 	return err
 }
@@ -125,7 +139,8 @@ func (q *searching) parse(m *message) (err error) {
 // client asks for, within what the server gives.
 func (q *searching) limit(size int, patience time.Duration) {
 	l := &q.conn.server.config.Limits
-	q.sizeLimit, q.sizeCode = size, directory.SizeLimitExceeded
+	q.most = l.MaxSize
+	q.sizeLimit = size
 	switch {
 	case q.conn.who.rootOf != "" || q.controls.paged != nil:
 		if size == 0 {
@@ -170,30 +185,38 @@ func (q *searching) prepare() error {
 	if q.controls.active {
 		q.leaveInactiveRolesOut()
 	}
-	request := tree.Request{Base: q.base, Scope: q.scope, Filter: q.filter,
-		MaxCandidates: q.conn.server.config.Limits.Candidates}
 	q.sight.look(q.conn, q.base)
 	q.hide = q.conn.server.hiding()
-	request.Hide = q.hide
-	if q.sight.who.Root {
-		request.MaxCandidates = 0
-	} else {
-		request.Allow = &q.sight
-	}
 	if q.controls.paged != nil {
-		after, err := q.openCookie()
-		if err != nil {
+		var err error
+		if q.page, err = q.openCookie(); err != nil {
 			return err
 		}
-		request.After = after
 	}
 	if q.controls.assertion != nil {
 		if err := q.conn.assert(q.base, q.controls.assertion); err != nil {
 			return err
 		}
 	}
-	q.scan = q.conn.server.config.Tree.Open(request)
+	if q.controls.sorting != nil || q.controls.view != nil {
+		if err := q.arrangement(); err != nil {
+			return err
+		}
+	}
+	q.open()
 	return nil
+}
+
+// open begins the scan, or begins it again.
+func (q *searching) open() {
+	request := tree.Request{Base: q.base, Scope: q.scope, Filter: q.filter, Hide: q.hide, After: q.page.number,
+		MaxCandidates: q.conn.server.config.Limits.Candidates}
+	if q.sight.who.Root {
+		request.MaxCandidates = 0
+	} else {
+		request.Allow = &q.sight
+	}
+	q.scan = q.conn.server.config.Tree.Open(request)
 }
 
 // step goes on with the search until it is finished, or has tested and
@@ -206,6 +229,9 @@ func (q *searching) step(out []byte, candidates, output int) ([]byte, bool, erro
 	}
 	if q.stop == stopOutput {
 		q.stop = stopNot
+	}
+	if q.list != nil {
+		return q.stepSorted(out, candidates, output)
 	}
 	start := len(out)
 	done, err := q.scan.Step(candidates, func(e *tree.Entry) bool {
@@ -227,7 +253,7 @@ func (q *searching) visit(out []byte, e *tree.Entry) []byte {
 	if !grant.Allows(nil, directory.RightRead) {
 		return out
 	}
-	if q.controls.subentries {
+	if !q.shows(e) {
 		return out
 	}
 	if q.sent >= q.sizeLimit {
@@ -238,7 +264,7 @@ func (q *searching) visit(out []byte, e *tree.Entry) []byte {
 		q.stop = stopPage
 		return out
 	}
-	w := entryWriter{selection: q.selection, typesOnly: q.typesOnly, grant: grant, hide: q.hide}
+	w := entryWriter{selection: q.selection, typesOnly: q.typesOnly, grant: grant, hide: q.hide, matched: q.matched}
 	after, err := w.append(out, q.id, e)
 	if err != nil {
 		return out
@@ -259,21 +285,56 @@ func (q *searching) result(err error) result {
 		if r.code == directory.NoSuchObject {
 			r = q.conn.hideMatched(q.base, r)
 		}
+		if q.list != nil && !q.list.arranged && (r.code == directory.TimeLimitExceeded || r.code == directory.AdminLimitExceeded) {
+			q.controls.sorting.code = r.code
+			r.controls = q.controls.sorting.appendResult(r.controls)
+		}
 	case q.stop == stopSize:
-		r.code = q.sizeCode
+		r.code = directory.SizeLimitExceeded
 	case q.sent == 0 && q.scan != nil && !q.sight.who.Root:
 		r = q.conn.hideBase(q.base, r)
 	}
-	if q.controls.paged != nil && r.code == directory.Success {
-		r.controls = q.appendPaged(nil)
+	if r.code == directory.Success || r.code == directory.SizeLimitExceeded {
+		r.controls = q.appendControls(r.controls, r.code)
 	}
 	return r
+}
+
+// appendControls appends what the controls of the request get in return.
+func (q *searching) appendControls(b []byte, code directory.Code) []byte {
+	if q.controls.sorting != nil {
+		b = q.controls.sorting.appendResult(b)
+	}
+	if q.controls.view != nil {
+		b = q.controls.view.appendResult(b, q)
+	}
+	if q.controls.paged != nil && code == directory.Success {
+		b = q.appendPaged(b)
+	}
+	return b
+}
+
+// resume is what comes before the search goes on by itself.
+func (q *searching) resume(ctx context.Context) error {
+	if q.scan == nil { // it waited with everything, for an answer that is no copy
+		if err := q.conn.reach(ctx); err != nil {
+			return err
+		}
+		if err := q.prepare(); err != nil {
+			return err
+		}
+	}
+	return q.enterSort()
 }
 
 // finish carries a search on, on a goroutine of its own, until it is done, cut
 // short, or out of time.
 func (q *searching) finish(ctx context.Context, t *task) directory.Code {
 	c := q.conn
+	if err := q.resume(ctx); err != nil {
+		return c.conclude(t, nil, q.result(err))
+	}
+	defer q.leaveSort()
 	out := c.server.takeBuffer()
 	defer func() { c.server.giveBuffer(out) }()
 	for ctx.Err() == nil {

@@ -76,6 +76,10 @@ type Config struct {
 	// answered with a referral to Referrals, or unwillingToPerform.
 	Writer    Writer
 	Referrals []string // LDAP URIs
+	// Original tells how far the entries of record are, for requests that must
+	// not be answered from a copy; nil on a node that only reads: they are
+	// answered as updates are there.
+	Original Original
 	// CardStatus hides certificates that are not good and keeps their holders
 	// from binding, and cardStatus is what it says; nil: no certificate is ours.
 	CardStatus CardStatus
@@ -116,6 +120,7 @@ type Server struct {
 	suffixes []suffix
 	root     rootDSE
 	hashing  chan struct{}
+	sorts    chan struct{}
 	verified verified
 	nobody   []byte // a verifier no password fits
 	shapes   shapes
@@ -151,7 +156,7 @@ func New(c Config) (*Server, error) {
 	}
 	c.Limits = c.Limits.withDefaults(runtime.GOMAXPROCS(0))
 	s := &Server{config: c, schema: c.Tree.Schema(),
-		hashing: make(chan struct{}, c.Limits.Hashing), listeners: map[net.Listener]bool{}, open: map[*conn]bool{}}
+		hashing: make(chan struct{}, c.Limits.Hashing), sorts: make(chan struct{}, c.Limits.Sorts), listeners: map[net.Listener]bool{}, open: map[*conn]bool{}}
 	var err error
 	if s.config.Rules == nil {
 		if s.config.Rules, err = s.schema.ParseRules([]byte(directory.DefaultRules)); err != nil {

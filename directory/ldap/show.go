@@ -1,6 +1,8 @@
 package ldap
 
 import (
+	"slices"
+
 	"cardinal/directory"
 	"cardinal/directory/tree"
 	"cardinal/internal/ber"
@@ -11,7 +13,8 @@ type entryWriter struct {
 	selection *selection
 	typesOnly bool
 	grant     *directory.Access
-	hide      tree.Hide // nil: certificates are shown as they are
+	hide      tree.Hide     // nil: certificates are shown as they are
+	matched   *valuesFilter // nil: all values are shown
 }
 
 // append appends a SearchResultEntry message.
@@ -55,9 +58,9 @@ func (w *entryWriter) attribute(b []byte, a *tree.Attribute) []byte {
 	b = append(b, a.Header...)
 	b, set := ber.Begin(b, ber.Set)
 	switch {
-	case w.hide != nil && w.hide.Hides(a.Description):
+	case w.matched != nil || w.hide != nil && w.hide.Hides(a.Description):
 		valued := false
-		b, valued = w.certificates(b, a)
+		b, valued = w.chosen(b, a)
 		if !valued { // nothing left to show: the attribute is not there
 			return b[:before]
 		}
@@ -94,20 +97,12 @@ func (g goodCards) Hidden(v []byte) bool {
 	return known && !good
 }
 
-// certificates appends those that are good, or not ours to judge.
-func (w *entryWriter) certificates(b []byte, a *tree.Attribute) (out []byte, valued bool) {
-	a.Values(func(v []byte) bool {
-		if !w.hide.Hidden(v) {
-			b = ber.Append(b, ber.OctetString, v)
-			valued = true
-		}
-		return true
-	})
-	return b, valued
-}
-
 func (w *entryWriter) computed(b []byte, d directory.Description, e *tree.Entry) []byte {
 	values, _ := e.Computed(d)
+	if w.matched != nil {
+		items := w.matched.about(d)
+		values = slices.DeleteFunc(values, func(v []byte) bool { return !matches(items, v) })
+	}
 	if len(values) == 0 {
 		return b
 	}

@@ -43,6 +43,25 @@ func (w *wire) send(pdus ...[]byte) {
 // next reads one message: "closed" at the end, "silent" if none comes.
 func (w *wire) next(patience time.Duration) string {
 	w.t.Helper()
+	m, end := w.message(patience)
+	if end != "" {
+		return end
+	}
+	return w.show(m)
+}
+
+// raw reads one message, which must come.
+func (w *wire) raw(patience time.Duration) []byte {
+	w.t.Helper()
+	m, end := w.message(patience)
+	if end != "" {
+		w.t.Fatalf("the connection is %s", end)
+	}
+	return m
+}
+
+func (w *wire) message(patience time.Duration) (m []byte, end string) {
+	w.t.Helper()
 	if patience > time.Second { // waits for something: a busy machine needs room
 		patience = max(patience, time.Minute)
 	}
@@ -50,9 +69,8 @@ func (w *wire) next(patience time.Duration) string {
 	for {
 		h, err := ber.ParseHeader(w.buf)
 		if err == nil && len(w.buf) >= h.Total() {
-			m := w.buf[:h.Total()]
-			w.buf = w.buf[h.Total():]
-			return w.show(m)
+			m, w.buf = w.buf[:h.Total()], w.buf[h.Total():]
+			return m, ""
 		}
 		chunk := make([]byte, 64<<10)
 		n, err := w.conn.Read(chunk)
@@ -60,9 +78,9 @@ func (w *wire) next(patience time.Duration) string {
 		switch {
 		case n > 0:
 		case errors.Is(err, os.ErrDeadlineExceeded):
-			return "silent"
+			return nil, "silent"
 		case errors.Is(err, io.EOF) || err != nil:
-			return "closed"
+			return nil, "closed"
 		}
 	}
 }

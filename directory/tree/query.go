@@ -1,8 +1,6 @@
 package tree
 
 import (
-	"slices"
-
 	"cardinal/directory"
 )
 
@@ -133,21 +131,11 @@ func (q *query) coveredBy(n *node, code uint16) bool {
 	}
 	if n.covers[code] == coverUnknown {
 		n.covers[code] = coverNo
-		if n.speaksOf(q.catalog.names[code].description) {
+		if n.SpeaksOf(q.catalog.names[code].description) {
 			n.covers[code] = coverYes
 		}
 	}
 	return n.covers[code] == coverYes
-}
-
-func (n *node) speaksOf(d directory.Description) bool {
-	switch {
-	case d.Type == nil:
-		return false
-	case n.Attr.Type == nil:
-		return slices.Contains(n.Types, d.Type)
-	}
-	return n.Attr.Covers(d)
 }
 
 // matchValues decides the item for the values of one attribute, as if those
@@ -191,7 +179,7 @@ func (q *query) matchDN(n *node, e *Entry) directory.Truth {
 	for _, rdn := range dn {
 		for _, ava := range rdn {
 			d, ok := e.reader.tree.schema.Describe(ava.Type)
-			if ok && n.speaksOf(d) && (q.allow == nil || q.allow.Search(e, d)) {
+			if ok && n.SpeaksOf(d) && (q.allow == nil || q.allow.Search(e, d)) {
 				result = max(result, n.MatchValue(ava.Value))
 			}
 		}

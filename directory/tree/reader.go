@@ -33,6 +33,7 @@ type reader struct {
 	parents  map[uint32]container
 	found    map[string]uint32           // keys of containers already looked up
 	views    map[*directory.Query]*query // filters of access rules, ready for records
+	kinds    [kinds]kindSet
 }
 
 // container is a remembered inner entry: its parent, and its name as text and,

@@ -27,6 +27,9 @@ type Request struct {
 	Allow  Allow             // nil: everything may be used in the filter
 	Hide   Hide              // nil: every value is there
 	After  uint32            // only entries with a higher number: where a page before this one ended
+	// Refer: entries of KindReferral are held elsewhere. A base at or below one
+	// fails with *Referred, and they are not among the answers (RFC 3296).
+	Refer bool
 	// MaxCandidates bounds how many entries are tested; 0 means no bound.
 	MaxCandidates int
 }
@@ -79,10 +82,7 @@ func (s *Scan) Step(budget int, visit func(e *Entry) (more bool)) (done bool, er
 		if err := e.parse(rec); err != nil {
 			return false, err
 		}
-		if !s.inScope(rd, &e) || s.query.root != nil && s.query.match(s.query.root, &e) != directory.True {
-			continue
-		}
-		if !visit(&e) {
+		if s.fits(rd, &e) && !visit(&e) {
 			return false, nil
 		}
 	}
@@ -137,6 +137,11 @@ func (s *Scan) inScope(rd *reader, e *Entry) bool {
 // plan decides which entries are looked at.
 func (s *Scan) plan(rd *reader) error {
 	s.planned = true
+	if s.request.Refer {
+		if at := rd.referral(s.request.Base); at != "" {
+			return &Referred{Key: at}
+		}
+	}
 	base, ancestor := rd.lookup(s.request.Base)
 	if base == 0 {
 		return noSuchBase(rd, ancestor)

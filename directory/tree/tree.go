@@ -66,6 +66,7 @@ type Tree struct {
 	replica  atomic.Pointer[replica.Replica]
 	catalogs catalogs
 	computed atomic.Pointer[computedSet]
+	kinds    [kinds]*directory.Query
 	writer   *writer
 	load     *load
 
@@ -74,7 +75,7 @@ type Tree struct {
 
 // New makes a Tree that is not attached to a replica yet.
 func New(schema *directory.Schema, o Options) (*Tree, error) {
-	t := &Tree{schema: schema, options: o, outlineAbove: outlineAbove, inlineBelow: inlineBelow}
+	t := &Tree{schema: schema, options: o, outlineAbove: outlineAbove, inlineBelow: inlineBelow, kinds: kindQueries(schema)}
 	named := o.Indexed != nil
 	if !named {
 		o.Indexed = DefaultIndexed()

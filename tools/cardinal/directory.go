@@ -166,6 +166,17 @@ func (w ldapWriter) Apply(ctx context.Context, updates []ldap.Update) (journal.P
 	return position, err
 }
 
+// original tells the directory how far the entries of record are.
+type original struct{ ledger *ledger.Ledger }
+
+func (o original) Head(ctx context.Context) (journal.Position, error) {
+	head, err := o.ledger.Head(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("reading the ledger's head: %w", err)
+	}
+	return head.Position, nil
+}
+
 // baseEntries gives what stands at the top of a suffix before anything else
 // does: the suffix's own entry, and in the first the branches everything hangs
 // below.

@@ -124,6 +124,7 @@ func (n *node) serveDirectory() error {
 		Logger: n.logger, Now: n.now, Registerer: n.registry}
 	if n.write != nil {
 		config.Writer = ldapWriter{register.Updates{Register: n.write.register, Ledger: n.ledger}}
+		config.Original = original{n.ledger}
 	}
 	answering, err := ldap.New(config)
 	if err != nil {
