@@ -124,6 +124,9 @@ func updateCases(t *testing.T) []exchange {
 	l.adds()
 	l.modifications()
 	l.compares()
+	l.updateControls()
+	l.increments()
+	l.passwords()
 	l.moves()
 	l.deletes()
 	return l.cases

@@ -113,3 +113,12 @@ func Decode(pdu []byte) error {
 
 // Connections is how many are open.
 func Connections(s *Server) int64 { return s.connections.Load() }
+
+// ParseEndTransaction and ParsePasswordModify are for fuzzing.
+func ParseEndTransaction(b []byte) (commit bool, id []byte, err error) { return parseEndTransaction(b) }
+
+// ParsePasswordModify returns the three parts of the request.
+func ParsePasswordModify(b []byte) (identity, before, after []byte, err error) {
+	p, err := parsePasswordModify(b)
+	return p.identity, p.before, p.after, err
+}

@@ -54,6 +54,8 @@ func FuzzRequest(f *testing.F) {
 		add(6, "cn=x,o=nhs", attribute("objectClass", "device")), modify(7, alex, change(2, "sn", "x")), envelope(8, 0x4A, []byte(bo)),
 		envelope(9, 0x77, ber.AppendString(nil, 0x80, "1.3.6.1.4.1.4203.1.11.3")), envelope(10, 0x50, []byte{3}),
 		envelope(11, 0x77, append(ber.AppendString(nil, 0x80, "1.3.6.1.4.1.4203.1.11.1"), 0x81, 2, 0x30, 0)),
+		envelope(12, 0x77, extended(txnStart, nil)), end(13, true, []byte("x")), device(14, "x", control(txnControl, true, []byte("x")), control(relax, true, nil)),
+		withControls(envelope(15, 0x4A, []byte(bo)), control(treeDelete, true, nil)), withControls(modify(16, alex), control(permissive, true, nil)),
 	} {
 		f.Add(pdu)
 	}
@@ -71,6 +73,27 @@ func FuzzRequest(f *testing.F) {
 		}
 		if ldap.Panics(r.server) != 0 {
 			t.Fatalf("panic at %x", pdu)
+		}
+	})
+}
+
+// FuzzUpdateValues reads the values of the extended operations that update: what
+// was read must be a part of what was given.
+func FuzzUpdateValues(f *testing.F) {
+	f.Add(ber.Append(nil, ber.Sequence, ber.Append(ber.AppendBool(nil, ber.Boolean, false), ber.OctetString, []byte("id"))))
+	f.Add(ber.Append(nil, ber.Sequence, octets("id")))
+	f.Add(ber.Append(nil, ber.Sequence, ber.AppendString(ber.AppendString(nil, 0x80, "u:x"), 0x82, "new")))
+	f.Add([]byte{0x30, 0})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		_, id, err := ldap.ParseEndTransaction(b)
+		if err == nil && !bytes.Contains(b, id) {
+			t.Errorf("id %x", id)
+		}
+		identity, before, after, err := ldap.ParsePasswordModify(b)
+		for _, part := range [][]byte{identity, before, after} {
+			if err == nil && !bytes.Contains(b, part) {
+				t.Errorf("part %x", part)
+			}
 		}
 	})
 }

@@ -50,6 +50,7 @@ func (c asker) modifyPassword(ctx context.Context, value []byte) (r result, err 
 		return r, err
 	}
 	r = u.run(ctx)
+	r.matched = "" // as slapd answers
 	if r.code == directory.Success {
 		r.value = made
 	}
@@ -104,7 +105,7 @@ func (c asker) named(identity []byte) (key directory.Key, dn directory.DN, err e
 		text = text[3:]
 	}
 	if dn, err = directory.ParseDN(text); err != nil {
-		return "", nil, badDN(err)
+		return "", nil, &directory.Error{Code: directory.InvalidAttributeSyntax, Message: "invalid user identity"} // as slapd answers
 	}
 	key, err = c.server.schema.Key(dn)
 	return key, dn, err

@@ -121,7 +121,10 @@ func (u *update) judgeAdd(l lookout) error {
 	if err := u.may(directory.RightAdd, view, u.types()); err != nil || u.who.Root {
 		return err
 	}
-	return u.judgePlace(l, u.dn)
+	if err = u.judgePlace(l, u.dn); errors.Is(err, errHiddenParent) {
+		return errHidden // with the name above that he may know
+	}
+	return err
 }
 
 // judgePlace looks at where an entry is to stand: below what the client cannot
