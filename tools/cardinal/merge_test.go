@@ -23,6 +23,7 @@ import (
 type mergeWorld struct {
 	*testing.T
 	dir, pass string
+	issuers   map[string]ca.Issuer // the same in all histories, and opened once: that takes long
 }
 
 func newMergeWorld(t *testing.T) *mergeWorld {
@@ -39,7 +40,7 @@ func (w *mergeWorld) path(name string) string { return filepath.Join(w.dir, name
 
 func (w *mergeWorld) must(args ...string) (stdout string) {
 	w.Helper()
-	code, stdout, stderr := command(w.T, args...)
+	code, stdout, stderr := program(w.T, args...)
 	if code != 0 {
 		w.Fatalf("%v: %s", args, stderr)
 	}
@@ -109,11 +110,12 @@ func (w *mergeWorld) writeSide(a *app, f folder, c Config, l *ledger.Ledger) *wr
 	if err != nil {
 		w.Fatal(err)
 	}
-	issuers, err := openIssuers(w.Context(), f, c, []byte("x"))
-	if err != nil {
-		w.Fatal(err)
+	if w.issuers == nil {
+		if w.issuers, err = openIssuers(w.Context(), f, c, []byte("x")); err != nil {
+			w.Fatal(err)
+		}
 	}
-	side, err := a.writeSide(writeSideOf{folder: f, config: c, ledger: l, policies: set, directory: d, issuers: issuers})
+	side, err := a.writeSide(writeSideOf{folder: f, config: c, ledger: l, policies: set, directory: d, issuers: w.issuers})
 	if err != nil {
 		w.Fatal(err)
 	}
@@ -241,7 +243,7 @@ func TestMergeRefusesReplicasOfOtherHistories(t *testing.T) {
 		"unrevoked": "was revoked before the backup and is not there",
 		"again":     "and the ledger is in epoch 2",
 	} {
-		code, _, stderr := command(t, "restore", "--dir", w.path("r"), "--merge", w.path(name+"-replica.db"))
+		code, _, stderr := program(t, "restore", "--dir", w.path("r"), "--merge", w.path(name+"-replica.db"))
 		if code != exitRefused || !strings.Contains(stderr, says) {
 			t.Errorf("%s: exit %d, %s", name, code, stderr)
 		}

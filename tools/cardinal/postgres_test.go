@@ -26,7 +26,7 @@ func TestAnInstallationOnPostgreSQLIsBackedUpToSQLite(t *testing.T) {
 	}
 	must := func(args ...string) string {
 		t.Helper()
-		code, stdout, stderr := command(t, args...)
+		code, stdout, stderr := program(t, args...)
 		if code != exitDone {
 			t.Fatalf("%s: %d %s", args[0], code, stderr)
 		}

@@ -3,6 +3,8 @@ package main
 import (
 	"bytes"
 	"context"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -15,6 +17,19 @@ func command(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	var out, err bytes.Buffer
 	code = exit(&err, run(context.Background(), args, strings.NewReader(""), &out, &err))
 	return code, out.String(), err.String()
+}
+
+// program runs cardinal as it ships. What derives keys from passphrases takes many times longer in the test binary, which
+// is built to find races.
+func program(t *testing.T, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	var out, err bytes.Buffer
+	c := exec.Command(filepath.Join(shippedProgram(t), "cardinal"), args...)
+	c.Stdout, c.Stderr = &out, &err
+	if failed := c.Run(); failed != nil && c.ProcessState == nil {
+		t.Fatal(failed)
+	}
+	return c.ProcessState.ExitCode(), out.String(), err.String()
 }
 
 func TestExitCodesTellUsageFromRefusalFromSilence(t *testing.T) {

@@ -176,7 +176,7 @@ func TestServeEndsWithZeroOnSIGTERM(t *testing.T) {
 		t.Fatal(err)
 	}
 	d := filepath.Join(dir, "d")
-	if code, _, stderr := command(t, "init", "--dir", d, "--public-url", "http://127.0.0.1:1", "--passphrase-file", pass); code != 0 {
+	if code, _, stderr := program(t, "init", "--dir", d, "--public-url", "http://127.0.0.1:1", "--passphrase-file", pass); code != 0 {
 		t.Fatal(stderr)
 	}
 	c, err := readConfig(folder(d).config())

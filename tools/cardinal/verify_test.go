@@ -164,9 +164,10 @@ func TestVerifyNamesEachFlippedByte(t *testing.T) {
 				t.Fatal(err)
 			}
 			f.do(t, folder(dir))
-			report, err := verifyFolder(t, dir)
-			if exitCode(err) != exitWrong || report.OK {
-				t.Fatalf("verify ended with %v and %+v", err, report)
+			var report verifyReport
+			code, stdout, stderr := program(t, "verify", "--dir", dir, "--json")
+			if bad := json.Unmarshal([]byte(stdout), &report); bad != nil || code != exitWrong || report.OK {
+				t.Fatalf("verify ended with %d and %q\n%s", code, stdout, stderr)
 			}
 			for _, found := range report.Findings {
 				if strings.HasPrefix(found.Where, f.where) {
@@ -176,12 +177,4 @@ func TestVerifyNamesEachFlippedByte(t *testing.T) {
 			t.Errorf("no finding names %q: %+v", f.where, report.Findings)
 		})
 	}
-}
-
-func exitCode(err error) int {
-	var known *failure
-	if errors.As(err, &known) {
-		return known.code
-	}
-	return exitDone
 }
