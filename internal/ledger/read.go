@@ -73,7 +73,11 @@ func (l *Ledger) single(ctx context.Context, read func(c *conn) error) error {
 			l.keep(c)
 			return err
 		}
-		if !l.drop(c, err) || ctx.Err() != nil {
+		atFault := l.drop(c, err)
+		if ended := ctx.Err(); ended != nil { // a driver tells of its connection, not of the caller who gave up
+			return errors.Join(ended, err)
+		}
+		if !atFault {
 			return err
 		}
 	}

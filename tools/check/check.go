@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -34,9 +36,10 @@ type result struct {
 // step is one thing to check. Its error has been printed in full already or is
 // one line.
 type step struct {
-	name string
-	long bool // left out with -short
-	do   func(c *check, ctx context.Context) error
+	name   string
+	long   bool // left out with -short
+	beside bool // runs beside the one before, whose time it mostly waits
+	do     func(c *check, ctx context.Context) error
 }
 
 func steps() []step {
@@ -49,7 +52,7 @@ func steps() []step {
 		{name: "staticcheck", long: true, do: (*check).staticcheck},
 		{name: "tests", do: (*check).tests},
 		{name: "fuzz", long: true, do: (*check).fuzz},
-		{name: "govulncheck", long: true, do: (*check).vulnerabilities},
+		{name: "govulncheck", long: true, beside: true, do: (*check).vulnerabilities},
 	}
 }
 
@@ -74,22 +77,54 @@ func (c *check) enter(ctx context.Context) error {
 // all runs the steps, then says how it went. It gives the exit code.
 func (c *check) all(ctx context.Context) int {
 	begun := time.Now()
-	for _, s := range steps() {
-		if c.only != "" && c.only != s.name || c.only == "" && c.short && s.long {
-			continue
-		}
+	todo := slices.DeleteFunc(steps(), func(s step) bool {
+		return c.only != "" && c.only != s.name || c.only == "" && c.short && s.long
+	})
+	for len(todo) > 0 {
 		if ctx.Err() != nil {
 			fmt.Fprintln(c.out, "interrupted")
 			return 1
 		}
-		fmt.Fprintf(c.out, "=== %s\n", s.name)
-		start := time.Now()
-		err := s.do(c, ctx)
-		r := result{s.name, time.Since(start), err}
-		c.done = append(c.done, r)
-		fmt.Fprintln(c.out, r)
+		var later func()
+		if len(todo) > 1 && todo[1].beside {
+			later = c.begin(ctx, todo[1])
+			todo = slices.Delete(todo, 1, 2)
+		}
+		c.step(ctx, todo[0])
+		todo = todo[1:]
+		if later != nil {
+			later()
+		}
 	}
 	return c.summary(time.Since(begun))
+}
+
+func (c *check) step(ctx context.Context, s step) {
+	fmt.Fprintf(c.out, "=== %s\n", s.name)
+	start := time.Now()
+	err := s.do(c, ctx)
+	r := result{s.name, time.Since(start), err}
+	c.done = append(c.done, r)
+	fmt.Fprintln(c.out, r)
+}
+
+// begin starts a step on its own. The returned function waits for it, shows
+// what it said and takes over what it found.
+func (c *check) begin(ctx context.Context, s step) (end func()) {
+	var said bytes.Buffer
+	own := &check{out: &said, short: c.short, soak: c.soak, strict: c.strict, only: c.only}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		own.step(ctx, s)
+	}()
+	return func() {
+		<-ended
+		_, _ = said.WriteTo(c.out)
+		c.skips = append(c.skips, own.skips...)
+		c.notRun = append(c.notRun, own.notRun...)
+		c.done = append(c.done, own.done...)
+	}
 }
 
 func (r result) String() string {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"slices"
 	"strings"
@@ -87,5 +88,21 @@ func TestWrongUsageEndsWithTwo(t *testing.T) {
 	t.Parallel()
 	if code := run(t.Context(), []string{"-nonsense"}, new(bytes.Buffer)); code != 2 {
 		t.Errorf("code %d", code)
+	}
+}
+
+func TestAStepBesideAnotherIsShownAfterItAndCounts(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	c := &check{out: &out}
+	end := c.begin(t.Context(), step{name: "quiet", do: func(own *check, _ context.Context) error {
+		own.notRun = append(own.notRun, "quiet: no answer")
+		return errors.New("no")
+	}})
+	c.step(t.Context(), step{name: "loud", do: func(*check, context.Context) error { return nil }})
+	end()
+	loud, quiet := strings.Index(out.String(), "--- loud: ok"), strings.Index(out.String(), "=== quiet")
+	if loud < 0 || quiet < loud || len(c.done) != 2 || len(c.notRun) != 1 || c.summary(0) != 1 {
+		t.Errorf("%d steps, %q", len(c.done), out.String())
 	}
 }

@@ -18,18 +18,20 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// How long each target is fuzzed, and how many at a time.
+// How long each target is fuzzed, how many at a time, and how many packages are
+// built meanwhile: linking keeps one processor busy.
 const (
-	fuzzTime     = 5 * time.Second
-	fuzzTimeSoak = time.Minute
-	fuzzAtOnce   = 4
+	fuzzTime      = 5 * time.Second
+	fuzzTimeSoak  = time.Minute
+	fuzzAtOnce    = 8
+	buildsAtATime = 2
 )
 
 // fuzzTarget is one FuzzXxx function, found by parsing.
 type fuzzTarget struct{ dir, name string }
 
 // fuzz builds one instrumented binary a package and runs each of its targets
-// in it for a few seconds.
+// in it for a few seconds, while the next ones are built.
 func (c *check) fuzz(ctx context.Context) error {
 	targets, err := fuzzTargets()
 	if err != nil {
@@ -40,30 +42,45 @@ func (c *check) fuzz(ctx context.Context) error {
 		return err
 	}
 	defer os.RemoveAll(bin)
-	built := map[string]string{}
-	for _, t := range targets {
-		if built[t.dir] == "" {
-			built[t.dir] = filepath.Join(bin, strings.ReplaceAll(t.dir, "/", "_"))
-			if err := c.sh(ctx, nil, "go", "test", "-c", "-vet=off", "-fuzz=Fuzz", "-o", built[t.dir], "./"+t.dir); err != nil {
-				return err
-			}
-		}
-	}
-	var g errgroup.Group
-	g.SetLimit(fuzzAtOnce)
+	var running, building errgroup.Group
+	running.SetLimit(fuzzAtOnce)
+	building.SetLimit(buildsAtATime)
 	var say sync.Mutex
 	var all []error
-	for _, t := range targets {
-		g.Go(func() error {
-			said, err := t.run(ctx, built[t.dir], c.soak)
-			say.Lock()
-			defer say.Unlock()
-			fmt.Fprintf(c.out, "%s", said)
-			all = append(all, err)
+	done := func(said []byte, err error) {
+		say.Lock()
+		defer say.Unlock()
+		fmt.Fprintf(c.out, "%s", said)
+		all = append(all, err)
+	}
+	for dir, own := range byPackage(targets) {
+		building.Go(func() error {
+			binary := filepath.Join(bin, strings.ReplaceAll(dir, "/", "_"))
+			said, err := exec.CommandContext(ctx, "go", "test", "-c", "-vet=off", "-fuzz=Fuzz", "-o", binary, "./"+dir).CombinedOutput()
+			if err != nil {
+				done(said, fmt.Errorf("building the fuzz targets of %s: %w", dir, err))
+				return nil
+			}
+			for _, t := range own {
+				running.Go(func() error {
+					done(t.run(ctx, binary, c.soak))
+					return nil
+				})
+			}
 			return nil
 		})
 	}
-	return errors.Join(g.Wait(), errors.Join(all...))
+	_ = building.Wait()
+	_ = running.Wait()
+	return errors.Join(all...)
+}
+
+func byPackage(targets []fuzzTarget) map[string][]fuzzTarget {
+	found := map[string][]fuzzTarget{}
+	for _, t := range targets {
+		found[t.dir] = append(found[t.dir], t)
+	}
+	return found
 }
 
 // run fuzzes one target and gives its last line, or everything when it failed.
