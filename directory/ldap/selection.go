@@ -18,6 +18,7 @@ type selection struct {
 	wanted      []directory.Description
 	computed    []directory.Description
 	known       atomic.Pointer[chosen]
+	shown       atomic.Pointer[shown]
 }
 
 // chosen answers the selection by attribute number, for one set of numbers.

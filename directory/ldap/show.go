@@ -36,13 +36,7 @@ func (w *entryWriter) appendEntry(b []byte, tag ber.Tag, e *tree.Entry) ([]byte,
 	}
 	b = ber.End(b, name)
 	b, list := ber.Begin(b, ber.Sequence)
-	want := w.selection.numbers(e.Names())
-	e.Each(func(a *tree.Attribute) bool {
-		if want[a.Code] && w.grant.Allows(a.Description.Type, directory.RightRead) {
-			b = w.attribute(b, a)
-		}
-		return true
-	})
+	b = w.attributes(b, e)
 	for _, d := range w.selection.computed {
 		if w.grant.Allows(d.Type, directory.RightRead) {
 			b = w.computed(b, d, e)
@@ -50,6 +44,20 @@ func (w *entryWriter) appendEntry(b []byte, tag ber.Tag, e *tree.Entry) ([]byte,
 	}
 	b = ber.End(b, list)
 	return ber.End(b, body), nil
+}
+
+func (w *entryWriter) attributes(b []byte, e *tree.Entry) []byte {
+	if !w.typesOnly {
+		return e.AppendShown(b, w.showing(e.Names()), w.attribute)
+	}
+	want := w.selection.numbers(e.Names())
+	e.Each(func(a *tree.Attribute) bool {
+		if want[a.Code] && w.grant.Allows(a.Description.Type, directory.RightRead) {
+			b = w.attribute(b, a)
+		}
+		return true
+	})
+	return b
 }
 
 func (w *entryWriter) attribute(b []byte, a *tree.Attribute) []byte {

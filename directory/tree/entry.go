@@ -173,19 +173,23 @@ type Attribute struct {
 // Each runs over the attributes in the order they were given. Each is valid
 // until the next.
 func (e *Entry) Each(visit func(a *Attribute) bool) {
-	a := &e.reader.shown
-	a.scratch, a.reader, a.entry = e.reader.value[:], e.reader, e.ID
 	for it := e.attributes(); ; {
 		code, vs, ok := it.next()
 		if !ok || int(code) >= len(e.reader.catalog.names) {
 			return
 		}
-		n := &e.reader.catalog.names[code]
-		a.Code, a.Name, a.Description, a.Header, a.Operational, a.values = int(code), n.text, n.description, n.header, n.operational, vs
-		if !visit(a) {
+		if !visit(e.attribute(int(code), vs)) {
 			return
 		}
 	}
+}
+
+// attribute is what Each shows.
+func (e *Entry) attribute(code int, vs values) *Attribute {
+	a, n := &e.reader.shown, &e.reader.catalog.names[code]
+	*a = Attribute{Code: code, Name: n.text, Description: n.description, Header: n.header, Operational: n.operational,
+		values: vs, scratch: e.reader.value[:], reader: e.reader, entry: e.ID}
+	return a
 }
 
 // AppendValues appends every value as an OCTET STRING.
@@ -198,7 +202,7 @@ func (a *Attribute) AppendValues(b []byte) []byte {
 		})
 		return b
 	}
-	return vs.appendBER(b)
+	return appendValues(b, vs.rest, vs.words)
 }
 
 // Values runs over the values. Each lives until the next.

@@ -116,24 +116,3 @@ func (v *values) next(scratch []byte) ([]byte, bool) {
 	}
 	return nil, false
 }
-
-// appendBER appends every value as an OCTET STRING.
-func (v *values) appendBER(b []byte) []byte {
-	for len(v.rest) > 0 {
-		head, n := binary.Uvarint(v.rest)
-		x := head >> formBits
-		if n > 0 && head&(1<<formBits-1) == formWord && x < uint64(len(v.words)) {
-			b = append(b, v.words[x]...)
-			v.rest = v.rest[n:]
-			continue
-		}
-		mark := 0
-		b, mark = ber.Begin(b, ber.OctetString)
-		value, ok := v.next(b[mark:])
-		if !ok {
-			return b[:mark-2]
-		}
-		b = ber.End(append(b[:mark], value...), mark)
-	}
-	return b
-}
