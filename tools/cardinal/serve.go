@@ -80,6 +80,7 @@ type node struct {
 // serve puts the node together from the ground up, runs it until ctx ends, and
 // takes it apart from the top down.
 func (n *node) serve(ctx context.Context) (err error) {
+	tuneCollector()
 	n.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	if n.directory, err = loadDirectory(n.folder, n.config); err != nil {
 		return err
