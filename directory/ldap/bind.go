@@ -34,6 +34,7 @@ func (c *conn) handleBind(m *message) directory.Code {
 func (c *conn) become(who Identity) {
 	c.who = who
 	c.who.Peer, c.who.Strength = c.peerAddress(), c.strength()
+	c.server.allow(&c.who)
 	c.bound = c.bound || !who.Anonymous()
 	c.checked = c.server.config.Now()
 }

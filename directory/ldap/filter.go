@@ -18,15 +18,23 @@ func parseFilter(b []byte) (*directory.Filter, error) {
 }
 
 func readFilter(r *ber.Reader) (*directory.Filter, error) {
-	p := filterParser{left: maxFilterNodes}
+	return readFilterWithin(r, maxFilterNodes)
+}
+
+// readFilterWithin reads a filter of at most so many parts; the pieces of a
+// substring count as well, since each is looked for.
+func readFilterWithin(r *ber.Reader, nodes int) (*directory.Filter, error) {
+	p := filterParser{left: nodes}
 	return p.read(r, 0)
 }
+
+var errFilterParts = &directory.Error{Code: directory.AdminLimitExceeded, Message: "the filter has too many parts"}
 
 type filterParser struct{ left int }
 
 func (p *filterParser) read(r *ber.Reader, depth int) (*directory.Filter, error) {
 	if p.left--; p.left < 0 || depth > maxFilterDepth {
-		return nil, &directory.Error{Code: directory.AdminLimitExceeded, Message: "the filter has too many parts"}
+		return nil, errFilterParts
 	}
 	tag, value, err := r.Next()
 	if err != nil {
@@ -54,7 +62,11 @@ func (p *filterParser) read(r *ber.Reader, depth int) (*directory.Filter, error)
 		return f, readAssertion(f, &in)
 	case 0xA4:
 		f.Kind = directory.FilterSubstrings
-		return f, readSubstrings(f, &in)
+		err := readSubstrings(f, &in)
+		if p.left -= len(f.Any); p.left < 0 && err == nil {
+			return nil, errFilterParts
+		}
+		return f, err
 	case 0x87:
 		f.Kind, f.Attr = directory.FilterPresent, string(value)
 		return f, nil

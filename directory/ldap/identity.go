@@ -16,9 +16,10 @@ type Identity struct {
 	// nil for other methods.
 	Certificate []byte
 	// By is the identity that acts as this one (RFC 4370), nil if none does.
-	By     *Identity
-	ends   time.Time // notAfter of Certificate
-	rootOf directory.Key
+	By      *Identity
+	allowed *allowance // what its searches may cost
+	ends    time.Time  // notAfter of Certificate
+	rootOf  directory.Key
 }
 
 // at is the identity as it stands towards one entry.

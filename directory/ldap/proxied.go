@@ -40,6 +40,7 @@ func (a asker) actingAs(id string) (*Identity, error) {
 	}
 	who := &Identity{By: a.who}
 	who.Method, who.Peer, who.Strength = "proxied", a.who.Peer, a.who.Strength
+	a.server.allow(who)
 	if id == "" {
 		return who, nil
 	}
@@ -85,6 +86,7 @@ func (a asker) mayBecome(who *Identity) error {
 		return err
 	}
 	a.server.acquaint(who)
+	a.server.allow(who)
 	return nil
 }
 

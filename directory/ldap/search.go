@@ -116,7 +116,7 @@ func (q *searching) parse(m *message) (err error) {
 	q.scope = tree.Scope(numbers[0])
 	q.limit(int(numbers[2]), time.Duration(numbers[3])*time.Second)
 	before := r.Rest()
-	if q.filter, err = readFilter(&r); err != nil {
+	if q.filter, err = readFilterWithin(&r, q.conn.who.allowed.filterNodes); err != nil {
 		return err
 	}
 	q.rawFilter = before[:len(before)-len(r.Rest())]
@@ -133,28 +133,6 @@ func (q *searching) parse(m *message) (err error) {
 	}
 	q.base, err = q.conn.keyOf(base)
 	return err
-}
-
-// limit settles how much may be returned and how long it may take: what the
-// client asks for, within what the server gives.
-func (q *searching) limit(size int, patience time.Duration) {
-	l := &q.conn.server.config.Limits
-	q.most = l.MaxSize
-	q.sizeLimit = size
-	switch {
-	case q.conn.who.rootOf != "" || q.controls.paged != nil:
-		if size == 0 {
-			q.sizeLimit = 1<<63 - 1
-		}
-	case size == 0:
-		q.sizeLimit = l.Size
-	case size > l.MaxSize:
-		q.sizeLimit = l.MaxSize
-	}
-	if patience == 0 || patience > l.Time {
-		patience = l.Time
-	}
-	q.deadline = q.started.Add(patience)
 }
 
 // keyOf brings a name from the wire to its key. The last one is remembered:
@@ -192,6 +170,7 @@ func (q *searching) prepare() error {
 		if q.page, err = q.openCookie(); err != nil {
 			return err
 		}
+		q.sizeLimit = min(q.sizeLimit, max(0, q.conn.who.allowed.paged-q.page.shown))
 	}
 	if q.controls.assertion != nil {
 		if err := q.conn.assert(q.base, q.controls.assertion); err != nil {
@@ -210,7 +189,7 @@ func (q *searching) prepare() error {
 // open begins the scan, or begins it again.
 func (q *searching) open() {
 	request := tree.Request{Base: q.base, Scope: q.scope, Filter: q.filter, Hide: q.hide, After: q.page.number,
-		MaxCandidates: q.conn.server.config.Limits.Candidates}
+		MaxCandidates: q.conn.who.allowed.candidates}
 	if q.sight.who.Root {
 		request.MaxCandidates = 0
 	} else {

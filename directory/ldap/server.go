@@ -97,9 +97,12 @@ type Config struct {
 	Certificates []Mapping
 	Suffixes     []Suffix
 	Limits       Limits
-	Logger       *slog.Logger
-	Now          func() time.Time
-	Registerer   prometheus.Registerer // nil: no metrics
+	// Allowances are what searches may cost instead, for some identities; the
+	// first whose Who fits decides.
+	Allowances []Allowance
+	Logger     *slog.Logger
+	Now        func() time.Time
+	Registerer prometheus.Registerer // nil: no metrics
 }
 
 // Suffix is the top of one tree this server answers for.
@@ -115,18 +118,19 @@ type Suffix struct {
 // Server answers on any number of listeners. Its methods may be used by
 // several goroutines.
 type Server struct {
-	config   Config
-	schema   *directory.Schema
-	suffixes []suffix
-	root     rootDSE
-	hashing  chan struct{}
-	sorts    chan struct{}
-	verified verified
-	nobody   []byte // a verifier no password fits
-	shapes   shapes
-	metrics  *metrics
-	pagedKey [32]byte
-	buffers  sync.Pool
+	config     Config
+	schema     *directory.Schema
+	suffixes   []suffix
+	root       rootDSE
+	hashing    chan struct{}
+	sorts      chan struct{}
+	allowances []allowance
+	verified   verified
+	nobody     []byte // a verifier no password fits
+	shapes     shapes
+	metrics    *metrics
+	pagedKey   [32]byte
+	buffers    sync.Pool
 
 	inFlight    atomic.Int64
 	connections atomic.Int64
@@ -175,6 +179,7 @@ func New(c Config) (*Server, error) {
 	if err = s.computeSignIn(); err != nil {
 		return nil, fmt.Errorf("configuring LDAP: %w", err)
 	}
+	s.settleAllowances()
 	s.prepareSecrets()
 	s.root = s.newRootDSE()
 	if s.metrics, err = newMetrics(c.Registerer, s); err != nil {

@@ -106,6 +106,8 @@ type DirectoryConfig struct {
 	Rules string `yaml:"rules"`
 	// AllowPlaintextBind lets passwords cross an unencrypted connection: for loopback and tests.
 	AllowPlaintextBind bool `yaml:"allowPlaintextBind"`
+	// Limits are what searches of some identities may cost, in place of limits.searchEntries and limits.searchTime.
+	Limits []DirectoryLimit `yaml:"limits"`
 }
 
 // Matching names the rules (RFC 4517 §4.2) an attribute is compared by. Only

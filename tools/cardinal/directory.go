@@ -24,6 +24,7 @@ type directoryOf struct {
 	roots    []ldap.Suffix
 	managed  []directory.DN
 	rules    *directory.Rules
+	limits   []ldap.Allowance
 }
 
 // loadDirectory reads schema, names, root passwords and rules, and reports
@@ -62,6 +63,8 @@ func loadDirectory(f folder, c Config) (*directoryOf, error) {
 		}
 	}
 	d.rules, err = schema.ParseRules(text)
+	problems = append(problems, err)
+	d.limits, err = c.Directory.allowances(schema)
 	if problems = append(problems, err); errors.Join(problems...) != nil {
 		return nil, usage("configuring the directory", errors.Join(problems...))
 	}
