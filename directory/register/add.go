@@ -40,10 +40,6 @@ func (r *Register) add(tx *ledger.Tx, by Author, e *directory.Entry, relaxed boo
 	if err := r.vacant(tx, p); err != nil {
 		return err
 	}
-	s.loaded, err = r.hides(tx, p)
-	if err != nil {
-		return err
-	}
 	if err := r.put(tx, s); err != nil {
 		return err
 	}
@@ -145,15 +141,6 @@ func (r *Register) vacant(tx *ledger.Tx, p place) error {
 		return r.noSuchObject(tx, p)
 	}
 	return nil
-}
-
-// hides reports whether a loaded entry stands at the place, hidden or not.
-func (r *Register) hides(tx *ledger.Tx, p place) (bool, error) {
-	s, err := r.findLoaded(tx, p)
-	if err != nil {
-		return false, fmt.Errorf("reading entry %q: %w", p.dn, err)
-	}
-	return s != nil, nil
 }
 
 // announce appends the changes of a new entry: one, or for an entry that does

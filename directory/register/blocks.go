@@ -108,7 +108,7 @@ func (r *Register) block(tx *ledger.Tx, query string, s *suffix, key []byte) (*b
 
 func (b *block) stored(i int) *stored {
 	x := &b.entries[i]
-	return &stored{key: b.keys[i], uuid: x.UUID, entry: x.Entry, loaded: true}
+	return &stored{key: b.keys[i], uuid: x.UUID, entry: x.Entry}
 }
 
 func (r *Register) findLoaded(tx *ledger.Tx, p place) (*stored, error) {

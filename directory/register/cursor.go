@@ -76,8 +76,7 @@ func (c *cursor) next() (*stored, error) {
 		}
 		top := c.rows[0]
 		c.rows = c.rows[1:]
-		loaded := hasBlock && c.block.keys[c.i] == top.key
-		if loaded {
+		if hasBlock && c.block.keys[c.i] == top.key {
 			c.i++
 		}
 		if len(top.data) == 0 {
@@ -87,7 +86,6 @@ func (c *cursor) next() (*stored, error) {
 		if err != nil {
 			return nil, fmt.Errorf("reading entry %q: %w", top.key, err)
 		}
-		s.loaded = loaded
 		return s, nil
 	}
 }

@@ -67,7 +67,7 @@ func (r *Register) modified(tx *ledger.Tx, s *stored, mods []directory.Modificat
 	if err := r.project(tx, s, mods); err != nil {
 		return nil, err
 	}
-	elsewhere, err := r.secretNames(tx, s.uuid)
+	elsewhere, err := r.elsewhere(tx, s, mods)
 	if err != nil {
 		return nil, err
 	}

@@ -33,12 +33,13 @@ func (r *Register) Delete(tx *ledger.Tx, by Author, dn directory.DN) error {
 	if below {
 		return refuse(directory.NotAllowedOnNonLeaf, "entry %q has entries below it", dn)
 	}
-	r.remove(tx, s)
-	return nil
+	return r.remove(tx, s)
 }
 
-func (r *Register) remove(tx *ledger.Tx, s *stored) {
-	r.drop(tx, s)
+func (r *Register) remove(tx *ledger.Tx, s *stored) error {
+	if err := r.drop(tx, s); err != nil {
+		return err
+	}
 	tables := []string{"secret"}
 	if len(s.outlines) > 0 {
 		tables = append(tables, "value", "outline")
@@ -48,6 +49,7 @@ func (r *Register) remove(tx *ledger.Tx, s *stored) {
 	}
 	x := directory.EntryDeleted{UUID: s.uuid, DN: s.entry.DN}
 	tx.Append(journal.KindEntryDeleted, directory.ChangeVersion, x.Append(nil))
+	return nil
 }
 
 // DeleteTree removes an entry and everything below it, all or nothing. Errors
@@ -82,7 +84,9 @@ func (r *Register) DeleteTree(tx *ledger.Tx, by Author, dn directory.DN) error {
 		return r.noSuchObject(tx, p)
 	}
 	for _, s := range slices.Backward(all) {
-		r.remove(tx, s)
+		if err := r.remove(tx, s); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -127,7 +131,9 @@ func (r *Register) Move(tx *ledger.Tx, by Author, m directory.Move) error {
 		return err
 	}
 	if to.key != from.key {
-		r.drop(tx, s)
+		if err := r.drop(tx, s); err != nil {
+			return err
+		}
 	}
 	return r.put(tx, moved)
 }
@@ -175,9 +181,6 @@ func (r *Register) renamed(tx *ledger.Tx, s *stored, m move) (*stored, error) {
 	}
 	out := &stored{key: to.key, uuid: s.uuid, large: s.large, outlines: s.outlines}
 	out.entry = &directory.Entry{DN: to.dn, Attributes: s.entry.Attributes}
-	if out.loaded, err = r.hides(tx, to); err != nil {
-		return nil, err
-	}
 	if mods, err = r.modified(tx, out, mods, &directory.Update{}); err != nil {
 		return nil, err
 	}
@@ -265,7 +268,9 @@ func (r *Register) carry(tx *ledger.Tx, from, to place, newDN directory.DN) erro
 		moved := &stored{key: to.key + s.key[len(from.key):], uuid: s.uuid, large: s.large, outlines: s.outlines}
 		moved.entry = &directory.Entry{DN: dn, Attributes: s.entry.Attributes}
 		if to.key != from.key {
-			r.drop(tx, s)
+			if err := r.drop(tx, s); err != nil {
+				return err
+			}
 		}
 		if err := r.put(tx, moved); err != nil {
 			return err

@@ -191,12 +191,20 @@ func (r *Register) locate(dn directory.DN) (place, error) {
 	if len(k) > maxKey {
 		return place{}, refuse(directory.AdminLimitExceeded, "a name of more than %d bytes", maxKey)
 	}
-	for i := range r.suffixes {
-		if r.suffixes[i].key.Contains(k) {
-			return place{dn: dn, key: k, suffix: &r.suffixes[i]}, nil
-		}
+	if s := r.suffixOf(k); s != nil {
+		return place{dn: dn, key: k, suffix: s}, nil
 	}
 	return place{}, refuse(directory.NoSuchObject, "no suffix of this directory holds %q", dn)
+}
+
+// suffixOf is the suffix a key belongs to, which one of ours does.
+func (r *Register) suffixOf(k directory.Key) *suffix {
+	for i := range r.suffixes {
+		if r.suffixes[i].key.Contains(k) {
+			return &r.suffixes[i]
+		}
+	}
+	return nil
 }
 
 // permit refuses other authors than issuance in managed subtrees, and changes

@@ -15,13 +15,10 @@ import (
 
 // stored is an entry as the register keeps it.
 type stored struct {
-	key   directory.Key
-	uuid  directory.UUID
-	entry *directory.Entry
-	large []directory.Large // values that are kept as content
-	// loaded: a block holds an entry of this key, so that deleting needs a
-	// row that hides it.
-	loaded   bool
+	key      directory.Key
+	uuid     directory.UUID
+	entry    *directory.Entry
+	large    []directory.Large   // values that are kept as content
 	outlines map[string]*outline // by description
 }
 
@@ -32,22 +29,18 @@ func (r *Register) find(tx *ledger.Tx, p place) (*stored, error) {
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return nil, fmt.Errorf("reading entry %q: %w", p.dn, err)
 	}
-	hasRow := err == nil
-	if hasRow && len(data) == 0 {
+	var s *stored
+	switch hasRow := err == nil; {
+	case hasRow && len(data) == 0:
 		return nil, nil
+	case hasRow:
+		s, err = decodeRow(tx, p.key, data)
+	default:
+		s, err = r.findLoaded(tx, p)
 	}
-	in, err := r.findLoaded(tx, p)
 	if err != nil {
 		return nil, fmt.Errorf("reading entry %q: %w", p.dn, err)
 	}
-	if !hasRow {
-		return in, nil
-	}
-	s, err := decodeRow(tx, p.key, data)
-	if err != nil {
-		return nil, fmt.Errorf("reading entry %q: %w", p.dn, err)
-	}
-	s.loaded = in != nil
 	return s, nil
 }
 
@@ -84,14 +77,20 @@ func (r *Register) put(tx *ledger.Tx, s *stored) error {
 	return nil
 }
 
-// drop removes an entry's row, or hides the loaded entry.
-func (r *Register) drop(tx *ledger.Tx, s *stored) {
-	if s.loaded {
+// drop removes an entry's row, or where a block holds an entry of its key
+// leaves one that hides it.
+func (r *Register) drop(tx *ledger.Tx, s *stored) error {
+	loaded, err := r.findLoaded(tx, place{key: s.key, suffix: r.suffixOf(s.key)})
+	if err != nil {
+		return fmt.Errorf("reading entry %q: %w", s.entry.DN, err)
+	}
+	if loaded != nil {
 		tx.Defer(`INSERT INTO directory_entry (key, uuid, data) VALUES ($1, $2, NULL)
 			ON CONFLICT (key) DO UPDATE SET uuid = excluded.uuid, data = NULL`, []byte(s.key), s.uuid[:])
-		return
+		return nil
 	}
 	tx.Defer(`DELETE FROM directory_entry WHERE key = $1`, []byte(s.key))
+	return nil
 }
 
 // added makes the encodable form, storing values that are not content yet.

@@ -97,6 +97,25 @@ func storeSecret(tx *ledger.Tx, s *directory.Secret) {
 		ON CONFLICT (uuid, attribute) DO UPDATE SET data = excluded.data`, s.UUID[:], s.Attribute, x.Append(nil))
 }
 
+// elsewhere names the secret attributes an entry has, if one of its classes,
+// or of those modifications speak of, requires such an attribute.
+func (r *Register) elsewhere(tx *ledger.Tx, s *stored, mods []directory.Modification) ([]string, error) {
+	needs := func(classes [][]byte) bool {
+		return slices.ContainsFunc(classes, func(name []byte) bool {
+			c := r.schema.Class(string(name))
+			return c != nil && slices.ContainsFunc(c.AllMust, r.isSecret)
+		})
+	}
+	needed := needs(s.entry.Get("objectClass"))
+	for i := range mods {
+		needed = needed || r.touchesClasses(mods[i:i+1]) && needs(mods[i].Attribute.Values)
+	}
+	if !needed {
+		return nil, nil
+	}
+	return r.secretNames(tx, s.uuid)
+}
+
 // secretNames names the secret attributes an entry has.
 func (r *Register) secretNames(tx *ledger.Tx, u directory.UUID) ([]string, error) {
 	rows, err := tx.Query(`SELECT attribute FROM directory_secret WHERE uuid = $1`, u[:])

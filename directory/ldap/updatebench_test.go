@@ -1,0 +1,50 @@
+package ldap_test
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// BenchmarkModify has connections modify entries of their own, each waiting for
+// its answer: durable, and shown by the copy.
+func BenchmarkModify(b *testing.B) {
+	r := newRig(b, nil)
+	r.ldif(workforce)
+	var many strings.Builder
+	for i := range 64 {
+		fmt.Fprintf(&many, "dn: cn=m%d,ou=Services,o=nhs\nobjectClass: device\ncn: m%[1]d\ndescription: first\n\n", i)
+	}
+	r.ldif(many.String())
+	for _, connections := range []int{1, 16, 64} {
+		b.Run(fmt.Sprint(connections), func(b *testing.B) {
+			var n atomic.Int64
+			var done sync.WaitGroup
+			var before, after syscall.Rusage
+			_ = syscall.Getrusage(syscall.RUSAGE_SELF, &before)
+			for i := range connections {
+				w := openWire(b, r.plain, r.schema)
+				w.send(bind(1, rootDN, rootPassword))
+				w.until(1, wireWait)
+				name, answer := fmt.Sprintf("cn=m%d,ou=Services,o=nhs", i), make([]byte, 512)
+				done.Go(func() {
+					for k := n.Add(1); k <= int64(b.N); k = n.Add(1) {
+						w.send(modify(2, name, change(2, "description", fmt.Sprint("value ", k))))
+						if n, err := w.conn.Read(answer); err != nil || n < 8 || answer[7] != 10 || answer[9] != 0 {
+							b.Errorf("answer %x, %v", answer[:n], err)
+						}
+					}
+				})
+			}
+			done.Wait()
+			_ = syscall.Getrusage(syscall.RUSAGE_SELF, &after)
+			cpu := time.Duration(after.Utime.Nano() + after.Stime.Nano() - before.Utime.Nano() - before.Stime.Nano())
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "modifies/s")
+			b.ReportMetric(float64(cpu.Microseconds())/float64(b.N), "cpu-µs/op")
+		})
+	}
+}
