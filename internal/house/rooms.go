@@ -53,10 +53,11 @@ func ground() []room {
 
 // roof is what people run. Only tools share code with tools, and only below
 // tools/internal: the synthetic workforce serves both the demo and the load
-// generator.
+// generator, and the desk and the command line enrol cards alike.
 func roof() []room {
 	return []room{
 		{path: "tools/internal/workforce", caption: "people who do not exist, in the tree of those who do", may: []string{"directory"}},
+		{path: "tools/internal/pending", caption: "what was asked for a card until the answer is on it", may: []string{"issuance/api", "issuance/card"}},
 		{path: "tools/cardinal", caption: "init, serve and every command", may: []string{"certs/", "policies/", "ca/", "issuance/", "directory/", "ocsp/", "internal/", "tools/internal/"}},
 		{path: "tools/station", caption: "the registration authority's desk", may: []string{"certs/", "policies", "issuance/api", "issuance/card", "tools/internal/"}},
 		{path: "tools/load", caption: "load, with every answer checked", may: []string{"certs", "issuance/api", "issuance/card", "ocsp", "ocsp/relying", "directory", "internal/ber", "tools/internal/"}},

@@ -64,7 +64,8 @@ func cardIssue(d *desk) *cobra.Command {
 	c := d.command(deskCommand{use: "issue CASE", short: "Issue the approved case's pair", args: cobra.ExactArgs(1),
 		example: "cardinal card issue CASE --request-id desk-1-0001 --auth-csr auth.csr --sign-csr sign.csr --out pair",
 		ask: func(ctx context.Context, c *api.Client, args []string) error {
-			return k.ask(ctx, "", func(r *api.PairRequest) (*api.Issued, error) { return c.Issue(ctx, args[0], *r) })
+			return k.ask(enrolment{subject: args[0],
+				ask: func(r *api.PairRequest) (*api.Issued, error) { return c.Issue(ctx, args[0], *r) }})
 		}})
 	k.flags(c)
 	return c
@@ -75,7 +76,13 @@ func cardRenew(d *desk) *cobra.Command {
 	c := d.command(deskCommand{use: "renew CARD", short: "Put a new pair on the same card and end the old one", args: cobra.ExactArgs(1),
 		example: "cardinal card renew CARD --request-id desk-1-0002 --simulated alex.card",
 		ask: func(ctx context.Context, c *api.Client, args []string) error {
-			return k.ask(ctx, args[0], func(r *api.PairRequest) (*api.Issued, error) { return c.Renew(ctx, args[0], *r) })
+			if d.own.is(k.simulated) { // it signs in with the key that is about to go: the connection must stand by then
+				if _, err := c.Card(ctx, args[0]); err != nil {
+					return err
+				}
+			}
+			return k.ask(enrolment{subject: args[0], renewing: true,
+				ask: func(r *api.PairRequest) (*api.Issued, error) { return c.Renew(ctx, args[0], *r) }})
 		}})
 	k.flags(c)
 	return c

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -40,15 +39,14 @@ func (k *keysFrom) flags(c *cobra.Command) {
 }
 
 // ask gets the pair: with the requests given, or with those a simulated card
-// makes now. For a renewal the card is named: its present key proves that it
-// lies here.
-func (k *keysFrom) ask(ctx context.Context, renewing string, ask func(*api.PairRequest) (*api.Issued, error)) error {
+// makes now.
+func (k *keysFrom) ask(e enrolment) error {
 	byFile := k.authCSR != "" && k.signCSR != ""
 	if byFile == (k.simulated != "") || (k.authCSR == "") != (k.signCSR == "") {
 		return usage("keys", errKeysFrom)
 	}
 	if k.simulated != "" {
-		return k.issued(k.enrolCard(ctx, renewing, ask))
+		return k.issued(k.enrolCard(e))
 	}
 	auth, err := os.ReadFile(k.authCSR)
 	if err != nil {
@@ -58,7 +56,7 @@ func (k *keysFrom) ask(ctx context.Context, renewing string, ask func(*api.PairR
 	if err != nil {
 		return usage("reading the signature request", err)
 	}
-	return k.issued(ask(&api.PairRequest{RequestID: k.requestID, AuthenticationCSR: string(auth), SignatureCSR: string(sign)}))
+	return k.issued(e.ask(&api.PairRequest{RequestID: k.requestID, AuthenticationCSR: string(auth), SignatureCSR: string(sign)}))
 }
 
 // pairIssued is what issue and renew print.

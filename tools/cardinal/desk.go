@@ -25,6 +25,7 @@ type desk struct {
 	server       string
 	trust        string
 	pin          string
+	own          *ownCard // set by dial when the operator is a simulated card
 }
 
 // defaultServer is where serve listens unless it is configured otherwise.
@@ -57,10 +58,11 @@ func (d *desk) command(k deskCommand) *cobra.Command {
 			what := cmd.Parent().Name() + " " + name
 			client, err := d.dial()
 			if err != nil {
-				return failing(what, err)
+				return failing(what, errors.Join(err, d.own.close()))
 			}
-			defer client.Close()
-			return failing(what, k.ask(cmd.Context(), client, args))
+			err = k.ask(cmd.Context(), client, args)
+			client.Close()
+			return failing(what, errors.Join(err, d.own.close()))
 		}}
 }
 
@@ -71,6 +73,10 @@ func (d *desk) dial() (*api.Client, error) {
 		return nil, usage("operator", errNoOperator)
 	}
 	id, err := d.identity(path)
+	var pin *card.PINError
+	if errors.As(err, &pin) {
+		return nil, refused("signing in with "+path, err)
+	}
 	if err != nil {
 		return nil, usage("reading the operator "+path, err)
 	}
@@ -99,7 +105,7 @@ func (d *desk) address(operator string) string {
 	return defaultServer
 }
 
-func (d *desk) identity(path string) (*identity, error) {
+func (d *desk) identity(path string) (id *identity, err error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err
@@ -108,7 +114,8 @@ func (d *desk) identity(path string) (*identity, error) {
 		return id, err
 	}
 	if bytes.HasPrefix(data, []byte("{")) {
-		return operatorCard(path, or(d.pin, card.DefaultPIN))
+		id, d.own, err = operatorCard(path, or(d.pin, card.DefaultPIN))
+		return id, err
 	}
 	password, err := d.password()
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 	"cardinal/directory"
 	"cardinal/internal/ledger"
 	"cardinal/issuance/api"
+	"cardinal/issuance/card"
 	"cardinal/policies"
 )
 
@@ -67,11 +68,13 @@ func failing(what string, err error) error {
 	return wrong(what, err)
 }
 
-// isRefusal knows the rules' own errors, for commands that open the folder.
+// isRefusal knows the rules' own errors, for commands that open the folder, and
+// a card that refuses a wrong PIN.
 func isRefusal(err error) bool {
 	var byPolicy *policies.Refusal
 	var byDirectory *directory.Error
-	return errors.As(err, &byPolicy) || errors.As(err, &byDirectory) || errors.Is(err, ledger.ErrQuarantine)
+	var byCard *card.PINError
+	return errors.As(err, &byPolicy) || errors.As(err, &byDirectory) || errors.As(err, &byCard) || errors.Is(err, ledger.ErrQuarantine)
 }
 
 func isUnreachable(err error) bool {

@@ -1,16 +1,14 @@
 package main
 
 import (
-	"context"
 	"crypto/x509"
-	"encoding/json"
-	"encoding/pem"
 	"errors"
 	"os"
 	"path/filepath"
 
 	"cardinal/issuance/api"
 	"cardinal/issuance/card"
+	"cardinal/tools/internal/pending"
 )
 
 // openSimulator makes, once, the root that signs the attestation keys of a
@@ -37,120 +35,124 @@ func simulatorBeside(operator string) (*card.AttestationRoot, error) {
 	return root, err
 }
 
+// ownCard is an operator's simulated card, open until the command ends: its key
+// is used in each handshake, and a command may be about the card itself.
+type ownCard struct {
+	path string
+	card card.Card
+}
+
+// is tells whether path names this card.
+func (o *ownCard) is(path string) bool {
+	if o == nil {
+		return false
+	}
+	mine, err1 := os.Stat(o.path)
+	other, err2 := os.Stat(path)
+	return err1 == nil && err2 == nil && os.SameFile(mine, other)
+}
+
+func (o *ownCard) close() error {
+	if o == nil {
+		return nil
+	}
+	return o.card.Close()
+}
+
+// enrolment is a simulated card whose pair is asked for.
+type enrolment struct {
+	subject  string // the case, or the card for a renewal
+	renewing bool
+	ask      func(*api.PairRequest) (*api.Issued, error)
+}
+
 // enrolCard has a simulated card make its keys, asks for its pair, and writes
 // the certificates to the card. What is asked is kept beside the card until
 // the answer has arrived, so that the same request id asks the same again.
-func (k *keysFrom) enrolCard(ctx context.Context, renewing string, ask func(*api.PairRequest) (*api.Issued, error)) (issued *api.Issued, err error) {
+func (k *keysFrom) enrolCard(e enrolment) (issued *api.Issued, err error) {
+	c, own, err := k.openCard(e.renewing)
+	if err != nil {
+		return nil, err
+	}
+	if !own {
+		defer closeInto(&err, c)
+	}
+	const tail = ".pending"
+	p, err := pending.Read(k.simulated + tail)
+	if err == nil && (p == nil || p.RequestID != k.requestID) {
+		o := pending.Order{Card: c, PIN: k.pin, Algorithm: card.P256, RequestID: k.requestID, Subject: e.subject}
+		if e.renewing && !own { // its present key proves that the card lies here; an own card signs in with it
+			o.Proven = k.d.a.now()
+		}
+		p, err = pending.Make(k.simulated+tail, o)
+	}
+	if err != nil {
+		return nil, failing("simulated card", err)
+	}
+	pair := p.Pair()
+	if issued, err = e.ask(&pair); err != nil {
+		return nil, err
+	}
+	if err := p.Complete(c, issued.Certificates); err != nil {
+		return nil, err
+	}
+	return issued, os.Remove(k.simulated + tail)
+}
+
+// openCard opens the simulated card, or shares the one the operator signs in
+// with.
+func (k *keysFrom) openCard(exists bool) (c card.Card, own bool, err error) {
+	if k.d.own.is(k.simulated) {
+		if k.d.pin != "" {
+			k.pin = k.d.pin
+		}
+		return k.d.own.card, true, nil
+	}
 	root, err := simulatorBeside(k.d.operatorPath())
 	if err != nil {
-		return nil, usage("reading the simulator's root", err)
+		return nil, false, usage("reading the simulator's root", err)
 	}
-	c, err := card.OpenSimulated(k.simulated, card.Options{Create: renewing == "", PIN: k.pin, Root: root})
+	c, err = card.OpenSimulated(k.simulated, card.Options{Create: !exists, PIN: k.pin, Root: root})
 	if err != nil {
-		return nil, usage("opening the simulated card", err)
+		return nil, false, usage("opening the simulated card", err)
 	}
-	defer closeInto(&err, c)
-	p, err := k.pending(c, renewing)
-	if err != nil {
-		return nil, wrong("simulated card", err)
-	}
-	if issued, err = ask(p.request()); err != nil {
-		return nil, err
-	}
-	authentication, err := certificateDER(issued.Certificates.Authentication)
-	if err != nil {
-		return nil, err
-	}
-	signature, err := certificateDER(issued.Certificates.Signature)
-	if err != nil {
-		return nil, err
-	}
-	if err := card.Complete(c, p.Enrolment, authentication, signature); err != nil {
-		return nil, err
-	}
-	return issued, os.Remove(k.simulated + pendingTail)
+	return c, false, nil
 }
 
-const pendingTail = ".pending"
+var errHalfRenewed = errors.New("the card's keys are newer than its certificates: another operator must finish the renewal")
 
-// pendingPair is a request whose answer has not arrived.
-type pendingPair struct {
-	RequestID string           `json:"request_id"`
-	Enrolment card.Enrolment   `json:"enrolment"`
-	Proof     *api.HolderProof `json:"proof,omitempty"`
-}
-
-// pending reads the request kept beside the card when it has this id, or makes
-// one: for a renewal the present key first proves that the card lies here.
-func (k *keysFrom) pending(c card.Card, renewing string) (*pendingPair, error) {
-	p := &pendingPair{}
-	if data, err := os.ReadFile(k.simulated + pendingTail); err == nil && json.Unmarshal(data, p) == nil && p.RequestID == k.requestID {
-		return p, nil
-	}
-	p = &pendingPair{RequestID: k.requestID}
-	if renewing != "" {
-		key, err := c.Signer(card.SlotAuthentication, k.pin)
-		if err != nil {
-			return nil, err
-		}
-		if p.Proof, err = api.NewHolderProof(key, renewing, k.requestID, k.d.a.now()); err != nil {
-			return nil, err
-		}
-	}
-	var err error
-	if p.Enrolment, err = card.Prepare(c, k.pin, card.P256); err != nil {
-		return nil, err
-	}
-	data, err := json.Marshal(p)
-	if err != nil {
-		return nil, err
-	}
-	return p, os.WriteFile(k.simulated+pendingTail, data, 0o600)
-}
-
-// request is the pending pair as the API takes it.
-func (p *pendingPair) request() *api.PairRequest {
-	r := &api.PairRequest{RequestID: p.RequestID, Proof: p.Proof,
-		AuthenticationCSR: pemText("CERTIFICATE REQUEST", p.Enrolment.Authentication.CSR),
-		SignatureCSR:      pemText("CERTIFICATE REQUEST", p.Enrolment.Signature.CSR)}
-	auth, sign := p.Enrolment.Authentication.Attestation, p.Enrolment.Signature.Attestation
-	if len(auth) > 1 && len(sign) > 1 {
-		r.Attestation = &api.Attestation{Intermediate: pemText("CERTIFICATE", auth[1]),
-			Authentication: pemText("CERTIFICATE", auth[0]), Signature: pemText("CERTIFICATE", sign[0])}
-	}
-	return r
-}
-
-func pemText(kind string, der []byte) string {
-	return string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}))
-}
-
-func certificateDER(text string) ([]byte, error) {
-	block, _ := pem.Decode([]byte(text))
-	if block == nil || block.Type != "CERTIFICATE" {
-		return nil, errNoCertificate
-	}
-	return block.Bytes, nil
-}
-
-// operatorCard signs in with the authentication key of a simulated card. The
-// card stays open until the process ends: the key is used in the handshake.
-func operatorCard(path, pin string) (*identity, error) {
+// operatorCard signs in with the authentication key of a simulated card. A
+// wrong PIN is a *card.PINError.
+func operatorCard(path, pin string) (*identity, *ownCard, error) {
 	c, err := card.OpenSimulated(path, card.Options{})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
+	id, err := identityOn(c, pin)
+	if err != nil {
+		return nil, nil, errors.Join(err, c.Close())
+	}
+	return id, &ownCard{path: path, card: c}, nil
+}
+
+func identityOn(c card.Card, pin string) (*identity, error) {
 	der, err := c.Certificate(card.SlotAuthentication)
 	if err != nil {
-		return nil, errors.Join(err, c.Close())
-	}
-	key, err := c.Signer(card.SlotAuthentication, pin)
-	if err != nil {
-		return nil, errors.Join(err, c.Close())
+		return nil, err
 	}
 	leaf, err := x509.ParseCertificate(der)
 	if err != nil {
-		return nil, errors.Join(err, c.Close())
+		return nil, err
+	}
+	if err := c.VerifyPIN(pin); err != nil {
+		return nil, err
+	}
+	key, err := c.Signer(card.SlotAuthentication, pin)
+	if err != nil {
+		return nil, err
+	}
+	if !belongs(leaf, key) {
+		return nil, errHalfRenewed
 	}
 	return &identity{leaf: leaf, key: key}, nil
 }

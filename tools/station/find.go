@@ -4,15 +4,17 @@ import (
 	"bytes"
 	"context"
 	"crypto/x509"
+	"encoding/pem"
 	"fmt"
 
 	"cardinal/issuance/api"
+	"cardinal/tools/internal/pending"
 )
 
 // findPair looks whether the server has already issued what a pending request
 // asks for, to whoever asked: the answer was lost then, and the certificates
 // only have to be fetched. Nil when the card's pair is for other keys.
-func findPair(ctx context.Context, client *api.Client, id string, p *pending) (*api.Issued, error) {
+func findPair(ctx context.Context, client *api.Client, id string, p *pending.Request) (*api.Issued, error) {
 	known, err := client.Card(ctx, id)
 	if err != nil {
 		return nil, err
@@ -47,4 +49,8 @@ func findCertificate(ctx context.Context, client *api.Client, serial string, csr
 		}
 	}
 	return nil, nil
+}
+
+func pemText(kind string, der []byte) string {
+	return string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}))
 }

@@ -9,6 +9,7 @@ import (
 
 	"cardinal/issuance/api"
 	"cardinal/issuance/card"
+	"cardinal/tools/internal/pending"
 )
 
 // result is what issue and renew print.
@@ -72,7 +73,7 @@ func (s *station) issueTo(ctx context.Context, client *api.Client, m making, of 
 	m.ask = func(ctx context.Context, r api.PairRequest) (*api.Issued, error) {
 		return client.Issue(ctx, of.ID, r)
 	}
-	m.find = func(ctx context.Context, p *pending) (*api.Issued, error) {
+	m.find = func(ctx context.Context, p *pending.Request) (*api.Issued, error) {
 		if !m.made {
 			return nil, nil
 		}
@@ -163,7 +164,7 @@ func (s *station) renew(ctx context.Context, algorithm card.Algorithm) (err erro
 		ask: func(ctx context.Context, r api.PairRequest) (*api.Issued, error) {
 			return client.Renew(ctx, present.ID, r)
 		},
-		find: func(ctx context.Context, p *pending) (*api.Issued, error) {
+		find: func(ctx context.Context, p *pending.Request) (*api.Issued, error) {
 			return findPair(ctx, client, present.ID, p)
 		}})
 	if err != nil {

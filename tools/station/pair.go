@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"crypto"
 	"crypto/ecdsa"
@@ -9,8 +8,6 @@ import (
 	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
-	"encoding/json"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"os"
@@ -18,17 +15,8 @@ import (
 
 	"cardinal/issuance/api"
 	"cardinal/issuance/card"
+	"cardinal/tools/internal/pending"
 )
-
-// pending is a request for a pair whose answer is not on the card yet. It is
-// kept in a file, because the keys it is about are the only ones the card has
-// from the moment they are made: asking again must ask the same.
-type pending struct {
-	RequestID string           `json:"request_id"`
-	Subject   string           `json:"subject"` // case, or card for a renewal
-	Enrolment card.Enrolment   `json:"enrolment"`
-	Proof     *api.HolderProof `json:"proof,omitempty"`
-}
 
 // making is one pair on its way: the card, its PIN, and how the server is asked.
 type making struct {
@@ -39,7 +27,7 @@ type making struct {
 	renewing  bool // the present key proves the card to the agent's request
 	made      bool // the server says that the pair exists: only a pending request may go on
 	ask       func(context.Context, api.PairRequest) (*api.Issued, error)
-	find      func(context.Context, *pending) (*api.Issued, error) // nil where the server has no pair for these keys
+	find      func(context.Context, *pending.Request) (*api.Issued, error) // nil where the server has no pair for these keys
 }
 
 // make takes a pair from keys to certificates that were read back and used.
@@ -66,21 +54,13 @@ func (s *station) make(ctx context.Context, m making) (*api.Issued, error) {
 		return nil, err
 	}
 	if issued == nil {
-		issued, err = s.askAgain(ctx, m, p.request())
+		issued, err = s.askAgain(ctx, m, p.Pair())
 	}
 	if err != nil {
 		return nil, err
 	}
 	s.say("writing the certificates")
-	authentication, err := certificateDER(issued.Certificates.Authentication)
-	if err != nil {
-		return nil, err
-	}
-	signature, err := certificateDER(issued.Certificates.Signature)
-	if err != nil {
-		return nil, err
-	}
-	if err := card.Complete(m.card, p.Enrolment, authentication, signature); err != nil {
+	if err := p.Complete(m.card, issued.Certificates); err != nil {
 		return nil, err
 	}
 	if err := m.use(); err != nil {
@@ -93,13 +73,12 @@ var errPairElsewhere = errors.New("its pair was issued, and to other keys than t
 
 // resume takes up the pending request for this card and subject; nil when
 // there is none.
-func (s *station) resume(m making, serial, path string) (*pending, error) {
-	p := &pending{}
-	data, err := os.ReadFile(path)
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("reading the pending request: %w", err)
+func (s *station) resume(m making, serial, path string) (*pending.Request, error) {
+	p, err := pending.Read(path)
+	if err != nil {
+		return nil, err
 	}
-	if err == nil && json.Unmarshal(data, p) == nil && p.Subject == m.subject && p.Enrolment.Serial == serial {
+	if p != nil && p.Subject == m.subject && p.Enrolment.Serial == serial {
 		s.say("taking up request " + p.RequestID + ", which was not finished")
 		return p, nil
 	}
@@ -110,29 +89,14 @@ func (s *station) resume(m making, serial, path string) (*pending, error) {
 }
 
 // prepare has the card make two keys and keeps the request for their pair.
-func (s *station) prepare(m making, serial, path string) (p *pending, err error) {
-	p = &pending{RequestID: "station-" + serial + "-" + rand.Text()[:12], Subject: m.subject}
+func (s *station) prepare(m making, serial, path string) (*pending.Request, error) {
+	o := pending.Order{Card: m.card, PIN: m.pin, Algorithm: m.algorithm, Subject: m.subject,
+		RequestID: "station-" + serial + "-" + rand.Text()[:12]}
 	if m.renewing {
-		key, err := m.card.Signer(card.SlotAuthentication, m.pin)
-		if err != nil {
-			return nil, err
-		}
-		if p.Proof, err = api.NewHolderProof(key, m.subject, p.RequestID, s.now()); err != nil {
-			return nil, err
-		}
+		o.Proven = s.now()
 	}
 	s.say("making two keys on card " + serial)
-	if p.Enrolment, err = card.Prepare(m.card, m.pin, m.algorithm); err != nil {
-		return nil, err
-	}
-	data, err := json.Marshal(p)
-	if err != nil {
-		return nil, err
-	}
-	if err := os.WriteFile(path, data, 0o600); err != nil {
-		return nil, fmt.Errorf("keeping the request: %w", err)
-	}
-	return p, nil
+	return pending.Make(path, o)
 }
 
 // askAgain asks for the pair, and again for a minute where no answer was had:
@@ -187,29 +151,4 @@ func verifies(public crypto.PublicKey, digest, signature []byte) bool {
 		return rsa.VerifyPKCS1v15(k, crypto.SHA256, digest, signature) == nil
 	}
 	return false
-}
-
-// request is the pending pair as the API takes it.
-func (p *pending) request() api.PairRequest {
-	r := api.PairRequest{RequestID: p.RequestID, Proof: p.Proof,
-		AuthenticationCSR: pemText("CERTIFICATE REQUEST", p.Enrolment.Authentication.CSR),
-		SignatureCSR:      pemText("CERTIFICATE REQUEST", p.Enrolment.Signature.CSR)}
-	first, second := p.Enrolment.Authentication.Attestation, p.Enrolment.Signature.Attestation
-	if len(first) == 2 && len(second) == 2 && bytes.Equal(first[1], second[1]) {
-		r.Attestation = &api.Attestation{Intermediate: pemText("CERTIFICATE", first[1]),
-			Authentication: pemText("CERTIFICATE", first[0]), Signature: pemText("CERTIFICATE", second[0])}
-	}
-	return r
-}
-
-func pemText(kind string, der []byte) string {
-	return string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}))
-}
-
-func certificateDER(text string) ([]byte, error) {
-	block, _ := pem.Decode([]byte(text))
-	if block == nil || block.Type != "CERTIFICATE" {
-		return nil, errors.New("the answer holds no certificate")
-	}
-	return block.Bytes, nil
 }
