@@ -22,6 +22,7 @@ import (
 type conn struct {
 	server  *Server
 	number  uint64
+	counts  *stripe  // where it counts what it does
 	plain   net.Conn // the socket
 	net     net.Conn // the same, or TLS over it
 	tls     *tls.ConnectionState
@@ -51,7 +52,8 @@ type conn struct {
 }
 
 func newConn(s *Server, nc net.Conn, secure bool) *conn {
-	c := &conn{server: s, number: s.numbers.Add(1), plain: nc, net: nc, requests: map[int64]*task{}}
+	n := s.numbers.Add(1)
+	c := &conn{server: s, number: n, counts: s.tally.of(n), plain: nc, net: nc, requests: map[int64]*task{}}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	if secure {
 		c.net = tls.Server(nc, s.config.TLS)
@@ -98,6 +100,9 @@ func (c *conn) close() {
 	c.dropTransaction()
 	_ = c.flush()
 	_ = c.net.Close()
+	if c.tls != nil {
+		c.server.secured.Add(-1)
+	}
 	c.running.Wait()
 }
 
@@ -116,6 +121,7 @@ func (c *conn) handshake(t *tls.Conn) error {
 		c.server.metrics.handshakes.Inc()
 		return err
 	}
+	c.server.secured.Add(1)
 	state := t.ConnectionState()
 	c.tls, c.readBy, c.writeBy = &state, deadline, deadline
 	if c.who.Anonymous() {
@@ -198,6 +204,7 @@ func (c *conn) fill(need int, first bool) error {
 	}
 	n, err := c.net.Read(c.in[c.to:])
 	c.to += n
+	c.counts.received.Add(uint64(max(n, 0)))
 	if n > 0 {
 		return nil
 	}
@@ -276,6 +283,7 @@ func (c *conn) write(b []byte) error {
 		c.cut()
 		return err
 	}
+	c.counts.sent.Add(uint64(len(b)))
 	return nil
 }
 

@@ -122,3 +122,31 @@ func ParsePasswordModify(b []byte) (identity, before, after []byte, err error) {
 	p, err := parsePasswordModify(b)
 	return p.identity, p.before, p.after, err
 }
+
+// Counting makes what counts one search on a connection of its own.
+func Counting(s *Server) func() {
+	c := newConn(s, discard{}, false)
+	return func() {
+		c.begin(searchRequest)
+		c.count(searchRequest, directory.Success, time.Now())
+	}
+}
+
+// SpanBucket and SpanEnd are the buckets of times.
+func SpanBucket(d time.Duration) int { return spanBucket(d) }
+
+// SpanEnd is where a bucket of times ends.
+func SpanEnd(bucket int) time.Duration { return spanEnd(bucket) }
+
+// Quantile is that of searches which took as long as is given.
+func Quantile(share float64, took []time.Duration) time.Duration {
+	var s spans
+	for _, d := range took {
+		s.buckets[spanBucket(d)]++
+		s.count++
+	}
+	return s.quantile(share)
+}
+
+// SpanBuckets is how many there are.
+const SpanBuckets = spanBuckets

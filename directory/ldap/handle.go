@@ -27,11 +27,13 @@ func (c *conn) handle(pdu []byte) bool {
 	}
 	switch m.op {
 	case unbindRequest:
-		c.server.metrics.count(m.op, directory.Success, started)
+		c.begin(m.op)
+		c.count(m.op, directory.Success, started)
 		return false
 	case abandonRequest:
+		c.begin(m.op)
 		c.handleAbandon(&m)
-		c.server.metrics.count(m.op, directory.Success, started)
+		c.count(m.op, directory.Success, started)
 		return true
 	}
 	if responseTo(m.op) == 0 {
@@ -39,9 +41,10 @@ func (c *conn) handle(pdu []byte) bool {
 		c.out = notice(c.out, directory.ProtocolError, "unknown request")
 		return false
 	}
+	c.begin(m.op)
 	if m.op == bindRequest {
 		c.running.Wait()
-		c.server.metrics.count(m.op, c.handleBind(&m), started)
+		c.count(m.op, c.handleBind(&m), started)
 		return true
 	}
 	return c.work(&m, started)
@@ -52,7 +55,7 @@ func (c *conn) work(m *message, started time.Time) bool {
 	s := c.server
 	if s.inFlight.Add(1) > int64(s.config.Limits.MaxInFlight) || c.crowded() {
 		s.inFlight.Add(-1)
-		s.metrics.count(m.op, c.reply(m, refuse(directory.Busy, "too many requests at once")), started)
+		c.count(m.op, c.reply(m, refuse(directory.Busy, "too many requests at once")), started)
 		return true
 	}
 	code, done := directory.Success, true
@@ -74,7 +77,7 @@ func (c *conn) work(m *message, started time.Time) bool {
 	}
 	if done {
 		s.inFlight.Add(-1)
-		s.metrics.count(m.op, code, started)
+		c.count(m.op, code, started)
 	}
 	return true
 }

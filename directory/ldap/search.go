@@ -257,6 +257,7 @@ func (q *searching) visit(out []byte, e *tree.Entry) []byte {
 
 // result ends the search.
 func (q *searching) result(err error) result {
+	q.note()
 	r := result{}
 	switch {
 	case err != nil:

@@ -134,6 +134,9 @@ type Server struct {
 
 	inFlight    atomic.Int64
 	connections atomic.Int64
+	secured     atomic.Int64 // connections over TLS
+	tally       *tally
+	costly      costly
 	numbers     atomic.Uint64
 
 	mu        sync.Mutex
@@ -160,7 +163,8 @@ func New(c Config) (*Server, error) {
 	}
 	c.Limits = c.Limits.withDefaults(runtime.GOMAXPROCS(0))
 	s := &Server{config: c, schema: c.Tree.Schema(),
-		hashing: make(chan struct{}, c.Limits.Hashing), sorts: make(chan struct{}, c.Limits.Sorts), listeners: map[net.Listener]bool{}, open: map[*conn]bool{}}
+		hashing: make(chan struct{}, c.Limits.Hashing), sorts: make(chan struct{}, c.Limits.Sorts),
+		listeners: map[net.Listener]bool{}, open: map[*conn]bool{}}
 	var err error
 	if s.config.Rules == nil {
 		if s.config.Rules, err = s.schema.ParseRules([]byte(directory.DefaultRules)); err != nil {
@@ -176,6 +180,7 @@ func New(c Config) (*Server, error) {
 	if err = s.checkMappings(); err != nil {
 		return nil, fmt.Errorf("configuring LDAP: %w", err)
 	}
+	s.tally = newTally()
 	if err = s.computeSignIn(); err != nil {
 		return nil, fmt.Errorf("configuring LDAP: %w", err)
 	}

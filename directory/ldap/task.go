@@ -53,7 +53,7 @@ func (c *conn) detach(m *message, started time.Time, run func(ctx context.Contex
 				c.conclude(t, nil, refuse(directory.Other, "internal error"))
 			}
 		}()
-		c.server.metrics.count(t.op, run(ctx, t), started)
+		c.count(t.op, run(ctx, t), started)
 	}()
 }
 
