@@ -17,6 +17,9 @@ type Options struct {
 	// Indexed are attribute types found by value; nil means DefaultIndexed.
 	// Types without an equality rule cannot be: naming one is an error.
 	Indexed []string
+	// IndexedToo are indexed besides, NotIndexed are not. Naming what the schema
+	// does not have, or what cannot be indexed, is an error.
+	IndexedToo, NotIndexed []string
 	// Repeated are attribute types whose values many entries share; nil means
 	// DefaultRepeated. It costs memory for each different value and saves it
 	// for each repetition.
@@ -93,6 +96,9 @@ func New(schema *directory.Schema, o Options) (*Tree, error) {
 	if t.unique, err = types(schema, uniqueTypes(), false); err != nil {
 		return nil, err
 	}
+	if err = t.index(o); err != nil {
+		return nil, fmt.Errorf("choosing indexed attributes: %w", err)
+	}
 	for typ := range t.indexed {
 		switch {
 		case typ.Equality != nil && typ.Equality.Indexable():
@@ -108,6 +114,25 @@ func New(schema *directory.Schema, o Options) (*Tree, error) {
 	}
 	t.writer = newWriter(t)
 	return t, nil
+}
+
+// index adds to and takes from what is indexed by default.
+func (t *Tree) index(o Options) error {
+	too, err := types(t.schema, o.IndexedToo, true)
+	if err != nil {
+		return err
+	}
+	for typ := range too {
+		if typ.Equality == nil || !typ.Equality.Indexable() {
+			return fmt.Errorf("%s has no equality rule an index can serve", typ.Name())
+		}
+		t.indexed[typ] = true
+	}
+	not, err := types(t.schema, o.NotIndexed, true)
+	for typ := range not {
+		delete(t.indexed, typ)
+	}
+	return err
 }
 
 func types(schema *directory.Schema, names []string, must bool) (map[*directory.AttributeType]bool, error) {

@@ -102,12 +102,21 @@ type DirectoryConfig struct {
 	Schema []string `yaml:"schema"`
 	// Matching gives attributes whose definition has no matching rule one, so that clients can filter on them.
 	Matching []Matching `yaml:"matching"`
+	// Indexes are what is found by value. A change of it has serve build its replica anew.
+	Indexes Indexes `yaml:"indexes"`
 	// Rules is a file of access rules in place of the built-in ones.
 	Rules string `yaml:"rules"`
 	// AllowPlaintextBind lets passwords cross an unencrypted connection: for loopback and tests.
 	AllowPlaintextBind bool `yaml:"allowPlaintextBind"`
 	// Limits are what searches of some identities may cost, in place of limits.searchEntries and limits.searchTime.
 	Limits []DirectoryLimit `yaml:"limits"`
+}
+
+// Indexes change the list of attributes that are indexed. One index serves
+// equality, presence, prefixes and order.
+type Indexes struct {
+	Add  []string `yaml:"add"`  // attributes besides those indexed by default
+	Drop []string `yaml:"drop"` // attributes not to index
 }
 
 // Matching names the rules (RFC 4517 §4.2) an attribute is compared by. Only

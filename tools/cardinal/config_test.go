@@ -5,9 +5,12 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"cardinal/directory"
 )
 
 func TestAnEmptyConfigurationIsTheDefault(t *testing.T) {
@@ -90,7 +93,7 @@ func everythingSet() Config {
 			Policies: "p", BlockedKeys: "b.txt"},
 		Cards: CardsConfig{AttestationRoots: []string{"a.pem", "b.pem"}},
 		Directory: DirectoryConfig{Managed: []string{"ou=x,o=nhs"}, Schema: []string{"s"},
-			Matching: []Matching{{Attribute: "a", Equality: "b", Ordering: "c", Substrings: "d"}}, Rules: "r.yaml", AllowPlaintextBind: true},
+			Matching: []Matching{{Attribute: "a", Equality: "b", Ordering: "c", Substrings: "d"}}, Indexes: Indexes{Add: []string{"e"}, Drop: []string{"f", "g"}}, Rules: "r.yaml", AllowPlaintextBind: true},
 		Limits: Limits{OCSPAge: time.Hour, DirectoryAge: 90 * time.Second, Connections: 1, SearchEntries: 2, SearchTime: time.Second,
 			ClockSkew: time.Minute, Drain: 1500 * time.Millisecond},
 		Demo: DemoConfig{Enabled: true, Clock: 26000 * time.Hour},
@@ -176,5 +179,28 @@ func TestMatchingRulesAreAddedAndPublished(t *testing.T) {
 	c.Directory.Matching = append(c.Directory.Matching, Matching{Attribute: "cn", Equality: "caseExactMatch"}, Matching{Attribute: "shoeSize", Equality: "caseExactMatch"})
 	if _, err = loadDirectory(folder(t.TempDir()), c); err == nil || !strings.Contains(err.Error(), "cn") || !strings.Contains(err.Error(), "shoeSize") {
 		t.Errorf("a rule in place of one that is there, and one for nothing, give %v", err)
+	}
+}
+
+func TestIndexesAreThoseOfAttributesThereAre(t *testing.T) {
+	t.Parallel()
+	c := Config{PublicURL: "http://status.example.org"}.withDefaults()
+	c.Directory.Indexes = Indexes{Add: []string{"description"}, Drop: []string{"telephoneNumber"}}
+	d, err := loadDirectory(folder(t.TempDir()), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	of, err := d.newTree()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f, _ := directory.ParseFilter("(|(description=x)(telephoneNumber=y))"); !slices.Equal(of.Lacking(f), []string{"telephoneNumber"}) {
+		t.Errorf("not indexed: %q", of.Lacking(f))
+	}
+	for _, bad := range []Indexes{{Add: []string{"shoeSize"}}, {Add: []string{"nhsPersonStatus"}}, {Drop: []string{"shoeSize"}}} {
+		c.Directory.Indexes = bad
+		if _, err := loadDirectory(folder(t.TempDir()), c); err == nil || !strings.Contains(err.Error(), "directory.indexes: ") {
+			t.Errorf("%+v: %v", bad, err)
+		}
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"cardinal/directory"
 	"cardinal/directory/ldap"
 	"cardinal/directory/register"
+	"cardinal/directory/tree"
 	"cardinal/internal/journal"
 	"cardinal/internal/ledger"
 )
@@ -25,6 +26,7 @@ type directoryOf struct {
 	managed  []directory.DN
 	rules    *directory.Rules
 	limits   []ldap.Allowance
+	indexes  Indexes
 }
 
 // loadDirectory reads schema, names, root passwords and rules, and reports
@@ -43,7 +45,10 @@ func loadDirectory(f folder, c Config) (*directoryOf, error) {
 	if err != nil {
 		return nil, usage("reading the schema", err)
 	}
-	d := &directoryOf{schema: schema}
+	d := &directoryOf{schema: schema, indexes: c.Directory.Indexes}
+	if _, err := d.newTree(); err != nil {
+		problems = append(problems, fmt.Errorf("directory.indexes: %w", err))
+	}
 	for _, s := range c.Suffixes {
 		problems = append(problems, d.addSuffix(f, s))
 	}
@@ -69,6 +74,11 @@ func loadDirectory(f folder, c Config) (*directoryOf, error) {
 		return nil, usage("configuring the directory", errors.Join(problems...))
 	}
 	return d, nil
+}
+
+// newTree makes the arrangement for searching, in no replica yet.
+func (d *directoryOf) newTree() (*tree.Tree, error) {
+	return tree.New(d.schema, tree.Options{IndexedToo: d.indexes.Add, NotIndexed: d.indexes.Drop})
 }
 
 func (c DirectoryConfig) extraRules() (out []directory.ExtraRules) {

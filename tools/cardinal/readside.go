@@ -12,7 +12,6 @@ import (
 
 	"cardinal/ca"
 	"cardinal/certs"
-	"cardinal/directory"
 	"cardinal/directory/ldap"
 	"cardinal/directory/register"
 	"cardinal/directory/tree"
@@ -37,7 +36,7 @@ func (n *node) openReadSide(ctx context.Context) (*readSide, error) {
 	if err := makeFolders(filepath.Dir(n.folder.replica())); err != nil {
 		return nil, err
 	}
-	r, err := openCopy(ctx, n.directory.schema, replica.Options{Path: n.folder.replica(), Feed: n.ledger.Feed(), Logger: n.logger, Now: n.now})
+	r, err := openCopy(ctx, n.directory, replica.Options{Path: n.folder.replica(), Feed: n.ledger.Feed(), Logger: n.logger, Now: n.now})
 	if err != nil {
 		return nil, err
 	}
@@ -52,10 +51,10 @@ func (n *node) openReadSide(ctx context.Context) (*readSide, error) {
 }
 
 // openCopy opens a replica of everything a node answers from, with nothing that answers yet.
-func openCopy(ctx context.Context, schema *directory.Schema, o replica.Options) (*readSide, error) {
+func openCopy(ctx context.Context, of *directoryOf, o replica.Options) (*readSide, error) {
 	r := &readSide{table: ocsp.NewTable()}
 	var err error
-	if r.tree, err = tree.New(schema, tree.Options{}); err != nil {
+	if r.tree, err = of.newTree(); err != nil {
 		return nil, fmt.Errorf("arranging the directory: %w", err)
 	}
 	o.Appliers = []replica.Applier{r.table, r.tree}

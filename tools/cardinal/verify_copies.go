@@ -163,7 +163,7 @@ func (f upTo) Wait(ctx context.Context, _ journal.Position) error {
 func (v *verifier) rebuild(ctx context.Context, path string, head journal.Head, show func(*readSide) error) (err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	of, err := openCopy(ctx, v.directory.schema, replica.Options{Path: path, Feed: upTo{v.ledger.Feed(), head}})
+	of, err := openCopy(ctx, v.directory, replica.Options{Path: path, Feed: upTo{v.ledger.Feed(), head}})
 	if err != nil {
 		return fmt.Errorf("rebuilding a replica: %w", err)
 	}
