@@ -18,7 +18,7 @@ const (
 	oidTreeDelete  = "1.2.840.113556.1.4.805"    // draft-armijo-ldap-treedelete
 	oidRelax       = "1.3.6.1.4.1.4203.666.5.12" // draft-zeilenga-ldap-relax
 	oidTransaction = "1.3.6.1.1.21.2"            // RFC 5805
-	oidDomainScope = "1.2.840.113556.1.4.1339"   // no referrals are made here anyway
+	oidDomainScope = "1.2.840.113556.1.4.1339"   // no references to elsewhere
 	oidSort        = "1.2.840.113556.1.4.473"    // RFC 2891
 	oidSorted      = "1.2.840.113556.1.4.474"
 	oidView        = "2.16.840.1.113730.3.4.9" // draft-ietf-ldapext-ldapv3-vlv-09

@@ -179,6 +179,13 @@ func (c *conn) tryCompare(m *message, controls controls) (r result, err error) {
 	if err != nil {
 		return r, err
 	}
+	dn, err := directory.ParseDN(string(name))
+	if err != nil {
+		return r, badDN(err)
+	}
+	if r, away, err := by.away(key, dn, controls.manage, ""); away || err != nil {
+		return r, err
+	}
 	if controls.assertion != nil {
 		if err := by.assert(key, controls.assertion); err != nil {
 			return r, err

@@ -2,6 +2,7 @@ package ldap
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"cardinal/directory"
@@ -16,6 +17,7 @@ type searching struct {
 	id        int64
 	started   time.Time
 	base      directory.Key
+	baseDN    []byte // as it was sent
 	scope     tree.Scope
 	sizeLimit int
 	deadline  time.Time
@@ -70,7 +72,7 @@ func (c *conn) handleSearch(m *message, started time.Time) (code directory.Code,
 	}
 	var finished bool
 	var err error
-	c.out, finished, err = q.step(c.out, inlineCandidates, inlineOutput)
+	c.out, finished, err = q.advance(c.out, inlineCandidates, inlineOutput)
 	if err == nil && !finished {
 		return directory.Success, false
 	}
@@ -131,6 +133,7 @@ func (q *searching) parse(m *message) (err error) {
 		q.matched = q.controls.matched
 		q.matched.prepare(q.conn.server.schema)
 	}
+	q.baseDN = base
 	q.base, err = q.conn.keyOf(base)
 	return err
 }
@@ -189,13 +192,22 @@ func (q *searching) prepare() error {
 // open begins the scan, or begins it again.
 func (q *searching) open() {
 	request := tree.Request{Base: q.base, Scope: q.scope, Filter: q.filter, Hide: q.hide, After: q.page.number,
-		MaxCandidates: q.conn.who.allowed.candidates}
+		MaxCandidates: q.conn.who.allowed.candidates, Refer: !q.controls.manage}
 	if q.sight.who.Root {
 		request.MaxCandidates = 0
 	} else {
 		request.Allow = &q.sight
 	}
 	q.scan = q.conn.server.config.Tree.Open(request)
+}
+
+// advance is step, and what follows the last one.
+func (q *searching) advance(out []byte, candidates, output int) (after []byte, finished bool, err error) {
+	out, finished, err = q.step(out, candidates, output)
+	if finished && err == nil {
+		out, err = q.references(out)
+	}
+	return out, finished, err
 }
 
 // step goes on with the search until it is finished, or has tested and
@@ -259,7 +271,10 @@ func (q *searching) visit(out []byte, e *tree.Entry) []byte {
 func (q *searching) result(err error) result {
 	q.note()
 	r := result{}
+	var elsewhere *tree.Referred
 	switch {
+	case errors.As(err, &elsewhere):
+		r = q.referred(elsewhere.Key)
 	case err != nil:
 		r = q.conn.resultOf(err)
 		if r.code == directory.NoSuchObject {
@@ -323,7 +338,7 @@ func (q *searching) finish(ctx context.Context, t *task) directory.Code {
 		if time.Now().After(q.deadline) {
 			finished, err = true, context.DeadlineExceeded
 		} else {
-			out, finished, err = q.step(out, stepCandidates, stepOutput)
+			out, finished, err = q.advance(out, stepCandidates, stepOutput)
 		}
 		if finished {
 			return c.conclude(t, out, q.result(err))

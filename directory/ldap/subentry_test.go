@@ -154,7 +154,7 @@ func TestAnswersThatAreNoCopy(t *testing.T) {
 		find, compare string
 	}{
 		{"with the entries of record", nil, "code 0", "#5 op6F code 6"},
-		{"with a referral", func(c *ldap.Config) { c.Original, c.Referrals = nil, []string{"ldap://other.example"} }, "code 10", "#5 op6F code 10"},
+		{"with a referral", func(c *ldap.Config) { c.Original, c.Referrals = nil, []string{"ldap://other.example"} }, "code 10", "#5 op6F code 10 referral ldap://other.example"},
 		{"with neither", func(c *ldap.Config) { c.Original = nil }, "code 53", "#5 op6F code 53"},
 		{"with entries of record that cannot be reached", func(c *ldap.Config) { c.Original = headOf{nil} }, "code 52", "#5 op6F code 52"},
 	} {

@@ -92,7 +92,29 @@ func (u *update) refused() (r result, refused bool) {
 	case u.op == modDNRequest && !s.answersFor(u.after):
 		return refuse(directory.AffectsMultipleDSAs, "the new superior is not held here"), true
 	}
-	return c.stale()
+	if r, stale := c.stale(); stale {
+		return r, true
+	}
+	return u.heldElsewhere()
+}
+
+// heldElsewhere is the answer to an update at or below an entry that refers to
+// where it can be made. What is there already is not added, referral or not.
+func (u *update) heldElsewhere() (r result, refused bool) {
+	at, manage := u.key, u.controls.manage
+	if u.op == addRequest {
+		at, manage = u.key.Parent(), false
+	}
+	r, away, err := u.conn.away(at, u.dn, manage, "")
+	if err != nil {
+		return u.conn.resultOf(err), true
+	}
+	if u.op == modDNRequest && !away {
+		if _, below, err := u.conn.away(u.after.Parent(), u.dn, false, ""); below || err != nil {
+			return refuse(directory.AffectsMultipleDSAs, "the new superior is held elsewhere"), true
+		}
+	}
+	return r, away
 }
 
 // apply hands updates to the Writer, all or none, and waits until this node's

@@ -116,6 +116,9 @@ func (w *wire) show(m []byte) string {
 	if tag == 0x64 {
 		return fmt.Sprintf("#%d entry %s", id, w.showEntry(in))
 	}
+	if tag == 0x73 {
+		return fmt.Sprintf("#%d entry elsewhere %s", id, strings.Join(w.strings(in), " "))
+	}
 	code, err := in.Int(ber.Enumerated)
 	must(w.t, err)
 	matched, err := in.Expect(ber.OctetString)
@@ -126,10 +129,22 @@ func (w *wire) show(m []byte) string {
 	if len(matched) > 0 {
 		text += fmt.Sprintf(" matched %q", matched)
 	}
+	if uris, _, err := in.Optional(0xA3); err == nil && len(uris) > 0 {
+		text += " referral " + strings.Join(w.strings(ber.NewReader(uris)), " ")
+	}
 	if tag == 0x78 && id == 0 {
 		text = fmt.Sprintf("notice code %d", code)
 	}
 	return text
+}
+
+func (w *wire) strings(in ber.Reader) (out []string) {
+	for !in.Empty() {
+		v, err := in.Expect(ber.OctetString)
+		must(w.t, err)
+		out = append(out, string(v))
+	}
+	return out
 }
 
 func (w *wire) showEntry(in ber.Reader) string {

@@ -102,19 +102,30 @@ func (rd *reader) referral(key directory.Key) (found directory.Key) {
 }
 
 // Referral finds the uppermost referral at or above a name; "" if there is none.
-func (t *Tree) Referral(key directory.Key) (directory.Key, error) {
+// With managed set, entries that are here are not elsewhere: then there is none
+// unless the name does not exist.
+func (t *Tree) Referral(key directory.Key, managed bool) (directory.Key, error) {
 	s, rd, err := t.open()
 	if err != nil {
 		return "", err
 	}
 	defer s.Release()
-	return rd.referral(key), nil
+	at := rd.referral(key)
+	if at != "" && managed {
+		if id, _ := rd.lookup(key); id != 0 {
+			return "", nil
+		}
+	}
+	return at, nil
 }
 
 // References shows the referrals in the scope of a search that follows them
 // (Request.Refer), whether the filter fits them or not. It is for after the
 // last Step.
 func (s *Scan) References(visit func(e *Entry)) error {
+	if !s.refers {
+		return nil
+	}
 	snapshot, rd, err := s.tree.open()
 	if err != nil {
 		return err
@@ -166,5 +177,5 @@ func (s *Scan) Show(ids []uint32, visit func(e *Entry) (more bool)) (used int, e
 // fits reports whether an entry belongs to the answer of the search.
 func (s *Scan) fits(rd *reader, e *Entry) bool {
 	return s.inScope(rd, e) && (s.query.root == nil || s.query.match(s.query.root, e) == directory.True) &&
-		!(s.request.Refer && e.Is(KindReferral))
+		!(s.refers && e.Is(KindReferral))
 }

@@ -27,8 +27,9 @@ type Request struct {
 	Allow  Allow             // nil: everything may be used in the filter
 	Hide   Hide              // nil: every value is there
 	After  uint32            // only entries with a higher number: where a page before this one ended
-	// Refer: entries of KindReferral are held elsewhere. A base at or below one
-	// fails with *Referred, and they are not among the answers (RFC 3296).
+	// Refer: entries of KindReferral are held elsewhere (RFC 3296). A base at or
+	// below one fails with *Referred, and they are not among the answers. Without
+	// it they are entries, and only a name that is not there below one fails so.
 	Refer bool
 	// MaxCandidates bounds how many entries are tested; 0 means no bound.
 	MaxCandidates int
@@ -44,6 +45,7 @@ type Scan struct {
 	query   query
 	base    uint32
 	planned bool
+	refers  bool // there are referrals
 	left    candidates
 	next    int // in left.ids
 	last    uint32
@@ -137,13 +139,16 @@ func (s *Scan) inScope(rd *reader, e *Entry) bool {
 // plan decides which entries are looked at.
 func (s *Scan) plan(rd *reader) error {
 	s.planned = true
-	if s.request.Refer {
+	if s.refers = s.request.Refer && len(rd.of(KindReferral).ids) > 0; s.refers {
 		if at := rd.referral(s.request.Base); at != "" {
 			return &Referred{Key: at}
 		}
 	}
 	base, ancestor := rd.lookup(s.request.Base)
 	if base == 0 {
+		if at := rd.referral(s.request.Base); at != "" {
+			return &Referred{Key: at}
+		}
 		return noSuchBase(rd, ancestor)
 	}
 	s.base, s.last = base, s.request.After
