@@ -125,6 +125,7 @@ type Rules struct {
 	schema  *Schema
 	list    []*rule
 	filters map[string]*Query // on identities, by their text
+	text    [32]byte          // SHA-256 of the file
 }
 
 type rule struct {

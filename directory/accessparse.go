@@ -2,6 +2,7 @@ package directory
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -65,7 +66,7 @@ func (s *Schema) ParseRules(text []byte) (*Rules, error) {
 	if err := yaml.Unmarshal(text, &doc); err != nil {
 		return nil, fmt.Errorf("parsing access rules: %w", err)
 	}
-	out := &Rules{schema: s, filters: map[string]*Query{}}
+	out := &Rules{schema: s, filters: map[string]*Query{}, text: sha256.Sum256(text)}
 	var problems []error
 	names := map[string]bool{}
 	for i := range f.Rules {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -205,10 +206,21 @@ func (c *conn) fill(need int, first bool) error {
 	n, err := c.net.Read(c.in[c.to:])
 	c.to += n
 	c.counts.received.Add(uint64(max(n, 0)))
-	if n > 0 {
+	if n > 0 || c.mayRest(err) {
 		return nil
 	}
 	return err
+}
+
+// mayRest reports whether a connection that said nothing for long may go on: it
+// is told of changes, and needs to say nothing for that.
+func (c *conn) mayRest(err error) bool {
+	if !errors.Is(err, os.ErrDeadlineExceeded) || c.draining.Load() {
+		return false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.following() > 0
 }
 
 // patience moves the read deadline on. Setting one costs as much as a small
@@ -250,6 +262,7 @@ func (c *conn) goodbye(err error) {
 // drain stops reading; what runs is answered.
 func (c *conn) drain() {
 	c.draining.Store(true)
+	c.giveUpFollowing(true)
 	_ = c.plain.SetReadDeadline(time.Unix(1, 0))
 }
 

@@ -45,7 +45,8 @@ const (
 )
 
 func supportedControls() []string {
-	return []string{oidPaged, oidSort, oidView, oidMatched, oidOriginal, oidManageDSAIT, oidSubentries, oidAssertion, oidPreRead, oidPostRead, oidProxied, oidDomainScope, oidActiveRoles}
+	return []string{oidPaged, oidSort, oidView, oidMatched, oidOriginal, oidManageDSAIT, oidSubentries, oidAssertion, oidPreRead, oidPostRead, oidProxied, oidDomainScope, oidActiveRoles,
+		oidSyncRequest, oidPersistent}
 }
 
 // updateControls are those of updates, which a node that takes none does not
@@ -72,6 +73,8 @@ type controls struct {
 	assertion  *directory.Filter
 	preRead    [][]byte // attribute lists; nil: not asked
 	postRead   [][]byte
+	sync       *syncRequest
+	persist    *persistentSearch
 	permissive bool // values that make no difference are passed over
 	treeDelete bool // everything below goes too
 	relax      bool // what users may not modify may be written
@@ -149,6 +152,10 @@ func (c *controls) take(op ber.Tag, oid string, value []byte, critical bool) err
 		return c.takeMatched(value)
 	case oid == oidProxied && (search || update || op == compareRequest || op == extendedRequest):
 		return c.takeProxied(value, critical)
+	case oid == oidSyncRequest && search:
+		return c.takeSync(value)
+	case oid == oidPersistent && search:
+		return c.takePersistent(value)
 	case oid == oidPaged && search:
 		if c.paged != nil {
 			return protocolError("the paged results control stands twice")

@@ -87,7 +87,7 @@ func (c asker) whoAmI(valued bool) result {
 // came in clear, and whoever put them there must not be taken for the client.
 func (c *conn) startTLS(m *message, valued bool) directory.Code {
 	c.mu.Lock()
-	outstanding := c.tasks > 0
+	outstanding := c.tasks+c.following() > 0
 	c.mu.Unlock()
 	switch {
 	case valued:

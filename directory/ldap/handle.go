@@ -43,6 +43,7 @@ func (c *conn) handle(pdu []byte) bool {
 	}
 	c.begin(m.op)
 	if m.op == bindRequest {
+		c.giveUpFollowing(false) // RFC 4511 §4.2.1: abandoned
 		c.running.Wait()
 		c.count(m.op, c.handleBind(&m), started)
 		return true

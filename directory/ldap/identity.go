@@ -54,6 +54,11 @@ func (s *Server) resolveSuffixes(in []Suffix) ([]suffix, error) {
 	return out, nil
 }
 
+// isSuffix reports whether a name is that of a suffix.
+func (s *Server) isSuffix(key directory.Key) bool {
+	return slices.ContainsFunc(s.suffixes, func(x suffix) bool { return x.key == key })
+}
+
 // answersFor reports whether a name lies in one of the suffixes.
 func (s *Server) answersFor(key directory.Key) bool {
 	return slices.ContainsFunc(s.suffixes, func(x suffix) bool { return x.key.Contains(key) })

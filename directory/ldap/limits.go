@@ -20,6 +20,12 @@ type Limits struct {
 	// MaxInFlightPerConnection is the share of one connection (100), so that
 	// one client cannot make all others busy.
 	MaxInFlightPerConnection int
+	// MaxFollowing are the searches that follow changes at once over all
+	// connections (5,000): each costs a goroutine and a place in a list, and a
+	// change that concerns it an answer. MaxFollowingPerIdentity is the share of
+	// one (500), MaxFollowingPerConnection that of one connection (20). They rest
+	// most of the time and do not count as in flight.
+	MaxFollowing, MaxFollowingPerIdentity, MaxFollowingPerConnection int
 	// Idle is how long a connection may say nothing (1 h); pools of relying
 	// systems rest for long.
 	Idle time.Duration
@@ -125,6 +131,9 @@ func (l Limits) withDefaults(processors int) Limits {
 	setInt(&l.MaxConnections, 20_000)
 	setInt(&l.MaxInFlight, 2_000)
 	setInt(&l.MaxInFlightPerConnection, 100)
+	setInt(&l.MaxFollowing, 5_000)
+	setInt(&l.MaxFollowingPerIdentity, 500)
+	setInt(&l.MaxFollowingPerConnection, 20)
 	setTime(&l.Idle, time.Hour)
 	setTime(&l.Handshake, 30*time.Second)
 	setTime(&l.Write, 30*time.Second)

@@ -40,6 +40,7 @@ type rig struct {
 	replica  *replica.Replica
 	tree     *tree.Tree
 	server   *ldap.Server
+	config   ldap.Config
 	pki      *pki
 	cards    *cards
 	plain    string // host:port
@@ -89,6 +90,12 @@ func (c *cards) set(der []byte, good bool) {
 
 func newRig(t testing.TB, change func(c *ldap.Config)) *rig {
 	t.Helper()
+	return newRigKeeping(t, tree.History{}, change)
+}
+
+// newRigKeeping makes a rig whose tree keeps a history within other bounds.
+func newRigKeeping(t testing.TB, keep tree.History, change func(c *ldap.Config)) *rig {
+	t.Helper()
 	schema, err := directory.DefaultSchema()
 	must(t, err)
 	suffix, err := directory.ParseDN("o=nhs")
@@ -103,7 +110,7 @@ func newRig(t testing.TB, change func(c *ldap.Config)) *rig {
 	entries, err := register.New(schema, register.Config{Suffixes: []directory.DN{suffix}, Managed: []directory.DN{people}})
 	must(t, err)
 	r.updates = register.Updates{Register: entries, Ledger: r.ledger}
-	r.tree, err = tree.New(schema, tree.Options{SpillDir: dir})
+	r.tree, err = tree.New(schema, tree.Options{SpillDir: dir, History: keep})
 	must(t, err)
 	r.replica, err = replica.Open(t.Context(), replica.Options{Path: filepath.Join(dir, "replica.db"), Feed: r.ledger.Feed(), Appliers: []replica.Applier{r.tree}})
 	must(t, err)
@@ -117,6 +124,7 @@ func newRig(t testing.TB, change func(c *ldap.Config)) *rig {
 	if change != nil {
 		change(&config)
 	}
+	r.config = config
 	r.serve(config)
 	return r
 }

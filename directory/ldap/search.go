@@ -24,6 +24,7 @@ type searching struct {
 	typesOnly bool
 	filter    *directory.Filter
 	rawFilter []byte
+	rawList   []byte
 	selection *selection
 	controls  controls
 	sight     sight
@@ -59,6 +60,9 @@ func (c *conn) handleSearch(m *message, started time.Time) (code directory.Code,
 	c.search = q
 	if err := q.parse(m); err != nil {
 		return c.reply(m, c.resultOf(err)), true
+	}
+	if q.controls.follows() {
+		return directory.Success, false
 	}
 	if r, special := q.special(); special {
 		return c.reply(m, r), true
@@ -126,6 +130,7 @@ func (q *searching) parse(m *message) (err error) {
 	if err != nil {
 		return err
 	}
+	q.rawList = list
 	if q.selection, err = q.conn.server.shapes.of(q.conn.server.config.Tree, list); err != nil {
 		return err
 	}
@@ -325,6 +330,9 @@ func (q *searching) resume(ctx context.Context) error {
 // finish carries a search on, on a goroutine of its own, until it is done, cut
 // short, or out of time.
 func (q *searching) finish(ctx context.Context, t *task) directory.Code {
+	if q.controls.follows() {
+		return q.follow(ctx, t)
+	}
 	c := q.conn
 	if err := q.resume(ctx); err != nil {
 		return c.conclude(t, nil, q.result(err))

@@ -126,6 +126,7 @@ type Server struct {
 	sorts      chan struct{}
 	allowances []allowance
 	verified   verified
+	feed       feed
 	nobody     []byte // a verifier no password fits
 	shapes     shapes
 	metrics    *metrics
@@ -299,6 +300,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	go func() { s.done.Wait(); close(finished) }()
 	select {
 	case <-finished:
+		s.feed.wait()
 		return nil
 	case <-ctx.Done():
 	}

@@ -13,8 +13,9 @@ type entryWriter struct {
 	selection *selection
 	typesOnly bool
 	grant     *directory.Access
-	hide      tree.Hide     // nil: certificates are shown as they are
-	matched   *valuesFilter // nil: all values are shown
+	hide      tree.Hide                            // nil: certificates are shown as they are
+	matched   *valuesFilter                        // nil: all values are shown
+	besides   func(b []byte, e *tree.Entry) []byte // appends further attributes; nil: none
 }
 
 // append appends a SearchResultEntry message.
@@ -41,6 +42,9 @@ func (w *entryWriter) appendEntry(b []byte, tag ber.Tag, e *tree.Entry) ([]byte,
 		if w.grant.Allows(d.Type, directory.RightRead) {
 			b = w.computed(b, d, e)
 		}
+	}
+	if w.besides != nil {
+		b = w.besides(b, e)
 	}
 	b = ber.End(b, list)
 	return ber.End(b, body), nil

@@ -16,6 +16,7 @@ type task struct {
 	op     ber.Tag
 	fate   fate
 	cancel context.CancelFunc
+	lasts  bool // rests until something changes; under the connection's lock
 }
 
 type fate uint8
@@ -103,6 +104,60 @@ func (c *conn) handleAbandon(m *message) {
 	t := c.requests[id]
 	c.mu.Unlock()
 	if t != nil && c.settle(t, fateAbandoned) == fateAbandoned {
+		t.cancel()
+	}
+}
+
+// settleDown makes a search that follows changes one that is not in flight any
+// more. It needs a message id of its own, to be given up by.
+func (c *conn) settleDown(t *task) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.requests[t.id] != t:
+		return protocolError("the message id is in use")
+	case c.following() >= c.server.config.Limits.MaxFollowingPerConnection:
+		return &directory.Error{Code: directory.Busy, Message: "too many searches that follow changes on this connection"}
+	case c.draining.Load():
+		return context.Canceled
+	}
+	t.lasts = true
+	c.tasks--
+	c.server.inFlight.Add(-1)
+	return nil
+}
+
+// getUp is the reverse, for the end of the task.
+func (c *conn) getUp(t *task) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	t.lasts = false
+	c.tasks++
+	c.server.inFlight.Add(1)
+}
+
+// following is how many searches follow changes. It is called under the lock.
+func (c *conn) following() (n int) {
+	for _, t := range c.requests {
+		if t.lasts {
+			n++
+		}
+	}
+	return n
+}
+
+// giveUpFollowing ends all searches that follow changes, with an answer or
+// without.
+func (c *conn) giveUpFollowing(answer bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, t := range c.requests {
+		if !t.lasts {
+			continue
+		}
+		if !answer && t.fate == fateOpen {
+			t.fate = fateAbandoned
+		}
 		t.cancel()
 	}
 }

@@ -87,8 +87,7 @@ type Point struct {
 	Micro    uint64 // time of the change in microseconds since 1970
 }
 
-// CSN is the change sequence number of the place.
-func (p Point) CSN() []byte { return directory.CSN(time.UnixMicro(int64(p.Micro)), p.Position) }
+func (p Point) csn() []byte { return directory.CSN(time.UnixMicro(int64(p.Micro)), p.Position) }
 
 func (s *historyState) append(b []byte) []byte {
 	for _, v := range []uint64{s.next, s.bytes, s.start.Number, uint64(s.start.Position), s.start.Micro} {
@@ -341,8 +340,5 @@ func parseEpoch(b []byte) Point {
 
 // csn is the entryCSN of what a change left behind.
 func (rd *reader) csn(position, micro uint64) []byte {
-	if journal.Position(position) < rd.epoch.Position {
-		micro = max(micro, rd.epoch.Micro)
-	}
-	return Point{Position: journal.Position(position), Micro: micro}.CSN()
+	return rd.told(Point{Position: journal.Position(position), Micro: micro}).csn()
 }

@@ -62,7 +62,7 @@ func (rd *reader) of(k Kind) *kindSet {
 // Is reports whether the entry is of a kind.
 func (e *Entry) Is(k Kind) bool {
 	set := e.reader.of(k)
-	if set.tests {
+	if set.tests || e.past != nil {
 		return e.Match(e.reader.tree.kinds[k]) == directory.True
 	}
 	if len(set.ids) == 0 {

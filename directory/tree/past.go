@@ -46,10 +46,31 @@ type Standing struct {
 	Start, Last Point
 	// Loading: the copy is not complete; nothing should be concluded from it.
 	Loading bool
-	// Epoch is the position at which the ledger's last epoch began. What was
-	// told before may have been another history.
-	Epoch journal.Position
+
+	epoch Point
 }
+
+// CSN is the change sequence number that names a place to others: that of its
+// change, or where it lies before the ledger's last epoch, one with the time at
+// which that began. So what was told in an earlier epoch, which a restore may
+// have taken back, names no place any more; see Entry.CSN.
+func (s Standing) CSN(p Point) []byte { return told(p, s.epoch).csn() }
+
+// Before reports whether a CSN names a place of this history that lies before
+// what is kept.
+func (s Standing) Before(position journal.Position, at time.Time) bool {
+	micro := at.UnixMicro()
+	return position < s.Start.Position && micro >= int64(s.epoch.Micro) && micro <= int64(told(s.Start, s.epoch).Micro)
+}
+
+func told(p, epoch Point) Point {
+	if p.Position < epoch.Position {
+		p.Micro = max(p.Micro, epoch.Micro)
+	}
+	return p
+}
+
+func (rd *reader) told(p Point) Point { return told(p, rd.epoch) }
 
 // ErrHistoryGone: the changes behind a place are not kept any more, or never
 // were in this history: the content itself has to be read anew.
@@ -66,7 +87,7 @@ func (t *Tree) Standing() (Standing, error) {
 }
 
 func (rd *reader) standing(at journal.Position, loading bool) Standing {
-	out := Standing{Loading: loading, Epoch: rd.epoch.Position}
+	out := Standing{Loading: loading, epoch: rd.epoch}
 	history := rd.history()
 	if history == nil {
 		return out
@@ -104,8 +125,7 @@ func (rd *reader) point(history *bbolt.Bucket, n uint64) (Point, bool) {
 	return p, !d.short
 }
 
-// Locate finds the place in history behind a position, whose change was
-// committed at a time: what a cookie names. ErrHistoryGone if history does not
+// Locate finds the place in history that a CSN of Standing names. ErrHistoryGone if history does not
 // reach back so far, or knows no such change: that of another history.
 func (t *Tree) Locate(position journal.Position, at time.Time) (Point, error) {
 	s, rd, err := t.open()
@@ -115,7 +135,7 @@ func (t *Tree) Locate(position journal.Position, at time.Time) (Point, error) {
 	defer s.Release()
 	now := rd.standing(s.State().Position, s.State().Loading)
 	want := Point{Position: position, Micro: uint64(at.UnixMicro())}
-	if position < now.Start.Position || position > now.Last.Position || position < now.Epoch {
+	if position < now.Start.Position || position > now.Last.Position {
 		return Point{}, ErrHistoryGone
 	}
 	history := rd.history()
@@ -132,7 +152,7 @@ func (t *Tree) Locate(position journal.Position, at time.Time) (Point, error) {
 	if i > 0 {
 		found, _ = rd.point(history, now.Start.Number+uint64(i))
 	}
-	if found.Position != want.Position || found.Micro != want.Micro {
+	if found.Position != want.Position || rd.told(found).Micro != want.Micro {
 		return Point{}, ErrHistoryGone
 	}
 	return found, nil

@@ -1,0 +1,282 @@
+package ldap
+
+import (
+	"encoding/hex"
+	"strconv"
+	"strings"
+
+	"cardinal/directory"
+	"cardinal/internal/ber"
+)
+
+// Object identifiers of content sync (RFC 4533) and of persistent search
+// (draft-ietf-ldapext-psearch-03).
+const (
+	oidSyncRequest = "1.3.6.1.4.1.4203.1.9.1.1"
+	oidSyncState   = "1.3.6.1.4.1.4203.1.9.1.2"
+	oidSyncDone    = "1.3.6.1.4.1.4203.1.9.1.3"
+	oidSyncInfo    = "1.3.6.1.4.1.4203.1.9.1.4"
+	oidPersistent  = "2.16.840.1.113730.3.4.3"
+	oidNotice      = "2.16.840.1.113730.3.4.7" // entry change notification
+)
+
+// The numbers of RFC 4533.
+const (
+	syncRefreshOnly       = 1
+	syncRefreshAndPersist = 3
+
+	syncPresent = 0
+	syncAdd     = 1
+	syncModify  = 2
+	syncDelete  = 3
+
+	// refreshRequired is e-syncRefreshRequired (RFC 4533 §2.6).
+	refreshRequired directory.Code = 4096
+
+	intermediateResponse ber.Tag = 0x79
+
+	syncNewCookie      ber.Tag = 0x80
+	syncRefreshDelete  ber.Tag = 0xA1
+	syncRefreshPresent ber.Tag = 0xA2
+	syncIDSet          ber.Tag = 0xA3
+)
+
+// syncRequest is the value of a Sync Request control (RFC 4533 §2.2). The
+// reload hint is read and not used: a client whose cookie is of no use gets
+// the content anew, as from slapd.
+type syncRequest struct {
+	persist bool
+	cookie  []byte
+}
+
+func parseSyncRequest(value []byte) (*syncRequest, error) {
+	top := ber.NewReader(value)
+	r, err := top.Enter(ber.Sequence)
+	if err != nil {
+		return nil, err
+	}
+	mode, err := r.Int(ber.Enumerated)
+	if err != nil {
+		return nil, err
+	}
+	if mode != syncRefreshOnly && mode != syncRefreshAndPersist {
+		return nil, protocolError("sync: unknown mode")
+	}
+	out := &syncRequest{persist: mode == syncRefreshAndPersist}
+	if out.cookie, _, err = r.Optional(ber.OctetString); err != nil {
+		return nil, err
+	}
+	if r.Peek() == ber.Boolean {
+		if _, err = r.Bool(ber.Boolean); err != nil {
+			return nil, err
+		}
+	}
+	return out, top.End()
+}
+
+// syncCookie is what a cookie says. It is written as slapd's is, since a slapd
+// that follows reads it and keeps nothing of it but the change sequence number:
+//
+//	rid=NNN,csn=TIME#COUNT#000#MOD;TIME#COUNT#SID#MOD,of=DIGEST
+//
+// rid is the client's own. SID, three digits of the digest, stands where slapd
+// has the number of a server; the number 000 is that of every entryCSN, and
+// without it a slapd would drop nothing in the end of a refresh. The digest is of
+// who asks, what for, and what he may see: a cookie of another search, or of
+// other access rights, names no state of this one's content.
+type syncCookie struct {
+	rid  string
+	csns []string
+	of   string // "" where the client keeps only the csn
+}
+
+// Limits of what a client may call a cookie.
+const (
+	maxCookie  = 4 << 10
+	maxCookies = 64
+)
+
+func parseSyncCookie(value []byte) (c syncCookie, ok bool) {
+	if len(value) > maxCookie {
+		return c, false
+	}
+	for part := range strings.SplitSeq(string(value), ",") {
+		name, rest, found := strings.Cut(part, "=")
+		switch {
+		case !found:
+			return syncCookie{}, false
+		case name == "rid":
+			if n, err := strconv.Atoi(rest); err != nil || n < 0 || n > 999 || len(rest) > 3 {
+				return syncCookie{}, false
+			}
+			c.rid = rest
+		case name == "csn":
+			c.csns = strings.SplitN(rest, ";", maxCookies)
+		case name == "of":
+			c.of = rest
+		}
+	}
+	return c, true
+}
+
+// scope is the digest that cookies of one search carry.
+type syncScope [16]byte
+
+func (s syncScope) sid() string {
+	if sid := hex.EncodeToString(s[:2])[:3]; sid != "000" {
+		return sid
+	}
+	return "001"
+}
+
+func (s syncScope) of() string { return hex.EncodeToString(s[:]) }
+
+// place finds the change sequence number of this scope in a cookie, in the form
+// the tree gives: with no server's number.
+func (s syncScope) place(c syncCookie) (csn string, ok bool) {
+	if c.of != "" && c.of != s.of() {
+		return "", false
+	}
+	for _, one := range c.csns {
+		parts := strings.Split(one, "#")
+		if len(parts) == 4 && parts[2] == s.sid() {
+			parts[2] = "000"
+			return strings.Join(parts, "#"), true
+		}
+	}
+	return "", false
+}
+
+// cookie names a place to this scope's client.
+func (s syncScope) cookie(rid string, csn []byte) []byte {
+	if rid == "" {
+		rid = "000"
+	}
+	at := strings.Replace(string(csn), "#000#", "#"+s.sid()+"#", 1)
+	return []byte("rid=" + rid + ",csn=" + string(csn) + ";" + at + ",of=" + s.of())
+}
+
+func (c *controls) takeSync(value []byte) (err error) {
+	if c.sync != nil {
+		return protocolError("the sync control stands twice")
+	}
+	c.sync, err = parseSyncRequest(value)
+	return err
+}
+
+func (c *controls) takePersistent(value []byte) (err error) {
+	if c.persist != nil {
+		return protocolError("the persistent search control stands twice")
+	}
+	c.persist, err = parsePersistentSearch(value)
+	return err
+}
+
+// appendSyncState appends the value of a Sync State control (RFC 4533 §2.3).
+func appendSyncState(b []byte, state int64, uuid directory.UUID) []byte {
+	b, mark := ber.Begin(b, ber.Sequence)
+	b = ber.AppendInt(b, ber.Enumerated, state)
+	b = ber.Append(b, ber.OctetString, uuid[:])
+	return ber.End(b, mark)
+}
+
+// appendSyncDone appends the value of a Sync Done control (RFC 4533 §2.4).
+func appendSyncDone(b, cookie []byte, deletes bool) []byte {
+	b, mark := ber.Begin(b, ber.Sequence)
+	b = appendCookie(b, cookie)
+	if deletes {
+		b = ber.AppendBool(b, ber.Boolean, true)
+	}
+	return ber.End(b, mark)
+}
+
+func appendCookie(b, cookie []byte) []byte {
+	if cookie == nil {
+		return b
+	}
+	return ber.Append(b, ber.OctetString, cookie)
+}
+
+// appendSyncInfo appends a whole Sync Info message (RFC 4533 §2.5): an
+// IntermediateResponse (RFC 4511 §4.13) whose value write appends.
+func appendSyncInfo(b []byte, id int64, write func(b []byte) []byte) []byte {
+	b, message := ber.Begin(b, ber.Sequence)
+	b = ber.AppendInt(b, ber.Integer, id)
+	b, body := ber.Begin(b, intermediateResponse)
+	b = ber.AppendString(b, ber.Context, oidSyncInfo)
+	b, value := ber.Begin(b, ber.Context|1)
+	b = write(b)
+	return ber.End(ber.End(ber.End(b, value), body), message)
+}
+
+// appendRefreshDone appends the end of the refresh stage: refreshDelete or
+// refreshPresent with refreshDone, which is true by default.
+func appendRefreshDone(b []byte, id int64, tag ber.Tag, cookie []byte) []byte {
+	return appendSyncInfo(b, id, func(b []byte) []byte {
+		b, mark := ber.Begin(b, tag)
+		return ber.End(appendCookie(b, cookie), mark)
+	})
+}
+
+// appendPresent appends a syncIdSet of entries that are as they were.
+func appendPresent(b []byte, id int64, uuids []directory.UUID) []byte {
+	return appendSyncInfo(b, id, func(b []byte) []byte {
+		b, mark := ber.Begin(b, syncIDSet)
+		b, set := ber.Begin(b, ber.Set)
+		for i := range uuids {
+			b = ber.Append(b, ber.OctetString, uuids[i][:])
+		}
+		return ber.End(ber.End(b, set), mark)
+	})
+}
+
+// persistentSearch is the value of the control of that name
+// (draft-ietf-ldapext-psearch-03 §3).
+type persistentSearch struct {
+	types       int64 // of changes, added up
+	changesOnly bool
+	notices     bool // an entry change notification with each entry
+}
+
+// The types of change (draft-ietf-ldapext-psearch-03 §4).
+const (
+	psearchAdd    = 1
+	psearchDelete = 2
+	psearchModify = 4
+	psearchModDN  = 8
+	psearchAll    = 15
+)
+
+func parsePersistentSearch(value []byte) (*persistentSearch, error) {
+	top := ber.NewReader(value)
+	r, err := top.Enter(ber.Sequence)
+	if err != nil {
+		return nil, err
+	}
+	out := &persistentSearch{}
+	if out.types, err = r.Int(ber.Integer); err != nil {
+		return nil, err
+	}
+	if out.types < 1 || out.types > psearchAll {
+		return nil, protocolError("persistent search: unknown types of change")
+	}
+	if out.changesOnly, err = r.Bool(ber.Boolean); err != nil {
+		return nil, err
+	}
+	if out.notices, err = r.Bool(ber.Boolean); err != nil {
+		return nil, err
+	}
+	return out, top.End()
+}
+
+// appendNotice appends the value of an Entry Change Notification control
+// (draft-ietf-ldapext-psearch-03 §5).
+func appendNotice(b []byte, kind int64, previous string, number uint64) []byte {
+	b, mark := ber.Begin(b, ber.Sequence)
+	b = ber.AppendInt(b, ber.Enumerated, kind)
+	if kind == psearchModDN {
+		b = ber.AppendString(b, ber.OctetString, previous)
+	}
+	b = ber.AppendInt(b, ber.Integer, int64(number))
+	return ber.End(b, mark)
+}
