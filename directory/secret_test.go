@@ -1,6 +1,7 @@
 package directory_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -34,6 +35,34 @@ func TestCheckPasswordKnowsTheUsualSchemes(t *testing.T) {
 		}
 		if ok, err := directory.CheckPassword([]byte(bad), []byte("secret")); ok || err == nil {
 			t.Errorf("%q: %v %v", bad, ok, err)
+		}
+	}
+}
+
+func TestVerifiersThatCostTooMuchAreNone(t *testing.T) {
+	t.Parallel()
+	const rest = "$c2FsdHNhbHQ$aGFzaGhhc2hoYXNoaGFzaA"
+	for cost, fits := range map[string]bool{
+		"m=65536,t=3,p=4":         true, // RFC 9106 §4, the second choice
+		"m=47104,t=1,p=1":         true, // OWASP
+		"m=7168,t=5,p=1":          true,
+		"m=131072,t=2,p=1":        true,
+		"m=131072,t=3,p=1":        false,
+		"m=131073,t=1,p=1":        false,
+		"m=1048576,t=1,p=1":       false,
+		"m=4096,t=64,p=1":         false,
+		"m=4096,t=4294967295,p=1": false,
+		"m=4096,t=1,p=17":         false,
+	} {
+		stored := []byte("{ARGON2}$argon2id$v=19$" + cost + rest)
+		if directory.IsVerifier(stored) != fits {
+			t.Errorf("%s: a verifier is %t", cost, !fits)
+		}
+		if fits {
+			continue
+		}
+		if ok, err := directory.CheckPassword(stored, []byte("x")); ok || !errors.Is(err, directory.ErrPasswordScheme) {
+			t.Errorf("%s: checked: %v", cost, err)
 		}
 	}
 }

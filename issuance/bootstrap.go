@@ -94,20 +94,32 @@ func (d *Desk) settleBootstrap(tx *ledger.Tx, uuid certs.UUID) error {
 	if err != nil {
 		return err
 	}
+	enough, err := d.enoughManagers(tx, candidates)
+	if err != nil || !enough {
+		return err
+	}
+	return d.endBootstrap(tx, open, deskDN, whyEnded)
+}
+
+const whyEnded = "two RA managers hold active cards"
+
+// enoughManagers tells whether so many could sign in as RA managers now that
+// the bootstrap operators have no place any more.
+func (d *Desk) enoughManagers(tx *ledger.Tx, candidates []certs.UUID) (bool, error) {
 	managers := 0
 	for _, candidate := range candidates {
 		manages, err := d.managesWithCard(tx, candidate)
 		if err != nil {
-			return err
+			return false, err
 		}
 		if manages {
 			managers++
 		}
 		if managers == managersToEnd {
-			return d.endBootstrap(tx, open, deskDN, "two RA managers hold active cards")
+			return true, nil
 		}
 	}
-	return nil
+	return false, nil
 }
 
 // managerCandidates are the person at hand, those who got the role here, and

@@ -87,7 +87,7 @@ func (d *Desk) stop(ctx context.Context, op Operator, fn func(tx *ledger.Tx, by 
 		if err != nil {
 			return err
 		}
-		return fn(tx, by)
+		return by.discreet(fn(tx, by))
 	})
 }
 
@@ -98,7 +98,7 @@ func (d *Desk) read(ctx context.Context, op Operator, fn func(tx *ledger.Tx, by 
 		if err != nil {
 			return err
 		}
-		return fn(tx, by)
+		return by.discreet(fn(tx, by))
 	})
 }
 

@@ -38,7 +38,7 @@ func (d *Desk) signIn(tx *ledger.Tx, op Operator) (*actor, error) {
 		return nil, err
 	}
 	if held.Profile == policies.ProfileOperator { // first, since their end revokes them and says more
-		if _, err := bootstrapActor(tx, held.Ref); err != nil {
+		if _, err := d.bootstrapActor(tx, held.Ref); err != nil {
 			return nil, err
 		}
 	}
@@ -57,7 +57,7 @@ func (d *Desk) signIn(tx *ledger.Tx, op Operator) (*actor, error) {
 	}
 	switch held.Profile {
 	case policies.ProfileOperator:
-		return bootstrapActor(tx, held.Ref)
+		return d.bootstrapActor(tx, held.Ref)
 	case policies.ProfileAuthentication:
 		return d.cardActor(tx, held)
 	}
@@ -82,7 +82,9 @@ func certificateOf(tx *ledger.Tx, der []byte) (register.Certificate, error) {
 	return same[at], nil
 }
 
-func bootstrapActor(tx *ledger.Tx, ref certs.Ref) (*actor, error) {
+// bootstrapActor counts the RA managers at each request: one can come without
+// any verb of the desk, by a role whose day has come.
+func (d *Desk) bootstrapActor(tx *ledger.Tx, ref certs.Ref) (*actor, error) {
 	var a actor
 	var role string
 	var ended int64
@@ -95,6 +97,13 @@ func bootstrapActor(tx *ledger.Tx, ref certs.Ref) (*actor, error) {
 		return nil, fmt.Errorf("reading the operator of %s: %w", ref, err)
 	case ended != 0:
 		return nil, operatorEnded.says("%s ended on %s", a.identity, day(fromMicros(ended)))
+	}
+	known, err := knownManagers(tx)
+	if err != nil {
+		return nil, err
+	}
+	if enough, err := d.enoughManagers(tx, known); err != nil || enough {
+		return nil, errors.Join(err, operatorEnded.says("%s ended: %s", a.identity, whyEnded))
 	}
 	a.roles = []policies.Role{policies.Role(role)}
 	return &a, nil
@@ -124,11 +133,37 @@ func (d *Desk) cardActor(tx *ledger.Tx, held register.Certificate) (*actor, erro
 func (d *Desk) may(a *actor, what policies.Activity, s policies.Situation) (policies.Role, error) {
 	matrix := d.policies.Matrix()
 	if err := matrix.May(a.roles, what, s); err != nil {
+		if a.onlyHolds() && !s.Own && concernsSomebody(what) {
+			return "", errNotYours()
+		}
 		return "", turnedDown(KindRight, "", err)
 	}
 	at := slices.IndexFunc(a.roles, func(r policies.Role) bool { return matrix.Allows(r, what, s) })
 	return a.roles[at], nil
 }
+
+// onlyHolds tells of somebody with a card and no other role.
+func (a *actor) onlyHolds() bool {
+	return !slices.ContainsFunc(a.roles, func(r policies.Role) bool { return r != policies.RoleHolder })
+}
+
+// concernsSomebody tells activities on a person's things from those on none.
+func concernsSomebody(what policies.Activity) bool {
+	return !slices.Contains([]policies.Activity{policies.PersonAdd, policies.ListPublish, policies.OperatorRead, policies.AuthorityRead}, what)
+}
+
+// discreet gives somebody who only holds a card one answer about what is not
+// there and what is not his, so that nobody learns by asking which numbers of
+// persons, cases and cards exist.
+func (a *actor) discreet(err error) error {
+	var no *Refusal
+	if errors.As(err, &no) && no.Kind == KindUnknown && a.onlyHolds() {
+		return errNotYours()
+	}
+	return err
+}
+
+func errNotYours() error { return notYours.says("there is no such thing, or it is not yours") }
 
 // about is the situation of acting on a person's things.
 func (a *actor) about(person certs.UUID) policies.Situation {

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"cardinal/certs"
 	"cardinal/issuance"
 	"cardinal/issuance/issuancetest"
 )
@@ -126,4 +127,82 @@ func TestAlarmsAreForThoseWhoActOnThem(t *testing.T) {
 	if err != nil || len(seen.Alarms) > 0 {
 		t.Errorf("a card holder sees %+v, %v", seen, err)
 	}
+}
+
+// What is not there and what is another's are answered alike, to the letter.
+func TestHoldersDoNotLearnWhatIsThere(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("short")
+	}
+	w, ctx := issuancetest.New(t, ""), t.Context()
+	other, otherCard, _ := w.Holder("Ada", ordinaryJob)
+	_, _, hand := w.Holder("Hal", ordinaryJob)
+	of := w.Approved(w.Person("Bo", "Example"))
+	hal := hand.Operator()
+	for name, ask := range map[string]func(card, of string, person certs.UUID) error{
+		"card":    func(card, _ string, _ certs.UUID) error { _, err := w.Desk.Card(ctx, hal, card); return err },
+		"case":    func(_, of string, _ certs.UUID) error { _, err := w.Desk.Case(ctx, hal, of); return err },
+		"person":  func(_, _ string, p certs.UUID) error { _, err := w.Desk.Person(ctx, hal, p); return err },
+		"roles":   func(_, _ string, p certs.UUID) error { _, err := w.Desk.Positions(ctx, hal, p); return err },
+		"suspend": func(card, _ string, _ certs.UUID) error { _, _, err := w.Desk.Suspend(ctx, hal, card, ""); return err },
+		"cancel": func(card, _ string, _ certs.UUID) error {
+			_, _, err := w.Desk.Cancel(ctx, hal, card, issuance.Cancellation{Reason: "lost"})
+			return err
+		},
+		"replace": func(card, _ string, _ certs.UUID) error {
+			_, _, _, err := w.Desk.Replace(ctx, hal, card, issuance.Cancellation{})
+			return err
+		},
+		"renew": func(card, _ string, _ certs.UUID) error {
+			ask, _ := issuancetest.Asking(t, "request-probe")
+			_, _, err := w.Desk.Renew(ctx, hal, card, ask)
+			return err
+		},
+		"issue": func(_, of string, _ certs.UUID) error {
+			ask, _ := issuancetest.Asking(t, "request-probe")
+			_, _, err := w.Desk.Issue(ctx, hal, of, ask)
+			return err
+		},
+		"approve": func(_, of string, _ certs.UUID) error { _, _, err := w.Desk.ApproveCase(ctx, hal, of, ""); return err },
+		"change": func(_, _ string, p certs.UUID) error {
+			_, err := w.Desk.UpdatePerson(ctx, hal, p, issuance.PersonChange{})
+			return err
+		},
+	} {
+		there, missing := ask(otherCard, of.ID, other), ask("no-such-card", "no-such-case", "999999999999")
+		wantRule(t, there, "role")
+		if there == nil || missing == nil || there.Error() != missing.Error() {
+			t.Errorf("%s: another's is answered %v, none %v", name, there, missing)
+		}
+	}
+}
+
+// The second manager's role begins on a day, and no verb runs on it.
+func TestBootstrapOperatorsEndOnTheDayASecondManagersRoleBegins(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("short")
+	}
+	w, ctx := issuancetest.New(t, ""), t.Context()
+	_, _, _ = w.Holder("Mara", managerJob)
+	second := w.Person("Nora", "Example")
+	_, _, err := w.Desk.AddPosition(ctx, w.Manager.Operator(), second, issuance.NewPosition{Organisation: "X99",
+		OrganisationName: "EXAMPLE NHS TRUST", JobRole: "a job", JobRoleCode: managerJob,
+		Opens: w.Now().AddDate(0, 0, 3).Format("2006-01-02")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _ = w.Card(second)
+	if _, err := w.Desk.Self(ctx, w.Manager.Operator()); err != nil {
+		t.Fatalf("before that day: %v", err)
+	}
+	w.Advance(4 * 24 * time.Hour)
+	if err := w.Ledger.Heartbeat(ctx); err != nil {
+		t.Fatal(err)
+	}
+	_, err = w.Desk.Self(ctx, w.Manager.Operator())
+	wantRule(t, err, "operator.ended")
+	_, _, err = w.Desk.AddPerson(ctx, w.Sponsor.Operator(), issuancetest.Newcomer(t, "X", "Y"))
+	wantRule(t, err, "operator.ended")
 }

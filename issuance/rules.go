@@ -24,6 +24,7 @@ var (
 	operatorClosed    = rule{"operator.person-closed", KindOperator, clauseCard}
 	operatorsThere    = rule{"operator.enrolled-before", KindConflict, clauseBootstrap}
 	operatorEnded     = rule{"operator.ended", KindOperator, clauseBootstrap}
+	notYours          = rule{"role", KindRight, clauseMatrix} // as the matrix says it
 
 	// Persons and their evidence.
 	inputField         = rule{"input.field", KindInput, clauseForm}
