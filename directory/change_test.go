@@ -134,15 +134,17 @@ func TestLargeValuesAreFetched(t *testing.T) {
 }
 
 // blocks packs entries and returns the blocks.
-func blocks(t testing.TB, entries []directory.LoadEntry, defaults []directory.Attribute) [][]byte {
+func blocks(t testing.TB, entries []directory.LoadEntry) [][]byte {
 	t.Helper()
 	var out [][]byte
-	w := directory.NewBlockWriter(defaults, func(_ directory.DN, _ uint64, data []byte) error {
-		out = append(out, bytes.Clone(data))
+	names, seal := &directory.LoadNames{}, &directory.BlockSealer{}
+	p := directory.NewEntryPacker(names)
+	w := directory.NewBlockWriter(names, func(b *directory.Block) error {
+		out = append(out, seal.Seal(b))
 		return nil
 	})
 	for _, e := range entries {
-		if err := w.Add(e.UUID, e.Entry); err != nil {
+		if err := w.Add(p.Append(nil, e.UUID, e.Entry)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -153,57 +155,133 @@ func blocks(t testing.TB, entries []directory.LoadEntry, defaults []directory.At
 }
 
 func someEntries(t testing.TB, n int) []directory.LoadEntry {
-	var out []directory.LoadEntry
+	out := []directory.LoadEntry{{UUID: directory.UUID{9}, Entry: entry(t, "dn: ou=People,o=nhs\nobjectClass: top\nobjectClass: organizationalUnit\nou: People\n")}}
 	for i := range n {
 		e := entry(t, strings.ReplaceAll(alex, "900000000017", fmt.Sprintf("9%011d", i)))
-		out = append(out, directory.LoadEntry{UUID: directory.UUID{byte(i), byte(i >> 8)}, Entry: e})
+		out = append(out, directory.LoadEntry{UUID: directory.UUID{byte(i), byte(i >> 8), 0, 1}, Entry: e})
 	}
 	return out
 }
 
+// blockDefaults lack or repeat what the entries have.
+func blockDefaults() []directory.Attribute {
+	return []directory.Attribute{{Type: "createTimestamp", Values: directory.Values("20240101120000Z")}, {Type: "creatorsName", Values: directory.Values("")}}
+}
+
+// sameEntries compares what came out of blocks with what was put in.
+func sameEntries(t *testing.T, got, in []directory.LoadEntry) {
+	t.Helper()
+	if len(got) != len(in) {
+		t.Fatalf("%d entries of %d", len(got), len(in))
+	}
+	for n, e := range got {
+		want := in[n].Entry.Clone()
+		for _, d := range blockDefaults() {
+			if want.Attribute(d.Type) == nil {
+				want.Put(d.Type, d.Values...)
+			}
+			stamp := e.Entry.Get(d.Type) // a default may stand elsewhere in the order
+			e.Entry.Put(d.Type)
+			e.Entry.Put(d.Type, stamp...)
+			stamp = want.Get(d.Type)
+			want.Put(d.Type)
+			want.Put(d.Type, stamp...)
+		}
+		if e.UUID != in[n].UUID || string(directory.AppendLDIF(nil, e.Entry)) != string(directory.AppendLDIF(nil, want)) {
+			t.Fatalf("entry %d:\n%s\nnot\n%s", n, directory.AppendLDIF(nil, e.Entry), directory.AppendLDIF(nil, want))
+		}
+	}
+}
+
 func TestLoadBlocksHoldWhatWasPutIn(t *testing.T) {
 	t.Parallel()
-	defaults := []directory.Attribute{{Type: "createTimestamp", Values: directory.Values("20240101120000Z")}, {Type: "creatorsName", Values: directory.Values("")}}
 	in := someEntries(t, 600)
-	packed := blocks(t, in, defaults)
+	packed := blocks(t, in)
 	if len(packed) < 2 {
 		t.Fatalf("%d blocks", len(packed))
 	}
-	n := 0
+	var all []directory.LoadEntry
 	for _, b := range packed {
-		got, err := directory.ParseLoadBlock(b, defaults)
+		got, err := directory.ParseLoadBlock(b, blockDefaults())
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, got...)
+		for _, i := range []int{0, 2, 5, len(b) / 2, len(b) - 1} {
+			bad := bytes.Clone(b)
+			bad[i] ^= 1
+			if _, err := directory.ParseLoadBlock(bad, blockDefaults()); err == nil {
+				t.Errorf("a block with byte %d flipped was taken", i)
+			}
+		}
+		if _, err := directory.ParseLoadBlock(b[:len(b)-1], nil); err == nil {
+			t.Error("a cut block was taken")
+		}
+	}
+	sameEntries(t, all, in)
+}
+
+// testdata/block1 was written by the program that wrote version 1.
+func TestLoadBlockOfVersion1IsRead(t *testing.T) {
+	t.Parallel()
+	old, err := os.ReadFile("testdata/block1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := directory.ParseLoadBlock(old, blockDefaults())
+	if err != nil {
+		t.Fatal(err)
+	}
+	sameEntries(t, got, someEntries(t, 20))
+	if _, err := directory.OpenBlock(old); err == nil {
+		t.Error("OpenBlock took it for one of version 2")
+	}
+	b, err := directory.NewBlockUpgrade().Open(old)
+	if err != nil || b.Left != 21 {
+		t.Fatalf("upgraded: %v", err)
+	}
+	var raw directory.RawEntry
+	for n := 0; b.Next(&raw); n++ {
+		if directory.UUID(raw.UUID) != got[n].UUID || raw.Count == 0 {
+			t.Fatalf("entry %d: %x", n, raw.UUID)
+		}
+		for range raw.Count {
+			raw.Attribute()
+		}
+	}
+	if err := b.Err(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestLoadGivesUUIDsThatRise(t *testing.T) {
+	t.Parallel()
+	in := someEntries(t, 300)
+	for i := range in {
+		in[i].UUID = directory.UUID{}
+	}
+	last := directory.UUID{}
+	for _, b := range blocks(t, in) {
+		got, err := directory.ParseLoadBlock(b, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, e := range got {
-			want := in[n].Entry.Clone()
-			stamp := want.First("createTimestamp")
-			want.Put("createTimestamp")
-			want.PutString("createTimestamp", stamp)
-			want.PutString("creatorsName", "")
-			if e.UUID != in[n].UUID || string(directory.AppendLDIF(nil, e.Entry)) != string(directory.AppendLDIF(nil, want)) {
-				t.Fatalf("entry %d:\n%s", n, directory.AppendLDIF(nil, e.Entry))
+			if bytes.Compare(e.UUID[:], last[:]) <= 0 || e.UUID[6]>>4 != 7 || e.UUID[8]>>6 != 2 {
+				t.Fatalf("%s after %s", e.UUID, last)
 			}
-			n++
+			last = e.UUID
 		}
-		for _, i := range []int{0, 2, 5, len(b) / 2, len(b) - 1} {
-			bad := bytes.Clone(b)
-			bad[i] ^= 1
-			if _, err := directory.ParseLoadBlock(bad, defaults); err == nil {
-				t.Errorf("a block with byte %d flipped was taken", i)
-			}
-		}
-		if _, err := directory.ParseLoadBlock(b[:len(b)-1], defaults); err == nil {
-			t.Error("a cut block was taken")
-		}
-	}
-	if n != len(in) {
-		t.Errorf("%d entries of %d", n, len(in))
 	}
 }
 
 func FuzzLoadBlock(f *testing.F) {
-	f.Add(blocks(f, someEntries(f, 3), nil)[0])
+	f.Add(blocks(f, someEntries(f, 3))[0])
+	old, err := os.ReadFile("testdata/block1")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(old)
 	f.Fuzz(func(_ *testing.T, b []byte) { _, _ = directory.ParseLoadBlock(b, nil) })
 }
 

@@ -48,10 +48,13 @@ type LDIFReader struct {
 	started bool
 	err     error
 	buffer  []ldifLine // of the record being read
+	names   ldifNames
 }
 
 // NewLDIFReader reads from r, in its own buffer.
-func NewLDIFReader(r io.Reader) *LDIFReader { return &LDIFReader{lines: newLDIFLines(r)} }
+func NewLDIFReader(r io.Reader) *LDIFReader {
+	return &LDIFReader{lines: newLDIFLines(r), names: ldifNames{}}
+}
 
 // maxRecordBytes bounds one record.
 const maxRecordBytes = 64 << 20
@@ -80,7 +83,7 @@ func (r *LDIFReader) read() (*Record, error) {
 	if !strings.EqualFold(first.name, "dn") {
 		return nil, fault(first, fmt.Sprintf("a record begins with dn:, not %q", first.name))
 	}
-	if rec.DN, err = ParseDN(string(first.value)); err != nil {
+	if rec.DN, err = r.names.parse(first.value, r.lines.intern); err != nil {
 		return nil, because(first, err)
 	}
 	body, err := r.body(first)

@@ -1,7 +1,7 @@
 package directory
 
 import (
-	"bufio"
+	"bytes"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -42,51 +42,85 @@ type ldifLine struct {
 
 func (l *ldifLine) blank() bool { return l.name == "" && !l.bare }
 
-// ldifLines reads logical lines (RFC 2849). Lines may end in LF or CRLF.
+// ldifLines reads logical lines (RFC 2849). Lines may end in LF or CRLF. What
+// it gives out is a part of its buffer where that can be; a buffer is never
+// written to again.
 type ldifLines struct {
-	r      *bufio.Reader
-	line   int // physical lines read
+	r      io.Reader // nil: all there is stands in rest
+	rest   []byte    // read, not given out
+	line   int       // physical lines read
 	offset int64
 	ended  bool // the last physical line had its newline
 	err    error
 	names  map[string]string // attribute descriptions seen, so that each is allocated once
 }
 
-// maxNames bounds the memory of names.
-const maxNames = 4096
+const (
+	maxNames   = 4096 // bounds the memory of names
+	ldifBuffer = 64 << 10
+)
 
-func newLDIFLines(r io.Reader) *ldifLines {
-	return &ldifLines{r: bufio.NewReaderSize(r, 64<<10), ended: true}
+func newLDIFLines(r io.Reader) *ldifLines { return &ldifLines{r: r, ended: true} }
+
+// fill reads more behind what is left, into a new buffer.
+func (s *ldifLines) fill() error {
+	if s.r == nil {
+		return io.EOF
+	}
+	next := make([]byte, max(ldifBuffer, 2*len(s.rest)))
+	have := copy(next, s.rest)
+	n, err := io.ReadAtLeast(s.r, next[have:], 1)
+	s.rest = next[:have+n]
+	if n > 0 {
+		return nil
+	}
+	return err
 }
 
-// physical reads one physical line without its end.
-func (s *ldifLines) physical(into []byte) ([]byte, error) {
-	start := len(into)
+// physical reads one physical line without its end. It is not to be appended to.
+func (s *ldifLines) physical() ([]byte, error) {
+	searched, end := 0, -1
 	for {
-		part, err := s.r.ReadSlice('\n')
-		s.offset += int64(len(part))
-		if len(into)-start+len(part) > maxLDIFValue {
-			return into, fmt.Errorf("a line longer than %d bytes", maxLDIFValue)
+		if end = bytes.IndexByte(s.rest[searched:], '\n'); end >= 0 {
+			end += searched
+			break
 		}
-		into = append(into, part...)
-		if errors.Is(err, bufio.ErrBufferFull) {
-			continue
+		if searched = len(s.rest); searched > maxLDIFValue {
+			return nil, fmt.Errorf("a line longer than %d bytes", maxLDIFValue)
 		}
-		if err != nil && (!errors.Is(err, io.EOF) || len(into) == start) {
-			return into, err
+		if err := s.fill(); errors.Is(err, io.EOF) && len(s.rest) > 0 {
+			break
+		} else if err != nil {
+			return nil, err
 		}
-		break
 	}
 	s.line++
-	n := len(into)
-	s.ended = n > start && into[n-1] == '\n'
-	if s.ended {
-		n--
-		if n > start && into[n-1] == '\r' {
-			n--
+	if s.ended = end >= 0; !s.ended {
+		line := s.rest
+		s.offset, s.rest = s.offset+int64(len(line)), nil
+		return line, nil
+	}
+	if end > maxLDIFValue {
+		return nil, fmt.Errorf("a line longer than %d bytes", maxLDIFValue)
+	}
+	line := s.rest[:end:end]
+	s.offset, s.rest = s.offset+int64(end)+1, s.rest[end+1:]
+	if end > 0 && line[end-1] == '\r' {
+		line = line[: end-1 : end-1]
+	}
+	return line, nil
+}
+
+// continues reports whether the next physical line goes on with this one.
+func (s *ldifLines) continues() (bool, error) {
+	if len(s.rest) == 0 {
+		if err := s.fill(); errors.Is(err, io.EOF) {
+			return false, nil
+		} else if err != nil {
+			return false, err
 		}
 	}
-	return into[:n], nil
+	return s.rest[0] == ' ', nil
 }
 
 func (s *ldifLines) fail(at ldifLine, what string) error {
@@ -112,7 +146,7 @@ func (s *ldifLines) next() (ldifLine, error) {
 func (s *ldifLines) logical() (ldifLine, []byte, error) {
 	for {
 		l := ldifLine{line: s.line + 1, offset: s.offset}
-		text, err := s.physical(nil)
+		text, err := s.physical()
 		if err != nil {
 			return l, nil, s.ioError(l, err)
 		}
@@ -141,22 +175,15 @@ func (s *ldifLines) ioError(l ldifLine, err error) error {
 
 func (s *ldifLines) unfold(text []byte) ([]byte, error) {
 	for {
-		c, err := s.r.Peek(1)
-		if errors.Is(err, io.EOF) {
-			return text, nil
+		more, err := s.continues()
+		if err != nil || !more {
+			return text, err
 		}
+		part, err := s.physical()
 		if err != nil {
 			return text, err
 		}
-		if c[0] != ' ' {
-			return text, nil
-		}
-		keep := len(text)
-		if text, err = s.physical(text); err != nil {
-			return text, err
-		}
-		copy(text[keep:], text[keep+1:])
-		if text = text[:len(text)-1]; len(text) > maxLDIFValue {
+		if text = append(text, part[1:]...); len(text) > maxLDIFValue { // text is cut to its length: it is copied
 			return text, fmt.Errorf("a value longer than %d bytes", maxLDIFValue)
 		}
 	}

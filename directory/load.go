@@ -110,8 +110,7 @@ func (r *LoadReader) NextBlock() ([]LoadEntry, error) {
 	if r.next >= len(r.manifest.Blocks) {
 		return nil, io.EOF
 	}
-	l := &r.manifest.Blocks[r.next]
-	b, err := fetchContent(r.open, l.Content, l.Size)
+	b, err := r.Fetch(r.next)
 	if err != nil {
 		return nil, err
 	}
@@ -119,11 +118,17 @@ func (r *LoadReader) NextBlock() ([]LoadEntry, error) {
 	if err != nil {
 		return nil, fmt.Errorf("block %d: %w", r.next, err)
 	}
-	if uint64(len(entries)) != l.Entries {
-		return nil, fmt.Errorf("block %d holds %d entries, not %d", r.next, len(entries), l.Entries)
+	if n := r.manifest.Blocks[r.next].Entries; uint64(len(entries)) != n {
+		return nil, fmt.Errorf("block %d holds %d entries, not %d", r.next, len(entries), n)
 	}
 	r.next++
 	return entries, nil
+}
+
+// Fetch returns a block as it is stored. Any number of goroutines may fetch.
+func (r *LoadReader) Fetch(n int) ([]byte, error) {
+	l := &r.manifest.Blocks[n]
+	return fetchContent(r.open, l.Content, l.Size)
 }
 
 func fetchContent(open Opener, h journal.Hash, limit int64) ([]byte, error) {

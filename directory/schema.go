@@ -101,6 +101,9 @@ func (c *ObjectClass) Name() string {
 	return c.OID
 }
 
+// NameValue returns the canonical name as the value of an attribute. Read only.
+func (c *ObjectClass) NameValue() [][]byte { return [][]byte{[]byte(c.Name())} }
+
 // Is reports whether c is, or is derived from, the other class.
 func (c *ObjectClass) Is(of *ObjectClass) bool { return slices.Contains(c.above, of) }
 

@@ -86,7 +86,7 @@ func benchRig(b *testing.B) *rig {
 	r := newRig(b, nil)
 	suffix, _ := directory.ParseDN("o=nhs")
 	start := time.Now()
-	position, err := r.updates.Register.Load(b.Context(), register.LoadJob{Ledger: r.ledger, Suffix: suffix, Next: benchEntries(), By: r.issuance})
+	position, err := r.updates.Register.Load(b.Context(), register.LoadJob{Ledger: r.ledger, Suffix: suffix, Next: register.FromEntries(benchEntries()), By: r.issuance})
 	must(b, err)
 	stored := time.Since(start)
 	must(b, r.replica.WaitFor(b.Context(), position))

@@ -33,7 +33,7 @@ func (r *rig) many(people int) {
 		}
 		return e, err
 	}
-	position, err := r.updates.Register.Load(r.t.Context(), register.LoadJob{Ledger: r.ledger, Suffix: suffix, Next: next, By: r.issuance})
+	position, err := r.updates.Register.Load(r.t.Context(), register.LoadJob{Ledger: r.ledger, Suffix: suffix, Next: register.FromEntries(next), By: r.issuance})
 	must(r.t, err)
 	must(r.t, r.replica.WaitFor(r.t.Context(), position))
 }

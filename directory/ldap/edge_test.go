@@ -213,7 +213,7 @@ func TestCancelAndAbandonDecideOnce(t *testing.T) {
 	r := newRig(t, nil)
 	suffix, err := directory.ParseDN("o=nhs")
 	must(t, err)
-	p, err := r.updates.Register.Load(t.Context(), register.LoadJob{Ledger: r.ledger, Suffix: suffix, Next: firstOf(8_000), By: r.issuance})
+	p, err := r.updates.Register.Load(t.Context(), register.LoadJob{Ledger: r.ledger, Suffix: suffix, Next: register.FromEntries(firstOf(8_000)), By: r.issuance})
 	must(t, err)
 	must(t, r.replica.WaitFor(t.Context(), p))
 	w := openWire(t, r.plain, r.schema)

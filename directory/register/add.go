@@ -3,6 +3,7 @@ package register
 import (
 	"crypto/rand"
 	"fmt"
+	"slices"
 
 	"cardinal/directory"
 	"cardinal/internal/journal"
@@ -61,7 +62,8 @@ func (r *Register) userPart(tx *ledger.Tx, e *directory.Entry, relaxed bool) (u 
 		}
 		return u, e, nil
 	}
-	out, brought, err := importable(r.schema, e)
+	out = &directory.Entry{DN: e.DN, Attributes: slices.Clone(e.Attributes)}
+	brought, err := importable(r.schema.Attribute, out)
 	if err != nil || brought == nil {
 		return u, out, err
 	}

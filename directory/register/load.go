@@ -7,24 +7,35 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"sync"
 
 	"cardinal/directory"
 	"cardinal/internal/journal"
 	"cardinal/internal/ledger"
+	"cardinal/internal/sorter"
 )
 
 // LoadJob fills an empty suffix.
 type LoadJob struct {
 	Ledger *ledger.Ledger
 	Suffix directory.DN
-	// Next gives the entries in any order, io.EOF at the end.
-	Next func() (*directory.Entry, error)
-	// Line says where the entry Next gave last stands, for errors; may be nil.
-	Line func() int
-	// Progress is called now and then, from one goroutine; may be nil.
+	// Next gives the next piece of the input, io.EOF after the last. Entries
+	// may come in any order.
+	Next func() (*LoadPiece, error)
+	// Rest gives entries to add once all pieces are read; may be nil.
+	Rest func() []*directory.Entry
+	// Progress is called now and then, never twice at a time; may be nil.
 	Progress func(LoadProgress)
 	// By is the author of entries that do not bring creatorsName along.
 	By Author
+}
+
+// LoadPiece is some of the entries of a load. Pieces are read at the same time.
+type LoadPiece struct {
+	File string // for errors; may be empty
+	// Next gives the next entry, which is the load's to change, and the line it
+	// stands in, 0 if there are no lines; io.EOF after the last.
+	Next func() (e *directory.Entry, line int, err error)
 }
 
 // LoadProgress says how far a load is.
@@ -36,8 +47,9 @@ type LoadProgress struct {
 
 // LoadError says which entry of a load was refused.
 type LoadError struct {
+	File string // empty if not known
 	Line int    // 0 if not known
-	Nth  uint64 // 1-based, in the order of Next; 0 if it is not one entry
+	Nth  uint64 // 1-based, in the order of the input; 0 if it is not one entry
 	DN   directory.DN
 	Err  error
 }
@@ -48,28 +60,49 @@ func (e *LoadError) Error() string {
 	if e.Line > 0 {
 		at = fmt.Sprintf("line %d", e.Line)
 	}
+	if e.File != "" {
+		at = e.File + ": " + at
+	}
 	return fmt.Sprintf("%s: %s: %v", at, e.DN, e.Err)
 }
 
 // Unwrap returns the reason, mostly a *directory.Error.
 func (e *LoadError) Unwrap() error { return e.Err }
 
-// FromLDIF makes a job's Next and Line of an LDIF reader: content and add
-// records.
-func FromLDIF(r *directory.LDIFReader) (next func() (*directory.Entry, error), line func() int) {
-	at := 0
-	next = func() (*directory.Entry, error) {
-		rec, err := r.Next()
+// FromLDIF makes a job's Next of LDIF: content and add records.
+func FromLDIF(r io.Reader) func() (*LoadPiece, error) {
+	pieces := directory.NewLDIFPieces(r)
+	return func() (*LoadPiece, error) {
+		p, err := pieces.Next()
 		if err != nil {
 			return nil, err
 		}
-		at = rec.Line
-		if rec.Entry == nil {
-			return nil, &directory.LDIFError{Line: rec.Line, Offset: rec.Offset, What: "only entries can be loaded, not changes to them"}
-		}
-		return rec.Entry, nil
+		return &LoadPiece{Next: func() (*directory.Entry, int, error) {
+			rec, err := p.Next()
+			if err != nil {
+				return nil, 0, err
+			}
+			if rec.Entry == nil {
+				return nil, 0, &directory.LDIFError{Line: rec.Line, Offset: rec.Offset, What: "only entries can be loaded, not changes to them"}
+			}
+			return rec.Entry, rec.Line, nil
+		}}, nil
 	}
-	return next, func() int { return at }
+}
+
+// FromEntries makes a job's Next of a source that has no lines and no pieces.
+func FromEntries(next func() (*directory.Entry, error)) func() (*LoadPiece, error) {
+	whole := &LoadPiece{Next: func() (*directory.Entry, int, error) {
+		e, err := next()
+		return e, 0, err
+	}}
+	return func() (*LoadPiece, error) {
+		p := whole
+		if whole = nil; p == nil {
+			return nil, io.EOF
+		}
+		return p, nil
+	}
 }
 
 // Load reads all entries, checks them as Add does, sorts them and stores them
@@ -110,21 +143,23 @@ var errBlocksGone = errors.New("another load has begun since")
 
 // load is a load under way.
 type load struct {
-	r        *Register
-	job      LoadJob
-	suffix   *suffix
-	id       [16]byte
-	defaults []directory.Attribute
-	sorter   *sorter
-	uuids    []directory.UUID // brought along
-	secrets  secretBodies
-	manifest directory.LoadManifest
-	count    uint64
+	r         *Register
+	job       LoadJob
+	suffix    *suffix
+	id        [16]byte
+	defaults  []directory.Attribute
+	names     directory.LoadNames
+	sorters   []*sorter.Sorter
+	collected sync.Mutex       // guards what follows while entries are read
+	uuids     []directory.UUID // brought along
+	secrets   secretBodies
+	manifest  directory.LoadManifest
+	count     uint64
 }
 
 func (x *load) close() {
-	if x.sorter != nil {
-		x.sorter.close()
+	for _, s := range x.sorters {
+		_ = s.Close() // nothing depends on files that are gone already
 	}
 }
 
@@ -149,7 +184,6 @@ func (x *load) begin(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("beginning to load %q: %w", x.job.Suffix, err)
 	}
-	x.sorter = &sorter{folder: x.r.config.TempDir, limit: x.r.config.SortMemory}
 	return nil
 }
 

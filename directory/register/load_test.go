@@ -23,7 +23,7 @@ import (
 // load fills o=nhs from LDIF.
 func (h *house) load(ldif string) (journal.Position, error) {
 	job := register.LoadJob{Ledger: h.ledger, Suffix: dn(h, "o=nhs"), By: issuance}
-	job.Next, job.Line = register.FromLDIF(directory.NewLDIFReader(strings.NewReader(ldif)))
+	job.Next = register.FromLDIF(strings.NewReader(ldif))
 	return h.reg.Load(h.Context(), job)
 }
 
@@ -247,7 +247,7 @@ func BenchmarkLoad(b *testing.B) {
 			b.Fatal(err)
 		}
 		job := register.LoadJob{Ledger: l, Suffix: dn(b, "o=nhs"), By: issuance}
-		job.Next, job.Line = register.FromLDIF(directory.NewLDIFReader(in))
+		job.Next = register.FromLDIF(in)
 		var done uint64
 		var stored time.Time
 		job.Progress = func(p register.LoadProgress) {

@@ -3,14 +3,17 @@ package register
 import (
 	"context"
 	"crypto/rand"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"runtime"
+	"slices"
 
 	"golang.org/x/sync/errgroup"
 
 	"cardinal/directory"
+	"cardinal/internal/sorter"
 )
 
 // randomID names a load, an entry.
@@ -19,42 +22,58 @@ func randomID() (id [16]byte) {
 	return id
 }
 
+// loadWorker reads pieces. It keeps what entries have in common.
+type loadWorker struct {
+	*load
+	intake  *directory.Intake
+	packer  *directory.EntryPacker
+	sorter  *sorter.Sorter
+	above   map[*directory.AVA]directory.Key // of names that entries of a piece share, by where they are
+	key     []byte
+	value   []byte
+	entries uint64
+}
+
+// piece is a LoadPiece and where its first entry stands in the whole.
+type piece struct {
+	*LoadPiece
+	number uint64
+}
+
 // item is one entry on its way through a load.
 type item struct {
-	nth   uint64
-	line  int
-	entry *directory.Entry
-
-	key     directory.Key
+	number  uint64 // of the piece, then within it: the order of the input
+	line    int
 	uuid    directory.UUID
 	brought bool // the UUID came with the entry
-	record  []byte
 	secrets []directory.Attribute
 }
 
-const itemsTogether = 128 // entries handed from goroutine to goroutine at once
-
-// read reads, checks and sorts all entries: one goroutine calls Next, as many
-// as there are processors prepare, one collects.
+// read reads, checks and sorts all entries: one goroutine gives pieces, as many
+// as there are processors take them.
 func (x *load) read(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
-	given := make(chan []*item, 4)
-	ready := make(chan []*item, 4)
+	pieces := make(chan piece)
 	g.Go(func() error {
-		defer close(given)
-		return x.give(ctx, given)
+		defer close(pieces)
+		return x.give(ctx, pieces)
 	})
-	workers, wctx := errgroup.WithContext(ctx)
-	for range runtime.GOMAXPROCS(0) {
-		workers.Go(func() error { return x.work(wctx, given, ready) })
+	workers := runtime.GOMAXPROCS(0)
+	for range workers {
+		w := x.newWorker(workers)
+		g.Go(func() error { return w.work(ctx, pieces) })
 	}
-	g.Go(func() error {
-		defer close(ready)
-		return workers.Wait()
-	})
-	g.Go(func() error { return x.collect(ctx, ready) })
 	if err := g.Wait(); err != nil {
 		return err
+	}
+	if x.job.Rest != nil {
+		w := x.newWorker(workers)
+		for _, e := range x.job.Rest() {
+			if err := w.take(&item{}, e); err != nil {
+				return &LoadError{DN: e.DN, Err: err}
+			}
+		}
+		w.collect()
 	}
 	if x.count == 0 {
 		return refuse(directory.NoSuchObject, "no entries to load into %q", x.job.Suffix)
@@ -62,138 +81,194 @@ func (x *load) read(ctx context.Context) error {
 	return x.distinctUUIDs()
 }
 
-func send(ctx context.Context, to chan<- []*item, items []*item) error {
-	select {
-	case to <- items:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+func (x *load) newWorker(of int) *loadWorker {
+	w := &loadWorker{load: x, intake: x.r.schema.NewIntake(), packer: directory.NewEntryPacker(&x.names),
+		sorter: sorter.New(x.r.config.TempDir, x.r.config.SortMemory/of), above: map[*directory.AVA]directory.Key{}}
+	x.sorters = append(x.sorters, w.sorter)
+	return w
 }
 
-func (x *load) give(ctx context.Context, given chan<- []*item) error {
-	batch := make([]*item, 0, itemsTogether)
-	for nth := uint64(1); ; nth++ {
-		e, err := x.job.Next()
+func (x *load) give(ctx context.Context, pieces chan<- piece) error {
+	for n := uint64(0); ; n++ {
+		p, err := x.job.Next()
 		if errors.Is(err, io.EOF) {
-			return send(ctx, given, batch)
+			return nil
 		}
 		if err != nil {
-			return fmt.Errorf("reading entry %d: %w", nth, err)
+			return fmt.Errorf("reading entries: %w", err)
 		}
-		it := &item{nth: nth, entry: e}
-		if x.job.Line != nil {
-			it.line = x.job.Line()
+		select {
+		case pieces <- piece{p, n << pieceBits}:
+		case <-ctx.Done():
+			return ctx.Err()
 		}
-		if batch = append(batch, it); len(batch) < itemsTogether {
-			continue
-		}
-		if err := send(ctx, given, batch); err != nil {
-			return err
-		}
-		batch = make([]*item, 0, itemsTogether)
 	}
 }
 
-func (x *load) work(ctx context.Context, given <-chan []*item, ready chan<- []*item) error {
-	for batch := range given {
-		for _, it := range batch {
-			if err := x.prepare(it); err != nil {
-				return it.failed(err)
-			}
-		}
-		if err := send(ctx, ready, batch); err != nil {
+// pieceBits is room for the entries of a piece in the number of an entry.
+const pieceBits = 32
+
+func (w *loadWorker) work(ctx context.Context, pieces <-chan piece) error {
+	for p := range pieces {
+		if err := w.piece(p); err != nil {
 			return err
 		}
+		w.collect()
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
 	}
+	w.sorter.Sort()
+	return ctx.Err()
+}
+
+func (w *loadWorker) piece(p piece) error {
+	clear(w.above)
+	for number := p.number; ; number++ {
+		e, line, err := p.Next()
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil && p.File != "":
+			return fmt.Errorf("%s: %w", p.File, err)
+		case err != nil:
+			return fmt.Errorf("reading entries: %w", err)
+		}
+		dn := e.DN
+		if err := w.take(&item{number: number, line: line}, e); err != nil {
+			return &LoadError{File: p.File, Line: line, Nth: uint64(uint32(number)) + 1, DN: dn, Err: err}
+		}
+	}
+}
+
+// collect tells how many entries have come.
+func (w *loadWorker) collect() {
+	w.collected.Lock()
+	defer w.collected.Unlock()
+	w.count += w.entries
+	w.entries = 0
+	w.progress(LoadProgress{Done: w.count})
+}
+
+// take checks an entry, packs it and sorts it in.
+func (w *loadWorker) take(it *item, e *directory.Entry) error {
+	if err := w.place(e.DN); err != nil {
+		return err
+	}
+	brought, err := importable(w.intake.Type, e)
+	if err != nil {
+		return err
+	}
+	if brought != nil {
+		it.uuid, it.brought = *brought, true
+	}
+	e, err = w.canonical(it, e)
+	if err != nil {
+		return err
+	}
+	if len(it.secrets) > 0 || it.brought {
+		w.apart(it)
+	}
+	w.value = binary.BigEndian.AppendUint64(w.value[:0], it.number)
+	w.value = binary.AppendUvarint(w.value, uint64(it.line))
+	w.value = w.packer.Append(w.value, it.uuid, e)
+	w.entries++
+	return w.sorter.Add(w.key, w.value)
+}
+
+// place makes the key of a name.
+func (w *loadWorker) place(dn directory.DN) error {
+	if len(dn) > len(w.suffix.dn)+1 {
+		above, ok := w.above[&dn[1][0]]
+		if !ok {
+			p, err := w.r.locate(dn)
+			if err != nil {
+				return err
+			}
+			if p.suffix != w.suffix {
+				return refuse(directory.NoSuchObject, "not below %q", w.job.Suffix)
+			}
+			above = p.key.Parent()
+			w.above[&dn[1][0]] = above
+		}
+		var err error
+		w.key, err = w.r.schema.AppendKey(append(w.key[:0], above...), dn[:1])
+		if err == nil && len(w.key) > maxKey {
+			err = refuse(directory.AdminLimitExceeded, "a name of more than %d bytes", maxKey)
+		}
+		return err
+	}
+	p, err := w.r.locate(dn)
+	if err != nil {
+		return err
+	}
+	if p.suffix != w.suffix {
+		return refuse(directory.NoSuchObject, "not below %q", w.job.Suffix)
+	}
+	w.key = append(w.key[:0], p.key...)
 	return nil
 }
 
-func (it *item) failed(err error) error {
-	return &LoadError{Line: it.line, Nth: it.nth, DN: it.entry.DN, Err: err}
-}
-
-// prepare makes an entry's key and record.
-func (x *load) prepare(it *item) error {
-	p, err := x.r.locate(it.entry.DN)
-	if err != nil {
-		return err
+// canonical brings an entry into the form in which it is stored.
+func (w *loadWorker) canonical(it *item, e *directory.Entry) (*directory.Entry, error) {
+	secret := slices.ContainsFunc(e.Attributes, func(a directory.Attribute) bool { return w.r.isSecret(w.intake.Type(a.Type)) })
+	if !secret {
+		if class, ok := w.intake.Take(e); ok {
+			e.Attributes = append(e.Attributes, directory.Attribute{Type: "structuralObjectClass", Values: class.NameValue()})
+			return e, nil
+		}
 	}
-	if p.suffix != x.suffix {
-		return refuse(directory.NoSuchObject, "not below %q", x.job.Suffix)
-	}
-	kept, err := x.importable(it)
+	s, secrets, err := w.r.prepare(place{}, e)
 	if err != nil {
-		return err
-	}
-	s, secrets, err := x.r.prepare(p, kept)
-	if err != nil {
-		return err
+		return nil, err
 	}
 	for i := range secrets {
 		secrets[i].Values = sealed(secrets[i].Values)
 	}
+	it.secrets = secrets
+	return s.entry, nil
+}
+
+// apart keeps what does not travel with the entry.
+func (w *loadWorker) apart(it *item) {
 	if !it.brought {
 		it.uuid = randomID()
 	}
-	it.key, it.secrets = p.key, secrets
-	added := directory.EntryAdded{UUID: it.uuid, Entry: s.entry}
-	it.record = added.Append(nil)
-	it.entry = &directory.Entry{DN: it.entry.DN}
-	return nil
-}
-
-// importable drops the operational attributes an import does not decide and
-// takes entryUUID.
-func (x *load) importable(it *item) (*directory.Entry, error) {
-	out, u, err := importable(x.r.schema, it.entry)
-	if u != nil {
-		it.uuid, it.brought = *u, true
+	w.collected.Lock()
+	defer w.collected.Unlock()
+	if it.brought {
+		w.uuids = append(w.uuids, it.uuid)
 	}
-	return out, err
+	w.secrets.add(it)
 }
 
-func importable(schema *directory.Schema, e *directory.Entry) (out *directory.Entry, brought *directory.UUID, err error) {
-	out = &directory.Entry{DN: e.DN, Attributes: make([]directory.Attribute, 0, len(e.Attributes)+2)}
+// importable drops from an entry the operational attributes an import does not
+// decide, and takes entryUUID out of it. The entry is changed in place.
+func importable(typeOf func(description string) *directory.AttributeType, e *directory.Entry) (brought *directory.UUID, err error) {
+	kept := e.Attributes[:0]
 	for _, a := range e.Attributes {
-		t := schema.Attribute(a.Type)
+		t := typeOf(a.Type)
 		if t == nil || !t.NoUserModification {
-			out.Attributes = append(out.Attributes, a)
+			kept = append(kept, a)
 			continue
 		}
 		switch t.Name() {
 		case "creatorsName", "createTimestamp", "modifiersName", "modifyTimestamp":
-			out.Attributes = append(out.Attributes, a)
+			kept = append(kept, a)
 		case "entryUUID":
 			if len(a.Values) != 1 {
-				return nil, nil, refuse(directory.ConstraintViolation, "attribute 'entryUUID' cannot have multiple values")
+				return nil, refuse(directory.ConstraintViolation, "attribute 'entryUUID' cannot have multiple values")
 			}
 			u, ok := directory.ParseUUID(a.Values[0])
 			if !ok {
-				return nil, nil, refuse(directory.InvalidAttributeSyntax, "entryUUID: not a UUID")
+				return nil, refuse(directory.InvalidAttributeSyntax, "entryUUID: not a UUID")
 			}
 			id := directory.UUID(u)
 			brought = &id
 		}
 	}
-	return out, brought, nil
-}
-
-func (x *load) collect(ctx context.Context, ready <-chan []*item) error {
-	for batch := range ready {
-		for _, it := range batch {
-			if err := x.sorter.add(it); err != nil {
-				return err
-			}
-			if it.brought {
-				x.uuids = append(x.uuids, it.uuid)
-			}
-			x.secrets.add(it)
-		}
-		x.count += uint64(len(batch))
-		x.progress(LoadProgress{Done: x.count})
-	}
-	return ctx.Err()
+	e.Attributes = kept
+	return brought, nil
 }
 
 // secretBodies collects secrets as the bodies of as few changes as hold them.

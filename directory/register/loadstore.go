@@ -3,6 +3,7 @@ package register
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"fmt"
 
 	"golang.org/x/sync/errgroup"
@@ -10,13 +11,14 @@ import (
 	"cardinal/directory"
 	"cardinal/internal/journal"
 	"cardinal/internal/ledger"
+	"cardinal/internal/sorter"
 )
 
-// packed is a block ready to be stored.
+// packed is a block to be stored.
 type packed struct {
-	first   directory.Key
-	entries uint64
-	data    []byte
+	*directory.Block
+	first directory.Key
+	data  []byte
 }
 
 const (
@@ -42,35 +44,38 @@ func (x *load) store(ctx context.Context) error {
 }
 
 func (x *load) pack(ctx context.Context, blocks chan<- packed) error {
-	w := directory.NewBlockWriter(x.defaults, func(first directory.DN, entries uint64, data []byte) error {
-		key, err := x.r.schema.Key(first)
-		if err != nil {
-			return err
-		}
+	var first directory.Key
+	w := directory.NewBlockWriter(&x.names, func(b *directory.Block) error {
 		select {
-		case blocks <- packed{key, entries, bytes.Clone(data)}:
+		case blocks <- packed{Block: b, first: first}:
 			return nil
 		case <-ctx.Done():
 			return ctx.Err()
 		}
 	})
+	m, err := sorter.Merge(x.sorters...)
+	if err != nil {
+		return err
+	}
 	tree := lineage{suffix: x.suffix.key}
 	done := uint64(0)
-	err := x.sorter.merge(func(s sorted) error {
-		added, err := directory.ParseEntryAdded(s.record)
+	for key, value := m.Peek(); key != nil; key, value = m.Peek() {
+		entry, err := tree.follow(key, value)
 		if err != nil {
 			return err
 		}
-		if err := tree.follow(s, added.Entry.DN); err != nil {
-			return &LoadError{Line: s.line, Nth: s.nth, DN: added.Entry.DN, Err: err}
+		if w.Empty() {
+			first = directory.Key(key)
+		}
+		if err := w.Add(entry); err != nil {
+			return err
 		}
 		if done++; done%10_000 == 0 {
 			x.progress(LoadProgress{Stored: true, Done: done, Total: x.count})
 		}
-		return w.Add(added.UUID, added.Entry)
-	})
-	if err != nil {
-		return err
+		if err := m.Skip(); err != nil {
+			return err
+		}
 	}
 	return w.Close()
 }
@@ -78,40 +83,77 @@ func (x *load) pack(ctx context.Context, blocks chan<- packed) error {
 // lineage checks the shape of the tree while its names come by in order.
 type lineage struct {
 	suffix directory.Key
-	above  []sorted // the last entry and its ancestors
+	above  []ancestor // the last entry and those it stands below
+	key    []byte     // of the last
 }
 
-func (t *lineage) follow(s sorted, dn directory.DN) error {
-	n := len(t.above)
-	if n > 0 && t.above[n-1].key == s.key {
-		return refuse(directory.EntryAlreadyExists, "the entry stands twice: %s", t.above[n-1].where())
+// ancestor is an entry that was seen.
+type ancestor struct {
+	end  int // of its key within the last one's
+	nth  uint64
+	line int
+}
+
+// follow checks one entry and parts it from what the sorter had of it.
+func (t *lineage) follow(key, value []byte) ([]byte, error) {
+	a := ancestor{end: len(key), nth: uint64(binary.BigEndian.Uint32(value[4:])) + 1}
+	line, n := binary.Uvarint(value[8:])
+	a.line = int(line)
+	entry := value[8+n:]
+	for len(t.above) > 0 {
+		last := t.above[len(t.above)-1]
+		if bytes.HasPrefix(key, t.key[:last.end]) {
+			break
+		}
+		t.above = t.above[:len(t.above)-1]
 	}
-	for n > 0 && !t.above[n-1].key.Contains(s.key) {
-		n--
+	if err := t.check(key, entry); err != nil {
+		dn, _ := directory.PackedName(entry)
+		return nil, &LoadError{Line: a.line, Nth: a.nth, DN: dn, Err: err}
 	}
-	t.above = t.above[:n]
-	if n == 0 && s.key != t.suffix {
+	t.above = append(t.above, a)
+	t.key = append(t.key[:0], key...)
+	return entry, nil
+}
+
+func (t *lineage) check(key, entry []byte) error {
+	if len(t.above) == 0 {
+		if string(key) == string(t.suffix) {
+			return nil
+		}
+		dn, err := directory.PackedName(entry)
+		if err != nil {
+			return err
+		}
 		return refuse(directory.NoSuchObject, "no entry for the suffix %q", dn[len(dn)-t.suffix.Depth():])
 	}
-	if n > 0 && t.above[n-1].key != s.key.Parent() {
+	last := t.above[len(t.above)-1]
+	if last.end == len(key) {
+		return refuse(directory.EntryAlreadyExists, "the entry stands twice: %s", last.where())
+	}
+	if bytes.LastIndexByte(key[:len(key)-1], 0)+1 != last.end {
+		dn, err := directory.PackedName(entry)
+		if err != nil {
+			return err
+		}
 		return refuse(directory.NoSuchObject, "no entry above it: %q is missing", dn.Parent())
 	}
-	s.record = nil
-	t.above = append(t.above, s)
 	return nil
 }
 
-func (s *sorted) where() string {
-	if s.line > 0 {
-		return fmt.Sprintf("line %d", s.line)
+func (a *ancestor) where() string {
+	if a.line > 0 {
+		return fmt.Sprintf("line %d", a.line)
 	}
-	return fmt.Sprintf("entry %d", s.nth)
+	return fmt.Sprintf("entry %d", a.nth)
 }
 
 // keepBlocks stores blocks as contents, several to a transaction.
 func (x *load) keepBlocks(ctx context.Context, blocks <-chan packed) error {
 	var batch []packed
+	var sealer directory.BlockSealer
 	for b := range blocks {
+		b.data = sealer.Seal(b.Block)
 		if batch = append(batch, b); len(batch) < blocksTogether {
 			continue
 		}
@@ -144,7 +186,7 @@ func (x *load) keep(ctx context.Context, batch []packed) error {
 	}
 	for i, b := range batch {
 		x.manifest.Blocks = append(x.manifest.Blocks,
-			directory.LoadBlock{Content: hashes[i], Size: int64(len(b.data)), Entries: b.entries})
+			directory.LoadBlock{Content: hashes[i], Size: int64(len(b.data)), Entries: b.Entries})
 	}
 	return nil
 }

@@ -121,6 +121,7 @@ const (
 	maxKey       = 2000 // bytes of a key: an index row of PostgreSQL holds 2700
 	defaultMoves = 1000
 	defaultTree  = 500
+	runBytes     = 96 << 20 // sorted in memory
 )
 
 // New checks the configuration against the schema.

@@ -39,8 +39,6 @@ func (t *Tree) Layout() uint32 {
 // Reset forgets what is known of the file served so far.
 func (t *Tree) Reset() {
 	t.writer = newWriter(t)
-	t.load.drop()
-	t.load = nil
 }
 
 // Committed needs nothing: what readers remember stays with a snapshot, and
@@ -65,7 +63,7 @@ func (t *Tree) Apply(b *replica.Batch, c journal.Change) error {
 	w.records.position, w.records.micro = uint64(c.Position), uint64(c.Time.UnixMicro())
 	switch c.Kind {
 	case journal.KindSuffixLoaded:
-		return t.applyLoad(b, c)
+		return t.applyLoad(c)
 	case journal.KindEntryAdded:
 		return w.entryAdded(b, c.Body)
 	case journal.KindEntryModified:

@@ -241,12 +241,15 @@ func (m *model) load(suffix string) {
 	dn, _ := directory.ParseDN(suffix)
 	manifest := directory.LoadManifest{Suffix: dn, Entries: uint64(len(keys)),
 		Defaults: []directory.Attribute{{Type: "creatorsName", Values: directory.Values("cn=admin,o=nhs")}}}
-	blocks := directory.NewBlockWriter(manifest.Defaults, func(_ directory.DN, n uint64, data []byte) error {
-		manifest.Blocks = append(manifest.Blocks, directory.LoadBlock{Content: m.feed.PutContent(data), Size: int64(len(data)), Entries: n})
+	names, seal := &directory.LoadNames{}, &directory.BlockSealer{}
+	packer := directory.NewEntryPacker(names)
+	blocks := directory.NewBlockWriter(names, func(b *directory.Block) error {
+		data := seal.Seal(b)
+		manifest.Blocks = append(manifest.Blocks, directory.LoadBlock{Content: m.feed.PutContent(data), Size: int64(len(data)), Entries: b.Entries})
 		return nil
 	})
 	for _, k := range keys {
-		if err := blocks.Add(m.uuids[string(k)], m.entries[k]); err != nil {
+		if err := blocks.Add(packer.Append(nil, m.uuids[string(k)], m.entries[k])); err != nil {
 			m.t.Fatal(err)
 		}
 	}

@@ -71,7 +71,6 @@ type Tree struct {
 	computed atomic.Pointer[computedSet]
 	kinds    [kinds]*directory.Query
 	writer   *writer
-	load     *load
 
 	outlineAbove, inlineBelow int
 }

@@ -73,6 +73,9 @@ func (r *Replica) applyAll(ctx context.Context, f *file, changes []journal.Chang
 			return err
 		}
 		todo := changes[f.applied+1-changes[0].Position:]
+		if err := r.build(ctx, f, todo[0]); err != nil {
+			return err
+		}
 		reached, err := r.applyBatch(ctx, f, todo)
 		var bad *applyError
 		if whole := wholeTransactions(todo[:reached]); errors.As(err, &bad) && len(whole) > 0 {
@@ -115,6 +118,9 @@ func (r *Replica) applyBatch(ctx context.Context, f *file, changes []journal.Cha
 			w := r.newWriter(ctx, tx, f)
 			for reached < len(changes) {
 				c := changes[reached]
+				if reached > 0 && w.builds(&p, c) {
+					break
+				}
 				more, err := w.change(&p, c)
 				if err != nil {
 					return fmt.Errorf("applying %s at position %d: %w", c.Kind, c.Position, err)

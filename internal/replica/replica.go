@@ -33,7 +33,7 @@ import (
 
 // Options say what a replica copies and where to.
 type Options struct {
-	Path     string // of the file; its folder must exist. Its neighbours are Path.new, Path.next and Path.damaged-TIME
+	Path     string // of the file; its folder must exist. Its neighbours are Path.new, Path.next, Path.build and Path.damaged-TIME
 	Feed     journal.Feed
 	Appliers []Applier
 	Logger   *slog.Logger     // nil: silent
@@ -160,6 +160,11 @@ func openOrRebuild(o Options) (*file, error) {
 // and putting the new one in its place, the new one is put there now: it holds what was kept.
 func clearNext(path string) error {
 	next := path + nextSuffix
+	for _, half := range []string{path + buildSuffix, next + buildSuffix} {
+		if err := os.Remove(half); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return fmt.Errorf("clearing up after an unfinished replica: %w", err)
+		}
+	}
 	_, err := os.Stat(path)
 	if errors.Is(err, os.ErrNotExist) {
 		err = os.Rename(next, path)

@@ -265,11 +265,13 @@ type placed struct {
 
 func (p *placed) where() string { return fmt.Sprintf("%s line %d", p.path, p.Line) }
 
-// ldifFiles reads several files as one.
+// ldifFiles reads several files as one, in pieces that may be read at the same
+// time.
 type ldifFiles struct {
 	paths  []string
 	path   string
 	open   *os.File
+	pieces *directory.LDIFPieces
 	reader *directory.LDIFReader
 	ahead  *placed
 }
@@ -312,7 +314,27 @@ func (f *ldifFiles) next() (*placed, error) {
 	}
 }
 
+// begin goes on to the next piece.
 func (f *ldifFiles) begin() (err error) {
+	for {
+		if f.pieces == nil {
+			if err := f.beginFile(); err != nil {
+				return err
+			}
+		}
+		f.reader, err = f.pieces.Next()
+		if !errors.Is(err, io.EOF) {
+			break
+		}
+		f.pieces = nil
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", f.path, err)
+	}
+	return nil
+}
+
+func (f *ldifFiles) beginFile() (err error) {
 	if len(f.paths) == 0 {
 		return io.EOF
 	}
@@ -323,6 +345,18 @@ func (f *ldifFiles) begin() (err error) {
 	if f.open, err = os.Open(f.path); err != nil {
 		return usage("reading LDIF", err)
 	}
-	f.reader = directory.NewLDIFReader(f.open)
+	f.pieces = directory.NewLDIFPieces(f.open)
 	return nil
+}
+
+// piece takes what is left of the piece in hand, or the next one.
+func (f *ldifFiles) piece() (*ldifFiles, error) {
+	if f.reader == nil {
+		if err := f.begin(); err != nil {
+			return nil, err
+		}
+	}
+	p := &ldifFiles{path: f.path, reader: f.reader, ahead: f.ahead}
+	f.reader, f.ahead = nil, nil
+	return p, nil
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"sync"
+	"sync/atomic"
 
 	"cardinal/directory"
 	"cardinal/directory/register"
@@ -27,9 +29,12 @@ func (im *importing) load(ctx context.Context, at int) error {
 		return fmt.Errorf("making room below %s: %w", suffix, err)
 	}
 	source := &loadSource{im: im, base: slices.Clone(base)}
+	for _, e := range base {
+		source.depth = max(source.depth, len(e.DN))
+	}
 	reading := im.a.progress("reading entries", 0)
 	var storing *bar
-	position, err := im.register.Load(ctx, register.LoadJob{Ledger: im.ledger, Suffix: suffix, Next: source.next, Line: source.line, By: founder(),
+	position, err := im.register.Load(ctx, register.LoadJob{Ledger: im.ledger, Suffix: suffix, Next: source.next, Rest: source.rest, By: founder(),
 		Progress: func(p register.LoadProgress) {
 			if !p.Stored {
 				reading.to(int64(p.Done))
@@ -42,12 +47,12 @@ func (im *importing) load(ctx context.Context, at int) error {
 			storing.to(int64(p.Done))
 		}})
 	if err != nil {
-		return errors.Join(source.located(err), im.putBack(ctx, at, base))
+		return errors.Join(err, im.putBack(ctx, at, base))
 	}
 	if storing != nil {
 		storing.finish()
 	}
-	return im.a.printJSON(imported{Entries: source.n, Loaded: true, Position: uint64(position)})
+	return im.a.printJSON(imported{Entries: source.n.Load(), Loaded: true, Position: uint64(position)})
 }
 
 // clear removes what init made, leaves first.
@@ -86,58 +91,62 @@ func (im *importing) putBack(ctx context.Context, at int, base []*directory.Entr
 
 // loadSource gives the files' entries, then the base entries they lack.
 type loadSource struct {
-	im   *importing
-	base []*directory.Entry
-	at   *placed
-	n    uint64
+	im    *importing
+	mu    sync.Mutex
+	base  []*directory.Entry // not met yet
+	depth int                // RDNs a base entry has at most
+	n     atomic.Uint64
 }
 
-func (s *loadSource) next() (*directory.Entry, error) {
-	p, err := s.im.in.next()
-	if errors.Is(err, io.EOF) {
-		return s.missing()
-	}
+func (s *loadSource) next() (*register.LoadPiece, error) {
+	p, err := s.im.in.piece()
 	if err != nil {
 		return nil, err
 	}
-	s.at = p
-	if p.Entry == nil {
-		return nil, &recordError{p, errNotEntry}
+	return &register.LoadPiece{File: p.path, Next: func() (*directory.Entry, int, error) {
+		if p.reader == nil {
+			return nil, 0, io.EOF
+		}
+		if p.ahead != nil {
+			return s.take(p)
+		}
+		record, err := p.reader.Next()
+		if err != nil {
+			return nil, 0, err
+		}
+		p.ahead = &placed{record, p.path}
+		return s.take(p)
+	}}, nil
+}
+
+// take gives the record ahead.
+func (s *loadSource) take(p *ldifFiles) (*directory.Entry, int, error) {
+	record := p.ahead
+	p.ahead = nil
+	if record.Entry == nil {
+		return nil, 0, &recordError{record, errNotEntry}
 	}
-	s.n++
+	s.n.Add(1)
+	return record.Entry, record.Line, s.met(record)
+}
+
+// met notes that the files bring a base entry themselves.
+func (s *loadSource) met(p *placed) error {
+	if len(p.DN) > s.depth {
+		return nil
+	}
 	key, err := s.im.register.Schema().Key(p.DN)
 	if err != nil {
-		return nil, &recordError{p, err}
+		return &recordError{p, err}
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.base = slices.DeleteFunc(s.base, func(e *directory.Entry) bool {
 		k, err := s.im.register.Schema().Key(e.DN)
 		return err == nil && k == key
 	})
-	return p.Entry, nil
+	return nil
 }
 
-func (s *loadSource) missing() (*directory.Entry, error) {
-	s.at = nil
-	if len(s.base) == 0 {
-		return nil, io.EOF
-	}
-	e := s.base[0]
-	s.base = s.base[1:]
-	return e, nil
-}
-
-func (s *loadSource) line() int {
-	if s.at == nil {
-		return 0
-	}
-	return s.at.Line
-}
-
-// located adds the file to an error that knows only the line.
-func (s *loadSource) located(err error) error {
-	var refusal *register.LoadError
-	if errors.As(err, &refusal) && s.im.in.path != "" {
-		return fmt.Errorf("%s: %w", s.im.in.path, err)
-	}
-	return err
-}
+// rest gives the base entries no file brought.
+func (s *loadSource) rest() []*directory.Entry { return s.base }
