@@ -32,7 +32,7 @@ func run(ctx context.Context, args []string, out io.Writer) int {
 	flags := flag.NewFlagSet("check", flag.ContinueOnError)
 	flags.SetOutput(out)
 	flags.BoolVar(&c.short, "short", false, "no PostgreSQL and no child processes in tests, no fuzzing")
-	flags.BoolVar(&c.soak, "soak", false, "the long runs too: fuzz targets a minute each, tests told so by CARDINAL_SOAK=1")
+	flags.BoolVar(&c.soak, "soak", false, "the long runs too, for hours: fuzz targets a minute each, tests told so by CARDINAL_SOAK=1 (an hour of processor time of garbage over sockets, 200 kills under writes)")
 	flags.StringVar(&c.only, "only", "", "run one step, by its name")
 	if err := flags.Parse(args); err != nil {
 		return 2
