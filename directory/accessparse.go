@@ -33,7 +33,8 @@ type accessFile struct {
 
 // DefaultRules is what a directory without rules of its own uses: anonymous
 // clients read the root DSE and the schema, authenticated ones read all user
-// and operational attributes, and nobody but root identities writes.
+// and operational attributes but cn=Monitor, and nobody but root identities
+// writes.
 const DefaultRules = `rules:
   - name: root DSE and schema
     who: [anyone]
@@ -45,6 +46,12 @@ const DefaultRules = `rules:
     entry: "cn=Subschema"
     attributes: ["entry", "*", "+"]
     rights: [read, search, compare]
+  - name: monitoring is for root identities
+    who: [anyone]
+    subtree: "cn=Monitor"
+    attributes: ["entry", "*", "+"]
+    rights: [read, search, compare]
+    deny: true
   - name: authenticated clients read
     who: [authenticated]
     attributes: ["entry", "*", "+"]

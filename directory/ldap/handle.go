@@ -118,6 +118,8 @@ func (q *searching) special() (result, bool) {
 		return q.static(c.server.rootEntry(c.conn)), true
 	case q.base == c.server.root.schemaKey && q.scope != tree.ScopeOneLevel && q.scope != tree.ScopeSubordinate:
 		return q.static(c.server.root.schema), true
+	case c.server.root.monitorKey.Contains(q.base):
+		return q.searchMonitor(), true
 	case q.base == "":
 		return refuse(directory.NoSuchObject, ""), true
 	}

@@ -11,16 +11,18 @@ import (
 // rootDSE is what the server says of itself (RFC 4512 §5.1) and the schema it
 // publishes (RFC 4512 §4.2).
 type rootDSE struct {
-	schemaKey directory.Key
-	schema    *directory.Entry
-	plain     *directory.Entry // without TLS
-	secure    *directory.Entry // with it: EXTERNAL is offered
+	schemaKey  directory.Key
+	monitorKey directory.Key
+	schema     *directory.Entry
+	plain      *directory.Entry // without TLS
+	secure     *directory.Entry // with it: EXTERNAL is offered
 }
 
 func (s *Server) newRootDSE() rootDSE {
 	name, _ := directory.ParseDN(tree.SubschemaDN)
 	key, _ := s.schema.Key(name)
-	return rootDSE{schemaKey: key, schema: s.subschemaEntry(name), plain: s.describeSelf(false), secure: s.describeSelf(true)}
+	monitorKey, _ := s.schema.ParseKey(MonitorDN)
+	return rootDSE{schemaKey: key, monitorKey: monitorKey, schema: s.subschemaEntry(name), plain: s.describeSelf(false), secure: s.describeSelf(true)}
 }
 
 func (s *Server) rootEntry(c *conn) *directory.Entry {
@@ -55,6 +57,7 @@ func (s *Server) describeSelf(secure bool) *directory.Entry {
 		e.PutString("supportedSASLMechanisms", "EXTERNAL")
 	}
 	e.PutString("subschemaSubentry", tree.SubschemaDN)
+	e.PutString("monitorContext", MonitorDN)
 	e.PutString("vendorName", "Cardinal")
 	e.PutString("entryDN", "")
 	return e

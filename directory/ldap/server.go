@@ -136,6 +136,7 @@ type Server struct {
 	inFlight    atomic.Int64
 	connections atomic.Int64
 	secured     atomic.Int64 // connections over TLS
+	began       time.Time
 	tally       *tally
 	costly      costly
 	numbers     atomic.Uint64
@@ -181,7 +182,7 @@ func New(c Config) (*Server, error) {
 	if err = s.checkMappings(); err != nil {
 		return nil, fmt.Errorf("configuring LDAP: %w", err)
 	}
-	s.tally = newTally()
+	s.tally, s.began = newTally(), c.Now()
 	if err = s.computeSignIn(); err != nil {
 		return nil, fmt.Errorf("configuring LDAP: %w", err)
 	}
