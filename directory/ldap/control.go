@@ -152,10 +152,8 @@ func (c *controls) take(op ber.Tag, oid string, value []byte, critical bool) err
 		return c.takeMatched(value)
 	case oid == oidProxied && (search || update || op == compareRequest || op == extendedRequest):
 		return c.takeProxied(value, critical)
-	case oid == oidSyncRequest && search:
-		return c.takeSync(value)
-	case oid == oidPersistent && search:
-		return c.takePersistent(value)
+	case search && (oid == oidSyncRequest || oid == oidPersistent):
+		return c.takeFollowing(oid, value)
 	case oid == oidPaged && search:
 		if c.paged != nil {
 			return protocolError("the paged results control stands twice")

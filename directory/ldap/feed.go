@@ -77,6 +77,13 @@ func (s *Server) join(f *follower) (*watcher, error) {
 	return w, nil
 }
 
+// Following is how many searches follow changes and rest.
+func (s *Server) Following() int {
+	s.feed.mu.Lock()
+	defer s.feed.mu.Unlock()
+	return s.feed.count
+}
+
 // asksHidden reports whether a filter asks for values that are hidden from
 // some: then it tells nothing to those who share it.
 func (f *follower) asksHidden(x *directory.Filter) bool {

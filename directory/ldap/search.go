@@ -25,6 +25,7 @@ type searching struct {
 	filter    *directory.Filter
 	rawFilter []byte
 	rawList   []byte
+	log       *changeLog // the base lies in it
 	selection *selection
 	controls  controls
 	sight     sight
@@ -61,7 +62,7 @@ func (c *conn) handleSearch(m *message, started time.Time) (code directory.Code,
 	if err := q.parse(m); err != nil {
 		return c.reply(m, c.resultOf(err)), true
 	}
-	if q.controls.follows() {
+	if q.log = c.server.changeLogAt(q.base); q.log != nil || q.controls.follows() {
 		return directory.Success, false
 	}
 	if r, special := q.special(); special {
@@ -330,8 +331,11 @@ func (q *searching) resume(ctx context.Context) error {
 // finish carries a search on, on a goroutine of its own, until it is done, cut
 // short, or out of time.
 func (q *searching) finish(ctx context.Context, t *task) directory.Code {
-	if q.controls.follows() {
+	switch {
+	case q.controls.follows():
 		return q.follow(ctx, t)
+	case q.log != nil:
+		return q.readLog(ctx, t)
 	}
 	c := q.conn
 	if err := q.resume(ctx); err != nil {

@@ -93,6 +93,8 @@ type Config struct {
 	// from RFC 4513 §5.1.1 for clients that present a certificate and then
 	// bind anonymously.
 	BindByCertificate bool
+	// ChangeLog shows the changes as entries below cn=Changelog of each suffix.
+	ChangeLog bool
 	// Certificates map client certificates to entries; nil means DefaultMappings.
 	Certificates []Mapping
 	Suffixes     []Suffix
@@ -127,6 +129,7 @@ type Server struct {
 	allowances []allowance
 	verified   verified
 	feed       feed
+	logs       []*changeLog
 	nobody     []byte // a verifier no password fits
 	shapes     shapes
 	metrics    *metrics
@@ -187,6 +190,9 @@ func New(c Config) (*Server, error) {
 		return nil, fmt.Errorf("configuring LDAP: %w", err)
 	}
 	s.settleAllowances()
+	if err = s.prepareLogs(); err != nil {
+		return nil, fmt.Errorf("configuring LDAP: %w", err)
+	}
 	s.prepareSecrets()
 	s.root = s.newRootDSE()
 	if s.metrics, err = newMetrics(c.Registerer, s); err != nil {

@@ -156,6 +156,13 @@ func (s syncScope) cookie(rid string, csn []byte) []byte {
 	return []byte("rid=" + rid + ",csn=" + string(csn) + ";" + at + ",of=" + s.of())
 }
 
+func (c *controls) takeFollowing(oid string, value []byte) error {
+	if oid == oidPersistent {
+		return c.takePersistent(value)
+	}
+	return c.takeSync(value)
+}
+
 func (c *controls) takeSync(value []byte) (err error) {
 	if c.sync != nil {
 		return protocolError("the sync control stands twice")

@@ -170,12 +170,31 @@ func (t *Tree) Changes(after Point, limit int, visit func(c *Change) (more bool)
 	}
 	defer s.Release()
 	now := rd.standing(s.State().Position, s.State().Loading)
-	history := rd.history()
-	if err := rd.follows(history, after, now); err != nil || history == nil {
+	if err := rd.follows(rd.history(), after, now); err != nil {
 		return now, err
 	}
+	return now, rd.changes(now, after.Number+1, limit, visit)
+}
+
+// Numbered shows the changes from a number on that are still kept, as Changes
+// does.
+func (t *Tree) Numbered(from uint64, limit int, visit func(c *Change) (more bool)) (Standing, error) {
+	s, rd, err := t.open()
+	if err != nil {
+		return Standing{}, err
+	}
+	defer s.Release()
+	now := rd.standing(s.State().Position, s.State().Loading)
+	return now, rd.changes(now, from, limit, visit)
+}
+
+func (rd *reader) changes(now Standing, from uint64, limit int, visit func(c *Change) (more bool)) error {
+	history := rd.history()
+	if history == nil {
+		return nil
+	}
 	c := history.Cursor()
-	k, v := c.Seek(binary.BigEndian.AppendUint64(nil, after.Number+1))
+	k, v := c.Seek(binary.BigEndian.AppendUint64(nil, from))
 	for ; k != nil && limit > 0; k, v = c.Next() {
 		n := binary.BigEndian.Uint64(k)
 		if n > now.Last.Number {
@@ -184,13 +203,13 @@ func (t *Tree) Changes(after Point, limit int, visit func(c *Change) (more bool)
 		limit--
 		x := Change{reader: rd}
 		if err := x.parse(n, v); err != nil {
-			return now, fmt.Errorf("reading change %d: %w", n, err)
+			return fmt.Errorf("reading change %d: %w", n, err)
 		}
 		if !visit(&x) {
 			break
 		}
 	}
-	return now, nil
+	return nil
 }
 
 // follows checks that a place is one of this history and that what comes
@@ -301,6 +320,21 @@ func (c *Change) Now() *Entry {
 	}
 	whole.past = &past{name: c.After}
 	return whole
+}
+
+// Then is the entry as the change left it, always without very large attributes.
+func (c *Change) Then() *Entry { return c.now.entry(c, c.After) }
+
+// Missing are the descriptions of attributes that Before or Then lacks because
+// they are very large.
+func (c *Change) Missing() map[string]bool {
+	out := map[string]bool{}
+	for _, code := range slices.Concat(c.old.cut, c.now.cut) {
+		if int(code) < c.reader.catalog.Len() {
+			out[c.reader.catalog.names[code].text] = true
+		}
+	}
+	return out
 }
 
 // Newest reports whether the change is the last one of its entry: what is in
