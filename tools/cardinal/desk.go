@@ -37,7 +37,7 @@ var errNoOperator = errors.New("says not as whom to act: give --as FILE (a PKCS 
 func (d *desk) flags(c *cobra.Command) *cobra.Command {
 	f := c.PersistentFlags()
 	f.StringVar(&d.as, "as", "", "operator's certificate and key, PKCS #12 or PEM, or a simulated card (default: $CARDINAL_OPERATOR)")
-	f.StringVar(&d.passwordFile, "password-file", "", "file with the password of a PKCS #12 operator (default: $CARDINAL_PASSPHRASE_FILE)")
+	f.StringVar(&d.passwordFile, "password-file", "", "file with the password of a PKCS #12 operator (default: the file beside it that ends in .password, else $CARDINAL_PASSPHRASE_FILE)")
 	f.StringVar(&d.server, "server", "", "issuance server (default: $CARDINAL_SERVER, else the one that serves beside the operator's file, else "+defaultServer+")")
 	f.StringVar(&d.pin, "card-pin", "", "PIN of an operator's simulated card")
 	f.StringVar(&d.trust, "trust", "", "PEM file of roots to trust (default: $CARDINAL_TRUST, else those in the operator's file)")
@@ -117,12 +117,19 @@ func (d *desk) identity(path string) (id *identity, err error) {
 		id, d.own, err = operatorCard(path, or(d.pin, card.DefaultPIN))
 		return id, err
 	}
+	if beside, err := os.ReadFile(passwordBeside(path)); err == nil && d.passwordFile == "" {
+		return parseP12Identity(data, strings.TrimRight(string(beside), "\r\n"))
+	}
 	password, err := d.password()
 	if err != nil {
 		return nil, err
 	}
 	return parseP12Identity(data, password)
 }
+
+// passwordBeside is the file where the password of a PKCS #12 file is, as init
+// leaves it.
+func passwordBeside(p12 string) string { return strings.TrimSuffix(p12, ".p12") + ".password" }
 
 func (d *desk) password() (string, error) {
 	path := or(d.passwordFile, d.a.env("CARDINAL_PASSPHRASE_FILE"))

@@ -27,7 +27,7 @@ func operatorRole(name string) policies.Role {
 
 // enrolOperators makes the bootstrap operators: key, certificate, and the
 // files they sign in with.
-func (w *writeSide) enrolOperators(ctx context.Context, pass []byte) error {
+func (w *writeSide) enrolOperators(ctx context.Context) error {
 	var newcomers []issuance.Newcomer
 	var private []*ecdsa.PrivateKey
 	for _, name := range operatorNames() {
@@ -47,7 +47,7 @@ func (w *writeSide) enrolOperators(ctx context.Context, pass []byte) error {
 		if err != nil {
 			return fmt.Errorf("reading the certificate of operator %s: %w", name, err)
 		}
-		if err := w.writeOperator(name, &identity{leaf: leaf, key: private[i]}, pass); err != nil {
+		if err := w.writeOperator(name, &identity{leaf: leaf, key: private[i]}); err != nil {
 			return err
 		}
 	}

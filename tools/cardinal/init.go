@@ -170,13 +170,19 @@ func (n *newInstallation) build(ctx context.Context, f folder, c Config, pass []
 	if err != nil {
 		return made, err
 	}
-	l, err := ledger.Create(ctx, n.a.ledgerOptions(f, c))
+	options := n.a.ledgerOptions(f, c)
+	l, err := ledger.Create(ctx, options)
 	if errors.Is(err, ledger.ErrExists) {
-		return made, usage("making the ledger", err)
+		return made, usage("making the ledger", fmt.Errorf("%w: name another database, or empty this one if an init was killed while it made it", err))
 	}
 	if err != nil {
 		return made, fmt.Errorf("making the ledger: %w", err)
 	}
+	defer func() {
+		if err != nil { // a database keeps what a folder loses
+			err = errors.Join(err, ledger.Discard(context.WithoutCancel(ctx), options))
+		}
+	}()
 	defer closeInto(&err, l)
 	n.a.say("making the hierarchy")
 	h, err := ca.InitHierarchy(ctx, ca.Ceremony{Ledger: l, Policies: set, Name: c.Name, PublicURL: c.PublicURL, Now: n.a.now,
@@ -201,7 +207,7 @@ func (n *newInstallation) build(ctx context.Context, f folder, c Config, pass []
 	if _, err := w.newServerCertificate(ctx); err != nil {
 		return made, err
 	}
-	if err := w.enrolOperators(ctx, pass); err != nil {
+	if err := w.enrolOperators(ctx); err != nil {
 		return made, err
 	}
 	return describe(f, h), nil
@@ -303,7 +309,7 @@ func (m madeInstallation) table(w io.Writer) {
 	}
 	row(w, "trust", m.Trust)
 	for _, o := range m.Operators {
-		row(w, "operator", o+" (password: the passphrase)")
+		row(w, "operator", o+" (its password is beside it, in "+filepath.Base(passwordBeside(o))+")")
 	}
 	row(w, "next", "cardinal serve --dir "+m.Dir)
 }

@@ -44,3 +44,31 @@ func TestAnInstallationOnPostgreSQLIsBackedUpToSQLite(t *testing.T) {
 		t.Errorf("exported before\n%s\nafter\n%s", before, after)
 	}
 }
+
+// TestAnInitThatCameToNothingLeavesAnEmptyDatabase: the next one succeeds.
+func TestAnInitThatCameToNothingLeavesAnEmptyDatabase(t *testing.T) {
+	if testing.Short() {
+		t.Skip("short")
+	}
+	t.Parallel()
+	url, dir := pgtest.URL(t), t.TempDir()
+	pass, d := filepath.Join(dir, "pass"), filepath.Join(dir, "d")
+	if err := os.WriteFile(pass, []byte("x\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	args := []string{"init", "--dir", d, "--public-url", "http://127.0.0.1:9", "--ledger-url", url, "--passphrase-file", pass}
+	code, _, stderr := program(t, append(args, "--key", "signing=file:"+filepath.Join(dir, "no", "such", "folder", "key"))...)
+	if code == exitDone {
+		t.Fatal("a key was made in a folder that is not there")
+	}
+	if code, _, again := program(t, args...); code != exitDone {
+		t.Fatalf("after %q: %d %s", stderr, code, again)
+	}
+	code, _, stderr = program(t, append(args, "--dir", d+"2")...)
+	if code != exitUsage || !strings.Contains(stderr, "a ledger exists already") || !strings.Contains(stderr, "another database") {
+		t.Errorf("into a database in use: %d %s", code, stderr)
+	}
+	if code, stdout, stderr := program(t, "verify", "--dir", d); code != exitDone {
+		t.Errorf("verify: %d %s %s", code, stdout, stderr)
+	}
+}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
@@ -94,8 +95,11 @@ func openIssuers(ctx context.Context, f folder, c Config, pass []byte) (map[stri
 	return issuers, nil
 }
 
-// writeOperator leaves an operator's key and certificates as PEM and PKCS #12.
-func (w *writeSide) writeOperator(name string, id *identity, pass []byte) error {
+// writeOperator leaves an operator's key and certificates as PEM and PKCS #12,
+// and the password of the latter beside it. It is one of its own: whoever
+// carries the file to another machine must not need the passphrase of the CA's
+// keys for it.
+func (w *writeSide) writeOperator(name string, id *identity) error {
 	chain := []*x509.Certificate{w.issuers[ca.Services].Certificate, w.issuers[ca.Root].Certificate}
 	private, err := x509.MarshalPKCS8PrivateKey(id.key)
 	if err != nil {
@@ -110,11 +114,13 @@ func (w *writeSide) writeOperator(name string, id *identity, pass []byte) error 
 	if err := os.WriteFile(path+".pem", text, 0o600); err != nil {
 		return err
 	}
-	p12, err := pkcs12.Modern.Encode(id.key, id.leaf, chain, string(pass))
+	password := rand.Text()
+	p12, err := pkcs12.Modern.Encode(id.key, id.leaf, chain, password)
 	if err != nil {
 		return fmt.Errorf("writing operator %s: %w", name, err)
 	}
-	return os.WriteFile(path+".p12", p12, 0o600)
+	path += ".p12"
+	return errors.Join(os.WriteFile(path, p12, 0o600), os.WriteFile(passwordBeside(path), []byte(password+"\n"), 0o600))
 }
 
 func serialOf(c *x509.Certificate) string {

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"software.sslmate.com/src/go-pkcs12"
@@ -37,7 +38,7 @@ func (s *station) operatorFlags(c *cobra.Command) *cobra.Command {
 	f := c.Flags()
 	f.StringVar(&s.who.url, "url", "", "issuance server (default: $CARDINAL_SERVER)")
 	f.StringVar(&s.who.as, "as", "", "operator's certificate and key, PKCS #12 or PEM (default: $CARDINAL_OPERATOR)")
-	f.StringVar(&s.who.password, "password-file", "", "file with the password of a PKCS #12 operator")
+	f.StringVar(&s.who.password, "password-file", "", "file with the password of a PKCS #12 operator (default: the file beside it that ends in .password)")
 	f.StringVar(&s.who.trust, "trust", "", "PEM file of roots to trust (default: $CARDINAL_TRUST, else those in the operator's file)")
 	return c
 }
@@ -125,6 +126,9 @@ func (s *station) readOperator(path string) (tls.Certificate, []*x509.Certificat
 		return readPEM(data)
 	}
 	password := ""
+	if beside := strings.TrimSuffix(path, ".p12") + ".password"; s.who.password == "" && isFile(beside) { // as init leaves it
+		s.who.password = beside
+	}
 	if s.who.password != "" {
 		text, err := os.ReadFile(s.who.password)
 		if err != nil {
@@ -188,4 +192,9 @@ func or(texts ...string) string {
 		}
 	}
 	return ""
+}
+
+func isFile(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular()
 }
