@@ -41,6 +41,10 @@ func (r *Register) add(tx *ledger.Tx, by Author, e *directory.Entry, relaxed boo
 	if err := r.vacant(tx, p); err != nil {
 		return err
 	}
+	if err := r.unshared(tx, s, version{}, version{s.key, s.entry}); err != nil {
+		return err
+	}
+	r.track(tx, s, nil, s.entry)
 	if err := r.put(tx, s); err != nil {
 		return err
 	}

@@ -231,6 +231,7 @@ func (x *load) finish(ctx context.Context) (journal.Position, error) {
 			ON CONFLICT (suffix) DO UPDATE SET load = excluded.load, manifest = excluded.manifest,
 			defaults = excluded.defaults, entries = excluded.entries`,
 			key, x.id[:], manifest[:], defaults.Append(nil), int64(x.count))
+		tx.Defer(`UPDATE directory_tracked SET filled = 0`) // Fill has to look at these entries
 		tx.Append(journal.KindSuffixLoaded, directory.ChangeVersion, change.Append(nil))
 		for _, body := range x.secrets.bodies {
 			tx.Append(journal.KindSecretsChanged, directory.ChangeVersion, body)

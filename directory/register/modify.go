@@ -90,6 +90,10 @@ func (r *Register) modified(tx *ledger.Tx, s *stored, mods []directory.Modificat
 	if classes := after.Get("objectClass"); !slices.EqualFunc(classes, replayed.Get("objectClass"), bytes.Equal) {
 		recorded = append(recorded, replace("objectClass", classes...))
 	}
+	if err := r.unshared(tx, s, version{s.key, s.entry}, version{s.key, after}); err != nil {
+		return nil, err
+	}
+	r.track(tx, s, s.entry, after)
 	s.entry = after
 	return recorded, nil
 }

@@ -33,13 +33,17 @@ func (r *Register) Delete(tx *ledger.Tx, by Author, dn directory.DN) error {
 	if below {
 		return refuse(directory.NotAllowedOnNonLeaf, "entry %q has entries below it", dn)
 	}
-	return r.remove(tx, s)
+	if err := r.remove(tx, s); err != nil {
+		return err
+	}
+	return r.mend(tx, by, []gone{{from: s.entry.DN}})
 }
 
 func (r *Register) remove(tx *ledger.Tx, s *stored) error {
 	if err := r.drop(tx, s); err != nil {
 		return err
 	}
+	r.untrack(tx, s)
 	tables := []string{"secret"}
 	if len(s.outlines) > 0 {
 		tables = append(tables, "value", "outline")
@@ -83,12 +87,14 @@ func (r *Register) DeleteTree(tx *ledger.Tx, by Author, dn directory.DN) error {
 	if len(all) == 0 || all[0].key != p.key {
 		return r.noSuchObject(tx, p)
 	}
+	list := make([]gone, 0, len(all))
 	for _, s := range slices.Backward(all) {
 		if err := r.remove(tx, s); err != nil {
 			return err
 		}
+		list = append(list, gone{from: s.entry.DN})
 	}
-	return nil
+	return r.mend(tx, by, list)
 }
 
 // Move gives an entry, with everything below it, a new name (RFC 4511 §4.9).
@@ -127,7 +133,8 @@ func (r *Register) Move(tx *ledger.Tx, by Author, m directory.Move) error {
 	if err != nil {
 		return err
 	}
-	if err := r.carry(tx, from, to, moved.entry.DN); err != nil {
+	list, err := r.carry(tx, from, to, moved.entry.DN)
+	if err != nil {
 		return err
 	}
 	if to.key != from.key {
@@ -135,7 +142,14 @@ func (r *Register) Move(tx *ledger.Tx, by Author, m directory.Move) error {
 			return err
 		}
 	}
-	return r.put(tx, moved)
+	r.moveTracked(tx, moved)
+	if err := r.put(tx, moved); err != nil {
+		return err
+	}
+	if from.dn.String() == to.dn.String() {
+		return nil
+	}
+	return r.mend(tx, by, append(list, gone{s.entry.DN, moved.entry.DN}))
 }
 
 func (r *Register) destination(from place, m directory.Move) (place, error) {
@@ -182,6 +196,9 @@ func (r *Register) renamed(tx *ledger.Tx, s *stored, m move) (*stored, error) {
 	out := &stored{key: to.key, uuid: s.uuid, large: s.large, outlines: s.outlines}
 	out.entry = &directory.Entry{DN: to.dn, Attributes: s.entry.Attributes}
 	if mods, err = r.modified(tx, out, mods, &directory.Update{}); err != nil {
+		return nil, err
+	}
+	if err := r.unshared(tx, out, version{s.key, out.entry}, version{out.key, out.entry}); err != nil {
 		return nil, err
 	}
 	stamps := r.modifyStamps(m.by, tx)
@@ -249,19 +266,19 @@ func (r *Register) holds(e *directory.Entry, a directory.AVA) bool {
 	return false
 }
 
-// carry renames what stands below a moved entry.
-func (r *Register) carry(tx *ledger.Tx, from, to place, newDN directory.DN) error {
+// carry renames what stands below a moved entry, and lists it.
+func (r *Register) carry(tx *ledger.Tx, from, to place, newDN directory.DN) (list []gone, err error) {
 	c, err := r.cursor(tx, from.suffix, from.key+"\x00", from.key.After())
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for n := 0; ; n++ {
 		s, err := c.next()
 		if s == nil || err != nil {
-			return err
+			return list, err
 		}
 		if n == r.config.MoveLimit {
-			return refuse(directory.AdminLimitExceeded, "more than %d entries below %q", r.config.MoveLimit, from.dn)
+			return nil, refuse(directory.AdminLimitExceeded, "more than %d entries below %q", r.config.MoveLimit, from.dn)
 		}
 		own := len(s.entry.DN) - len(from.dn)
 		dn := append(s.entry.DN[:own:own], newDN...)
@@ -269,11 +286,16 @@ func (r *Register) carry(tx *ledger.Tx, from, to place, newDN directory.DN) erro
 		moved.entry = &directory.Entry{DN: dn, Attributes: s.entry.Attributes}
 		if to.key != from.key {
 			if err := r.drop(tx, s); err != nil {
-				return err
+				return nil, err
 			}
 		}
-		if err := r.put(tx, moved); err != nil {
-			return err
+		if err := r.unshared(tx, moved, version{s.key, s.entry}, version{moved.key, moved.entry}); err != nil {
+			return nil, err
 		}
+		r.moveTracked(tx, moved)
+		if err := r.put(tx, moved); err != nil {
+			return nil, err
+		}
+		list = append(list, gone{s.entry.DN, moved.entry.DN})
 	}
 }

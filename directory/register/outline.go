@@ -195,7 +195,7 @@ func (r *Register) settle(tx *ledger.Tx, s *stored) ([]directory.Attribute, erro
 // mayOutline: values need an equality rule, and naming ones stay in the entry.
 func (r *Register) mayOutline(e *directory.Entry, name string) bool {
 	t := r.schema.Attribute(name)
-	return t.Equality != nil && !slices.ContainsFunc(e.DN[0], func(a directory.AVA) bool { return r.schema.Attribute(a.Type) == t })
+	return t.Equality != nil && !r.single[t.Name()] && !slices.ContainsFunc(e.DN[0], func(a directory.AVA) bool { return r.schema.Attribute(a.Type) == t })
 }
 
 // settlePart writes the difference between what was shown and what is left. It

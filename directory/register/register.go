@@ -29,7 +29,7 @@ import (
 
 // Room returns the tables, for ledger.Options.
 func Room() ledger.Room {
-	return ledger.Room{Name: "directory", Migrations: []string{tables}}
+	return ledger.Room{Name: "directory", Migrations: []string{tables, references}}
 }
 
 // In directory_entry a row without data hides a loaded entry of that key.
@@ -86,6 +86,10 @@ type Config struct {
 	// TreeLimit is how many entries one deletion of a subtree may remove; 0
 	// means 500, for the same reason.
 	TreeLimit int
+	// Integrity and Unique watch over values of several entries; what they need
+	// to know of entries that are there already, Fill finds out.
+	Integrity Integrity
+	Unique    []Unique
 	// TempDir holds a load's sorted runs; "" is the system's.
 	TempDir string
 	// SortMemory is how many bytes of entries a load holds before it writes a
@@ -109,6 +113,11 @@ type Register struct {
 	secrets  []string
 	config   Config
 	blocks   *blockCache
+
+	tracked   map[string]bool // attributes by name, see references.go
+	single    map[string]bool // those that uniqueness asks for
+	integrity integrity
+	uniques   []uniqueness
 }
 
 type suffix struct {
@@ -126,7 +135,7 @@ const (
 
 // New checks the configuration against the schema.
 func New(schema *directory.Schema, config Config) (*Register, error) {
-	r := &Register{schema: schema, config: config, blocks: newBlockCache()}
+	r := &Register{schema: schema, config: config, blocks: newBlockCache(), tracked: map[string]bool{}, single: map[string]bool{}}
 	for _, dn := range config.Suffixes {
 		k, err := schema.Key(dn)
 		if err != nil || k == "" {
@@ -155,6 +164,14 @@ func New(schema *directory.Schema, config Config) (*Register, error) {
 			return nil, fmt.Errorf("secret attribute %q: unknown to the schema", name)
 		}
 		r.secrets = append(r.secrets, t.Name())
+	}
+	if err := r.setIntegrity(config.Integrity); err != nil {
+		return nil, err
+	}
+	for _, u := range config.Unique {
+		if err := r.addUnique(u); err != nil {
+			return nil, err
+		}
 	}
 	r.config.MoveLimit = cmp.Or(r.config.MoveLimit, defaultMoves)
 	r.config.TreeLimit = cmp.Or(r.config.TreeLimit, defaultTree)
