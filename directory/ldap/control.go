@@ -174,6 +174,17 @@ func (c *controls) take(op ber.Tag, oid string, value []byte, critical bool) err
 		var err error
 		c.assertion, err = parseFilter(value)
 		return err
+	case oid == oidTransaction && (update || op == extendedRequest):
+		return c.takeTransaction(value, critical)
+	}
+	return c.takeOfUpdate(op, oid, value, critical)
+}
+
+// takeOfUpdate adds a control that means something for updates alone, and
+// refuses what means nothing.
+func (c *controls) takeOfUpdate(op ber.Tag, oid string, value []byte, critical bool) error {
+	update := op == addRequest || op == modifyRequest || op == delRequest || op == modDNRequest
+	switch {
 	case oid == oidPreRead && update && op != addRequest:
 		return takeRead(&c.preRead, value)
 	case oid == oidPostRead && update && op != delRequest:
@@ -184,8 +195,6 @@ func (c *controls) take(op ber.Tag, oid string, value []byte, critical bool) err
 		return takeFlag(&c.treeDelete, "tree delete", value)
 	case oid == oidRelax && update:
 		return takeFlag(&c.relax, "relax", value)
-	case oid == oidTransaction && (update || op == extendedRequest):
-		return c.takeTransaction(value, critical)
 	case critical && op != unbindRequest && op != abandonRequest:
 		return &directory.Error{Code: directory.UnavailableCriticalExtension, Message: "critical control " + oid + " is not available here"}
 	}

@@ -31,14 +31,7 @@ func BenchmarkModify(b *testing.B) {
 				w.send(bind(1, rootDN, rootPassword))
 				w.until(1, wireWait)
 				name, answer := fmt.Sprintf("cn=m%d,ou=Services,o=nhs", i), make([]byte, 512)
-				done.Go(func() {
-					for k := n.Add(1); k <= int64(b.N); k = n.Add(1) {
-						w.send(modify(2, name, change(2, "description", fmt.Sprint("value ", k))))
-						if n, err := w.conn.Read(answer); err != nil || n < 8 || answer[7] != 10 || answer[9] != 0 {
-							b.Errorf("answer %x, %v", answer[:n], err)
-						}
-					}
-				})
+				done.Go(func() { w.modifyWhile(name, answer, func() (int64, bool) { k := n.Add(1); return k, k <= int64(b.N) }) })
 			}
 			done.Wait()
 			_ = syscall.Getrusage(syscall.RUSAGE_SELF, &after)
@@ -46,5 +39,15 @@ func BenchmarkModify(b *testing.B) {
 			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "modifies/s")
 			b.ReportMetric(float64(cpu.Microseconds())/float64(b.N), "cpu-µs/op")
 		})
+	}
+}
+
+// modifyWhile modifies an entry as long as there is a number to write.
+func (w *wire) modifyWhile(name string, answer []byte, next func() (int64, bool)) {
+	for k, more := next(); more; k, more = next() {
+		w.send(modify(2, name, change(2, "description", fmt.Sprint("value ", k))))
+		if n, err := w.conn.Read(answer); err != nil || n < 10 || answer[9] != 0 {
+			w.t.Errorf("answer %x, %v", answer[:n], err)
+		}
 	}
 }

@@ -119,17 +119,11 @@ func (r *Register) holders(tx *ledger.Tx, t *directory.AttributeType, v []byte, 
 			return err
 		}
 		for _, h := range found {
-			s, err := r.find(tx, place{key: h.key, suffix: r.suffixOf(h.key)})
+			s, err := r.holder(tx, h, t, form)
 			if err != nil {
 				return err
 			}
-			if s == nil || !bytes.Equal(s.uuid[:], h.uuid) {
-				continue
-			}
-			if holds, err := r.holdsForm(tx, s, t, form); err != nil || !holds {
-				if err != nil {
-					return err
-				}
+			if s == nil {
 				continue
 			}
 			if more, err := visit(s); err != nil || !more {
@@ -138,6 +132,22 @@ func (r *Register) holders(tx *ledger.Tx, t *directory.AttributeType, v []byte, 
 		}
 		last = found[len(found)-1].uuid
 	}
+}
+
+// holder is the entry a row proposes, nil if it does not hold the value.
+func (r *Register) holder(tx *ledger.Tx, h holder, t *directory.AttributeType, form []byte) (*stored, error) {
+	suffix := r.suffixOf(h.key)
+	if suffix == nil {
+		return nil, nil // of a suffix that is not configured any more
+	}
+	s, err := r.find(tx, place{key: h.key, suffix: suffix})
+	if err != nil || s == nil || !bytes.Equal(s.uuid[:], h.uuid) {
+		return nil, err
+	}
+	if holds, err := r.holdsForm(tx, s, t, form); err != nil || !holds {
+		return nil, err
+	}
+	return s, nil
 }
 
 type holder struct {

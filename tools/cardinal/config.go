@@ -106,6 +106,10 @@ type DirectoryConfig struct {
 	Indexes Indexes `yaml:"indexes"`
 	// Rules is a file of access rules in place of the built-in ones.
 	Rules string `yaml:"rules"`
+	// Integrity keeps references to entries right when these go or are renamed.
+	Integrity Integrity `yaml:"integrity"`
+	// Unique are attributes of which no two entries share a value.
+	Unique []Unique `yaml:"unique"`
 	// AllowPlaintextBind lets passwords cross an unencrypted connection: for loopback and tests.
 	AllowPlaintextBind bool `yaml:"allowPlaintextBind"`
 	// Limits are what searches of some identities may cost, in place of limits.searchEntries and limits.searchTime.

@@ -25,8 +25,11 @@ type directoryOf struct {
 	roots    []ldap.Suffix
 	managed  []directory.DN
 	rules    *directory.Rules
-	limits   []ldap.Allowance
-	indexes  Indexes
+
+	integrity register.Integrity
+	unique    []register.Unique
+	limits    []ldap.Allowance
+	indexes   Indexes
 }
 
 // loadDirectory reads schema, names, root passwords and rules, and reports
@@ -60,7 +63,7 @@ func loadDirectory(f folder, c Config) (*directoryOf, error) {
 		}
 		d.managed = append(d.managed, dn)
 	}
-	problems = append(problems, d.managesPeople())
+	problems = append(problems, d.managesPeople(), d.watching(c.Directory))
 	text := []byte(directory.DefaultRules)
 	if c.Directory.Rules != "" {
 		if text, err = os.ReadFile(f.path(c.Directory.Rules)); err != nil {
@@ -129,7 +132,7 @@ func (d *directoryOf) addSuffix(f folder, s Suffix) (err error) {
 
 // register gives the entries of record.
 func (d *directoryOf) register() (*register.Register, error) {
-	r, err := register.New(d.schema, register.Config{Suffixes: d.suffixes, Managed: d.managed})
+	r, err := register.New(d.schema, register.Config{Suffixes: d.suffixes, Managed: d.managed, Integrity: d.integrity, Unique: d.unique})
 	if err != nil {
 		return nil, usage("configuring the directory", err)
 	}

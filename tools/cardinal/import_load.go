@@ -25,6 +25,9 @@ func (im *importing) load(ctx context.Context, at int) error {
 	if err != nil {
 		return err
 	}
+	if _, err := im.register.Fill(ctx, im.ledger); err != nil {
+		return err
+	}
 	if err := im.clear(ctx, at); err != nil {
 		return fmt.Errorf("making room below %s: %w", suffix, err)
 	}
@@ -51,6 +54,9 @@ func (im *importing) load(ctx context.Context, at int) error {
 	}
 	if storing != nil {
 		storing.finish()
+	}
+	if _, err := im.register.Fill(ctx, im.ledger); err != nil {
+		return err
 	}
 	return im.a.printJSON(imported{Entries: source.n.Load(), Loaded: true, Position: uint64(position)})
 }

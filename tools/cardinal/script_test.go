@@ -54,7 +54,8 @@ func scriptFreePort(ts *testscript.TestScript, _ bool, args []string) {
 }
 
 // scriptConfigure DIR STATUSPORT has every listener but the status one take
-// any free port, and lets passwords cross loopback.
+// any free port, lets passwords cross loopback, and watches over members and
+// mail addresses of services.
 func scriptConfigure(ts *testscript.TestScript, _ bool, args []string) {
 	path := folder(ts.MkAbs(args[0])).config()
 	c, err := readConfig(path)
@@ -62,6 +63,8 @@ func scriptConfigure(ts *testscript.TestScript, _ bool, args []string) {
 	const free = "127.0.0.1:0"
 	c.Listen = Listen{LDAP: free, LDAPS: free, Status: "127.0.0.1:" + args[1], Issuance: free, Operations: free}
 	c.Directory.AllowPlaintextBind = true
+	c.Directory.Integrity = Integrity{Attributes: []string{"member"}}
+	c.Directory.Unique = []Unique{{Attributes: []string{"mail"}, Base: "ou=Services,o=nhs"}}
 	text, err := c.commented()
 	ts.Check(err)
 	root := "  - {dn: " + c.Suffixes[0].DN + ", rootDN: \"cn=root," + c.Suffixes[0].DN + "\", passwordFile: ../rootpw}"

@@ -32,6 +32,7 @@ func (n *node) openWriteSide(ctx context.Context) (*writeSide, error) {
 	}
 	n.task("heartbeat", func(ctx context.Context) error { n.ledger.Beat(ctx); return nil })
 	n.task("sweeper", n.sweep)
+	n.task("references", n.fillReferences)
 	n.task("publisher", (&ca.Publisher{Authority: w.authority}).Run)
 	return w, nil
 }
