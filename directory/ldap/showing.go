@@ -18,7 +18,7 @@ type shown struct {
 // decided last: most answers of a server show the same to the same rights.
 func (w *entryWriter) showing(names *tree.Names) []tree.Showing {
 	s := w.selection
-	if x := s.shown.Load(); x != nil && x.of == names && x.hides == (w.hide != nil) && x.grant.Equal(w.grant) {
+	if x := s.shown.Load(); x != nil && w.matched == nil && x.of == names && x.hides == (w.hide != nil) && x.grant.Equal(w.grant) {
 		return x.how
 	}
 	x := &shown{of: names, grant: w.grant.Clone(), hides: w.hide != nil, how: make([]tree.Showing, names.Len())}
@@ -26,12 +26,14 @@ func (w *entryWriter) showing(names *tree.Names) []tree.Showing {
 		d, _ := names.At(i)
 		switch {
 		case !wanted || !w.grant.Allows(d.Type, directory.RightRead):
-		case w.hide != nil && w.hide.Hides(d):
+		case w.matched != nil || w.hide != nil && w.hide.Hides(d):
 			x.how[i] = tree.ShowAsked
 		default:
 			x.how[i] = tree.ShowAll
 		}
 	}
-	s.shown.Store(x)
+	if w.matched == nil { // which values are asked for is this search's own
+		s.shown.Store(x)
+	}
 	return x.how
 }
