@@ -87,3 +87,10 @@ func (r *Rules) Facts(own EntryView) map[string]bool {
 
 // AsksFacts reports whether Facts has anything to ask.
 func (r *Rules) AsksFacts() bool { return len(r.filters) > 0 }
+
+// AsksGroups reports whether a rule speaks of groups.
+func (r *Rules) AsksGroups() bool {
+	return slices.ContainsFunc(r.list, func(x *rule) bool {
+		return slices.ContainsFunc(x.who, func(s subject) bool { return s.kind == "group" })
+	})
+}

@@ -113,6 +113,13 @@ func IsVerifier(value []byte) bool {
 	return err == nil && (len(raw) == n || d.salted && len(raw) > n)
 }
 
+// IsSlowVerifier reports whether checking a password against a stored verifier
+// costs time and memory on purpose, and must be bounded.
+func IsSlowVerifier(stored []byte) bool {
+	name, _ := scheme(stored)
+	return name == "ARGON2"
+}
+
 // SealPassword returns value if it is a verifier, else HashPassword of it.
 func SealPassword(value []byte) []byte {
 	if IsVerifier(value) {

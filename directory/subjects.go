@@ -31,3 +31,8 @@ func (s *Schema) ParseSubjects(list []string) (*Subjects, error) {
 func (s *Subjects) Fit(who *Identity) bool {
 	return slices.ContainsFunc(s.list, func(x subject) bool { return x.fits(who, "") })
 }
+
+// AsksGroups reports whether groups are among them.
+func (s *Subjects) AsksGroups() bool {
+	return slices.ContainsFunc(s.list, func(x subject) bool { return x.kind == "group" })
+}

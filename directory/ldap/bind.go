@@ -15,18 +15,31 @@ const (
 	authSASL   ber.Tag = 0xA3
 )
 
+// attempt is one bind request on its way.
+type attempt struct {
+	conn    *conn
+	asked   bool     // for the password policy control's response
+	ongoing *ongoing // the SASL exchange it may go on with
+	said    policyAnswer
+}
+
 // handleBind answers a Bind (RFC 4511 §4.2). Nothing else of the connection
 // runs meanwhile. Whatever the outcome, who was bound before is not any more.
 func (c *conn) handleBind(m *message) directory.Code {
 	c.dropTransaction()
+	a := attempt{conn: c, ongoing: c.ongoing}
+	c.ongoing = nil
 	c.become(Identity{})
-	if _, err := parseControls(m); err != nil {
+	with, err := parseControls(m)
+	if err != nil {
 		return c.reply(m, c.resultOf(err))
 	}
-	who, r := c.authenticate(m)
+	a.asked = with.policy
+	who, r := a.authenticate(m)
 	if r.code == directory.Success {
 		c.become(who)
 	}
+	a.said.answer(a.asked && r.code != saslBindInProgress, &r)
 	return c.reply(m, r)
 }
 
@@ -36,6 +49,7 @@ func (c *conn) become(who Identity) {
 	c.who.Peer, c.who.Strength = c.peerAddress(), c.strength()
 	c.server.allow(&c.who)
 	c.bound = c.bound || !who.Anonymous()
+	c.mustChange.Store(who.mustChange)
 	c.checked = c.server.config.Now()
 }
 
@@ -59,7 +73,8 @@ func (c *conn) strength() int {
 	return 256 // AES-256 and ChaCha20; nothing weaker is left in crypto/tls
 }
 
-func (c *conn) authenticate(m *message) (who Identity, r result) {
+func (a *attempt) authenticate(m *message) (who Identity, r result) {
+	c := a.conn
 	b := ber.NewReader(m.body)
 	version, err := b.Int(ber.Integer)
 	if err != nil {
@@ -76,14 +91,15 @@ func (c *conn) authenticate(m *message) (who Identity, r result) {
 	case version != 3:
 		return who, refuse(directory.ProtocolError, "only version 3 is spoken here")
 	case method == authSASL:
-		return c.authenticateSASL(value)
+		return a.authenticateSASL(value)
 	case method != authSimple:
 		return who, refuse(directory.AuthMethodNotSupported, "unknown authentication method")
 	}
-	return c.authenticateSimple(string(name), value)
+	return a.authenticateSimple(string(name), value)
 }
 
-func (c *conn) authenticateSimple(name string, password []byte) (who Identity, r result) {
+func (a *attempt) authenticateSimple(name string, password []byte) (who Identity, r result) {
+	c := a.conn
 	if name == "" {
 		if len(password) > 0 {
 			return who, refuse(directory.InvalidCredentials, "")
@@ -106,45 +122,7 @@ func (c *conn) authenticateSimple(name string, password []byte) (who Identity, r
 	if r, stale := c.stale(); stale {
 		return who, r
 	}
-	return c.authenticatePassword(dn, key, password)
-}
-
-// authenticatePassword takes as long for a name that does not exist, or has no
-// password, as for a wrong one, and says the same.
-func (c *conn) authenticatePassword(dn directory.DN, key directory.Key, password []byte) (who Identity, r result) {
-	s := c.server
-	who.DN, who.Key, who.Method = dn, key, "simple"
-	if root := s.rootNamed(key); root != nil {
-		good, err := s.verify(c.ctx, string(key), root.RootPassword, password)
-		if err != nil {
-			return Identity{}, c.resultOf(err)
-		}
-		if !good {
-			return Identity{}, refuse(directory.InvalidCredentials, "")
-		}
-		who.rootOf = root.key
-		return who, result{}
-	}
-	verifiers, err := c.secretsOf(&who)
-	if err != nil {
-		return Identity{}, c.resultOf(err)
-	}
-	if len(verifiers) == 0 {
-		verifiers = [][]byte{s.nobody}
-	}
-	good := false
-	for _, v := range verifiers {
-		fits, err := s.verify(c.ctx, who.UUID.String(), v, password)
-		if err != nil {
-			return Identity{}, c.resultOf(err)
-		}
-		good = fits || good
-	}
-	if !good || who.UUID == (directory.UUID{}) {
-		return Identity{}, refuse(directory.InvalidCredentials, "")
-	}
-	s.acquaint(&who)
-	return who, result{}
+	return a.password(&account{dn: dn, key: key}, password)
 }
 
 // rootNamed finds the suffix whose root identity has this name and a password.

@@ -12,7 +12,6 @@ import (
 
 	"cardinal/directory"
 	"cardinal/directory/tree"
-	"cardinal/internal/ber"
 )
 
 // From says which part of a client certificate a Mapping looks at.
@@ -259,44 +258,5 @@ func (c *conn) stillGood() bool {
 	return err == nil
 }
 
-// authenticateSASL answers a SASL bind (RFC 4422); EXTERNAL is the only
-// mechanism.
-func (c *conn) authenticateSASL(value []byte) (who Identity, r result) {
-	b := ber.NewReader(value)
-	mechanism, err := b.Expect(ber.OctetString)
-	if err != nil {
-		return who, c.resultOf(err)
-	}
-	credentials, _, err := b.Optional(ber.OctetString)
-	if err != nil {
-		return who, c.resultOf(err)
-	}
-	if string(mechanism) != "EXTERNAL" || c.peer() == nil {
-		return who, refuse(directory.AuthMethodNotSupported, "SASL mechanism not available")
-	}
-	if r, stale := c.stale(); stale {
-		return who, r
-	}
-	who, err = c.server.identify(c.peer())
-	if err != nil {
-		c.server.config.Logger.Info("refusing a client certificate", "connection", c.number, "subject", c.peer().Subject.String(), "why", err)
-		return Identity{}, refuse(directory.InvalidCredentials, err.Error())
-	}
-	if len(credentials) > 0 && !c.server.isOwn(who, string(credentials)) {
-		return Identity{}, refuse(authorizationDenied, "not authorized to assume identity")
-	}
-	return who, result{}
-}
-
 // authorizationDenied is the result code of RFC 4370 §6.
 const authorizationDenied directory.Code = 123
-
-// isOwn reports whether an authorization identity (RFC 4513 §5.2.1.8) is the
-// identity itself.
-func (s *Server) isOwn(who Identity, authz string) bool {
-	if len(authz) < 3 || authz[:3] != "dn:" {
-		return false
-	}
-	key, err := s.schema.ParseKey(authz[3:])
-	return err == nil && key == who.Key
-}

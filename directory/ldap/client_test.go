@@ -111,7 +111,7 @@ func TestAnonymousSeesOnlyRootAndSchema(t *testing.T) {
 		return got.Entries[0]
 	}
 	root := base("", "(objectClass=*)", "namingContexts", "supportedSASLMechanisms", "supportedControl")
-	if root.GetAttributeValue("namingContexts") != "o=nhs" || root.GetAttributeValue("supportedSASLMechanisms") != "" {
+	if root.GetAttributeValue("namingContexts") != "o=nhs" || root.GetAttributeValue("supportedSASLMechanisms") != "PLAIN" {
 		t.Errorf("root DSE: %v", root.Attributes)
 	}
 	if plain := base("", "(objectClass=*)"); len(plain.Attributes) != 1 {

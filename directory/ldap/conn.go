@@ -31,7 +31,10 @@ type conn struct {
 	checked time.Time // when the certificate behind it was last seen to be good
 	lastDN  string    // the name asked for last, and its key
 	lastKey directory.Key
-	bound   bool // a bind has succeeded: larger requests are read
+	bound   bool     // a bind has succeeded: larger requests are read
+	ongoing *ongoing // a SASL exchange that waits for the next bind
+	// mustChange: the identity is to set a new password first.
+	mustChange atomic.Bool
 
 	in       []byte // read but not yet used: in[from:to]
 	from, to int

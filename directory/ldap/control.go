@@ -46,7 +46,7 @@ const (
 
 func supportedControls() []string {
 	return []string{oidPaged, oidSort, oidView, oidMatched, oidOriginal, oidManageDSAIT, oidSubentries, oidAssertion, oidPreRead, oidPostRead, oidProxied, oidDomainScope, oidActiveRoles,
-		oidSyncRequest, oidPersistent}
+		oidSyncRequest, oidPersistent, oidPasswordPolicy}
 }
 
 // updateControls are those of updates, which a node that takes none does not
@@ -82,6 +82,7 @@ type controls struct {
 	transaction []byte
 	// authorization is whose rights the request is to have; nil: its own.
 	authorization *authorization
+	policy        bool // the password policy control's response is wanted
 }
 
 // paging is the request of RFC 2696.
@@ -154,6 +155,8 @@ func (c *controls) take(op ber.Tag, oid string, value []byte, critical bool) err
 		return c.takeProxied(value, critical)
 	case search && (oid == oidSyncRequest || oid == oidPersistent):
 		return c.takeFollowing(oid, value)
+	case oid == oidPasswordPolicy:
+		return c.takePolicy(value)
 	case oid == oidPaged && search:
 		if c.paged != nil {
 			return protocolError("the paged results control stands twice")

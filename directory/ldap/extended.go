@@ -43,7 +43,7 @@ func (c *conn) handleExtended(m *message, started time.Time) (code directory.Cod
 			return by.enqueuePassword(m, &with, value), true
 		}
 		c.detach(m, started, func(ctx context.Context, t *task) directory.Code {
-			r, err := by.modifyPassword(ctx, value)
+			r, err := by.modifyPassword(ctx, value, with)
 			if err != nil {
 				r = c.resultOf(err)
 			}

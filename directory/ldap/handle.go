@@ -48,7 +48,32 @@ func (c *conn) handle(pdu []byte) bool {
 		c.count(m.op, c.handleBind(&m), started)
 		return true
 	}
+	if r, refused := c.unready(&m); refused {
+		c.count(m.op, c.reply(&m, r), started)
+		return true
+	}
 	return c.work(&m, started)
+}
+
+// unready refuses what may not be asked yet: anything while a SASL exchange
+// waits for its next bind, and anything but a new password while that is due.
+func (c *conn) unready(m *message) (r result, refused bool) {
+	switch {
+	case c.ongoing != nil:
+		return refuse(directory.OperationsError, "a SASL bind is in progress"), true
+	case !c.mustChange.Load() || m.op == modifyRequest || m.op == extendedRequest:
+		return r, false // a modification is looked at once it is read
+	}
+	return c.changeFirst(m), true
+}
+
+// changeFirst is the refusal of everything but a new password.
+func (c *conn) changeFirst(m *message) result {
+	r := refuse(directory.InsufficientAccessRights, "the password must be changed first")
+	with, err := parseControls(m)
+	said := policyAnswer{err: changeAfterReset}
+	said.answer(err == nil && with.policy, &r)
+	return r
 }
 
 // work runs a request that counts against the limits on work in flight.

@@ -16,10 +16,14 @@ type Identity struct {
 	// nil for other methods.
 	Certificate []byte
 	// By is the identity that acts as this one (RFC 4370), nil if none does.
-	By      *Identity
-	allowed *allowance // what its searches may cost
-	ends    time.Time  // notAfter of Certificate
-	rootOf  directory.Key
+	By *Identity
+	// State: the modifications are, or hold besides the client's own, state of
+	// passwords that the server keeps, which no client may write.
+	State      bool
+	allowed    *allowance // what its searches may cost
+	mustChange bool       // nothing is allowed but a new password
+	ends       time.Time  // notAfter of Certificate
+	rootOf     directory.Key
 }
 
 // at is the identity as it stands towards one entry.

@@ -34,7 +34,7 @@ func parsePasswordModify(value []byte) (p passwordModify, err error) {
 
 // modifyPassword sets userPassword (RFC 3062). An old password, if given, must
 // be right; a password that is made here is returned.
-func (c asker) modifyPassword(ctx context.Context, value []byte) (r result, err error) {
+func (c asker) modifyPassword(ctx context.Context, value []byte, with controls) (r result, err error) {
 	p, err := parsePasswordModify(value)
 	if err != nil {
 		return r, err
@@ -51,6 +51,7 @@ func (c asker) modifyPassword(ctx context.Context, value []byte) (r result, err 
 	}
 	r = u.run(ctx)
 	r.matched = "" // as slapd answers
+	u.said.answer(with.policy, &r)
 	if r.code == directory.Success {
 		r.value = made
 	}
@@ -81,7 +82,7 @@ func (c asker) passwordUpdate(p *passwordModify) (u *update, err error) {
 	u.after, u.who = u.key, c.who.at(u.key)
 	u.mods = []directory.Modification{{Op: directory.ModReplace,
 		Attribute: directory.Attribute{Type: "userPassword", Values: [][]byte{p.after}}}}
-	if p.before != nil {
+	if u.oldGiven = p.before != nil; u.oldGiven {
 		u.check = func(context.Context) error {
 			if known, err := c.knowsPassword(u.key, p.before); err != nil || !known {
 				return errOldPassword
@@ -129,10 +130,10 @@ func (c asker) user(name string) (key directory.Key, dn directory.DN, err error)
 }
 
 func (c *conn) knowsPassword(key directory.Key, password []byte) (bool, error) {
-	who := Identity{Identity: directory.Identity{Key: key}}
-	verifiers, err := c.secretsOf(&who)
-	for _, v := range verifiers {
-		good, err := c.server.verify(c.ctx, who.UUID.String(), v, password)
+	acc := account{key: key}
+	err := c.server.look(&acc, "userPassword")
+	for _, v := range acc.secrets {
+		good, err := c.server.verify(c.ctx, acc.whose(), v, password)
 		if good || err != nil {
 			return good, err
 		}

@@ -14,25 +14,25 @@ type rootDSE struct {
 	schemaKey  directory.Key
 	monitorKey directory.Key
 	schema     *directory.Entry
-	plain      *directory.Entry // without TLS
-	secure     *directory.Entry // with it: EXTERNAL is offered
+	of         map[quality]*directory.Entry
 }
 
 func (s *Server) newRootDSE() rootDSE {
 	name, _ := directory.ParseDN(tree.SubschemaDN)
 	key, _ := s.schema.Key(name)
 	monitorKey, _ := s.schema.ParseKey(MonitorDN)
-	return rootDSE{schemaKey: key, monitorKey: monitorKey, schema: s.subschemaEntry(name), plain: s.describeSelf(false), secure: s.describeSelf(true)}
-}
-
-func (s *Server) rootEntry(c *conn) *directory.Entry {
-	if c.tls != nil {
-		return s.root.secure
+	out := rootDSE{schemaKey: key, monitorKey: monitorKey, schema: s.subschemaEntry(name), of: map[quality]*directory.Entry{}}
+	for _, on := range []quality{{}, {secure: true}, {secure: true, certified: true}, {secure: true, exporter: true}, {secure: true, certified: true, exporter: true}} {
+		out.of[on] = s.describeSelf(on)
 	}
-	return s.root.plain
+	return out
 }
 
-func (s *Server) describeSelf(secure bool) *directory.Entry {
+// rootEntry is the root DSE as a connection sees it: what it is offered depends
+// on what would work on it.
+func (s *Server) rootEntry(c *conn) *directory.Entry { return s.root.of[c.kind()] }
+
+func (s *Server) describeSelf(on quality) *directory.Entry {
 	e := &directory.Entry{}
 	e.PutString("objectClass", "top")
 	e.PutString("structuralObjectClass", "top")
@@ -47,14 +47,14 @@ func (s *Server) describeSelf(secure bool) *directory.Entry {
 		e.Put("supportedControl", append(e.Get("supportedControl"), directory.Values(updateControls()...)...)...)
 		extensions = append(extensions, oidStartTransaction, oidEndTransaction)
 	}
-	if !secure && s.config.TLS != nil {
+	if !on.secure && s.config.TLS != nil {
 		extensions = append(extensions, oidStartTLS)
 	}
 	e.PutString("supportedExtension", extensions...)
 	e.PutString("supportedFeatures", supportedFeatures()...)
 	e.PutString("supportedLDAPVersion", "3")
-	if secure {
-		e.PutString("supportedSASLMechanisms", "EXTERNAL")
+	if offered := s.mechanisms(on); len(offered) > 0 {
+		e.PutString("supportedSASLMechanisms", offered...)
 	}
 	e.PutString("subschemaSubentry", tree.SubschemaDN)
 	e.PutString("monitorContext", MonitorDN)

@@ -97,8 +97,14 @@ type Config struct {
 	ChangeLog bool
 	// Certificates map client certificates to entries; nil means DefaultMappings.
 	Certificates []Mapping
-	Suffixes     []Suffix
-	Limits       Limits
+	// Users map the user names of SASL mechanisms to entries.
+	Users []UserMapping
+	// Scram offers SCRAM-SHA-256; nil: not.
+	Scram *Scram
+	// Passwords are the policies for passwords; nil means DefaultPolicies.
+	Passwords []PasswordPolicy
+	Suffixes  []Suffix
+	Limits    Limits
 	// Allowances are what searches may cost instead, for some identities; the
 	// first whose Who fits decides.
 	Allowances []Allowance
@@ -131,6 +137,10 @@ type Server struct {
 	feed       feed
 	logs       []*changeLog
 	nobody     []byte // a verifier no password fits
+	policies   []*policy
+	guard      *guard
+	waiting    atomic.Int64  // binds that are held back
+	noting     chan struct{} // states of passwords being written
 	shapes     shapes
 	metrics    *metrics
 	pagedKey   [32]byte
@@ -167,9 +177,8 @@ func New(c Config) (*Server, error) {
 		c.Now = time.Now
 	}
 	c.Limits = c.Limits.withDefaults(runtime.GOMAXPROCS(0))
-	s := &Server{config: c, schema: c.Tree.Schema(),
-		hashing: make(chan struct{}, c.Limits.Hashing), sorts: make(chan struct{}, c.Limits.Sorts),
-		listeners: map[net.Listener]bool{}, open: map[*conn]bool{}}
+	s := &Server{config: c, schema: c.Tree.Schema(), guard: newGuard(), noting: make(chan struct{}, maxNoting),
+		hashing: make(chan struct{}, c.Limits.Hashing), sorts: make(chan struct{}, c.Limits.Sorts), listeners: map[net.Listener]bool{}, open: map[*conn]bool{}}
 	var err error
 	if s.config.Rules == nil {
 		if s.config.Rules, err = s.schema.ParseRules([]byte(directory.DefaultRules)); err != nil {
@@ -182,7 +191,7 @@ func New(c Config) (*Server, error) {
 	if s.config.Certificates == nil {
 		s.config.Certificates = DefaultMappings(c.Suffixes)
 	}
-	if err = s.checkMappings(); err != nil {
+	if err = errors.Join(s.checkMappings(), s.checkUsers(), s.checkScram(), s.resolvePolicies()); err != nil {
 		return nil, fmt.Errorf("configuring LDAP: %w", err)
 	}
 	s.tally, s.began = newTally(), c.Now()

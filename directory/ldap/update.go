@@ -28,6 +28,7 @@ type update struct {
 	// check is made before anything is written, off the reading goroutine.
 	check     func(ctx context.Context) error
 	pre, post []byte // values of the read entry controls
+	passwordNote
 }
 
 // updating returns what runs an update on a goroutine of its own.
@@ -38,7 +39,9 @@ func (c *conn) updating(m *message) func(ctx context.Context, t *task) directory
 		if err != nil {
 			return c.conclude(t, nil, c.resultOf(err))
 		}
-		return c.conclude(t, nil, u.run(ctx))
+		r := u.run(ctx)
+		u.said.answer(u.controls.policy, &r)
+		return c.conclude(t, nil, r)
 	}
 }
 
@@ -142,6 +145,9 @@ func (c asker) apply(ctx context.Context, list []*update, done func(journal.Posi
 	}
 	r := result{}
 	c.await(ctx, position, &r)
+	for _, u := range list {
+		u.passwordSet()
+	}
 	made := done(position)
 	made.message = r.message
 	return made
@@ -150,13 +156,25 @@ func (c asker) apply(ctx context.Context, list []*update, done func(journal.Posi
 // ready judges an update by this node's copy, if that can tell, and then looks
 // at an old password: nobody tries passwords where he may not change them.
 func (u *update) ready(ctx context.Context, together bool) error {
-	if together && u.check == nil {
+	sets := u.setsPassword()
+	if together && u.check == nil && !sets && !u.conn.mustChange.Load() {
 		return nil
 	}
-	if err := u.judge(lookout{u: u}); err != nil || u.check == nil {
+	if u.op == addRequest && together {
+		return u.setFirstPassword(ctx)
+	}
+	if err := u.judge(lookout{u: u}); err != nil {
 		return err
 	}
-	return u.check(ctx)
+	if u.check != nil {
+		if err := u.check(ctx); err != nil {
+			return err
+		}
+	}
+	if u.op == addRequest {
+		return u.setFirstPassword(ctx)
+	}
+	return u.setPassword(ctx)
 }
 
 // refusedAt is the answer when one of several updates was refused.
@@ -286,5 +304,5 @@ func (u *update) types() []string {
 			out = append(out, u.entry.Attributes[i].Type)
 		}
 	}
-	return out
+	return out[:len(out)-u.kept] // the client has not asked for what the server keeps besides
 }

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -38,31 +39,48 @@ func (s *Server) prepareSecrets() {
 // errHashing: no place to verify a password came free in time.
 var errHashing = &directory.Error{Code: directory.Busy, Message: "too many passwords at once"}
 
+// remembers tells whether this very password has been verified before.
+func (s *Server) remembers(whose string, verifier, password []byte) bool {
+	return s.verified.knows(whose, s.verified.digest(whose, verifier, password))
+}
+
 // verify tells whether a password belongs to a verifier of an identity. At
-// most Limits.Hashing run at once; errHashing without a place in time.
+// most Limits.Hashing that cost something run at once; errHashing without a
+// place in time.
 func (s *Server) verify(ctx context.Context, whose string, verifier, password []byte) (bool, error) {
-	mac := s.verified.digest(whose, verifier, password)
-	if s.verified.knows(whose, mac) {
-		return true, nil
-	}
-	patience := time.NewTimer(s.config.Limits.HashingWait)
-	defer patience.Stop()
-	select {
-	case s.hashing <- struct{}{}:
+	if directory.IsSlowVerifier(verifier) {
+		if err := s.takeHashing(ctx); err != nil {
+			return false, err
+		}
 		defer func() { <-s.hashing }()
-	case <-patience.C:
-		return false, errHashing
-	case <-ctx.Done():
-		return false, errHashing
 	}
 	good, err := directory.CheckPassword(verifier, password)
 	if err != nil && !errors.Is(err, directory.ErrPasswordScheme) {
 		s.config.Logger.Error("verifying a password", "error", err)
 	}
 	if good {
-		s.verified.remember(whose, mac)
+		s.verified.remember(whose, s.verified.digest(whose, verifier, password))
 	}
 	return good, nil
+}
+
+// takeHashing waits for a place to hash a password; whoever has it gives it
+// back.
+func (s *Server) takeHashing(ctx context.Context) error {
+	select {
+	case s.hashing <- struct{}{}:
+		return nil
+	default:
+	}
+	patience := time.NewTimer(s.config.Limits.HashingWait)
+	defer patience.Stop()
+	select {
+	case s.hashing <- struct{}{}:
+		return nil
+	case <-patience.C:
+	case <-ctx.Done():
+	}
+	return errHashing
 }
 
 func (v *verified) digest(whose string, verifier, password []byte) (mac [32]byte) {
@@ -94,27 +112,12 @@ func (v *verified) remember(whose string, mac [32]byte) {
 	v.known[whose] = mac
 }
 
-// secretsOf finds the entry of an identity and its password verifiers.
-func (c *conn) secretsOf(who *Identity) ([][]byte, error) {
-	t := c.server.config.Tree
-	err := t.Get(who.Key, func(e *tree.Entry) error {
-		who.UUID = e.UUID()
-		return nil
-	})
-	var missing *tree.NoSuchBase
-	if errors.As(err, &missing) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	return t.Secrets(who.UUID, "userPassword")
-}
-
 // acquaint finds out what access rules ask of an identity: its groups, and
 // filters on its own entry. Both hold until the next bind.
 func (s *Server) acquaint(who *Identity) {
-	who.Groups = s.groupsOf(who.DN)
+	if s.asksGroups() {
+		who.Groups = s.groupsOf(who.DN)
+	}
 	if rules := s.config.Rules; rules.AsksFacts() {
 		err := s.config.Tree.Get(who.Key, func(e *tree.Entry) error {
 			who.Facts = rules.Facts(e)
@@ -124,6 +127,12 @@ func (s *Server) acquaint(who *Identity) {
 			who.Facts = rules.Facts(nil)
 		}
 	}
+}
+
+// asksGroups reports whether anything depends on the groups of identities.
+func (s *Server) asksGroups() bool {
+	return s.config.Rules.AsksGroups() ||
+		slices.ContainsFunc(s.config.Allowances, func(a Allowance) bool { return a.Who != nil && a.Who.AsksGroups() })
 }
 
 // maxGroups bounds the groups an identity is looked up in.

@@ -2,6 +2,7 @@ package ldap_test
 
 import (
 	"bytes"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -23,6 +24,7 @@ type wire struct {
 	conn   net.Conn
 	schema *directory.Schema
 	buf    []byte
+	last   []byte // message, whole
 }
 
 func openWire(t testing.TB, address string, schema *directory.Schema) *wire {
@@ -31,6 +33,16 @@ func openWire(t testing.TB, address string, schema *directory.Schema) *wire {
 	must(t, err)
 	t.Cleanup(func() { _ = c.Close() })
 	return &wire{t: t, conn: c, schema: schema}
+}
+
+// openWireTLS is openWire over TLS.
+func openWireTLS(t testing.TB, r *rig) (*wire, *tls.ConnectionState) {
+	t.Helper()
+	c, err := tls.Dial("tcp", r.secure, tlsConfig(r.pki, nil))
+	must(t, err)
+	t.Cleanup(func() { _ = c.Close() })
+	state := c.ConnectionState()
+	return &wire{t: t, conn: c, schema: r.schema}, &state
 }
 
 func (w *wire) send(pdus ...[]byte) {
@@ -70,6 +82,7 @@ func (w *wire) message(patience time.Duration) (m []byte, end string) {
 		h, err := ber.ParseHeader(w.buf)
 		if err == nil && len(w.buf) >= h.Total() {
 			m, w.buf = w.buf[:h.Total()], w.buf[h.Total():]
+			w.last = m
 			return m, ""
 		}
 		chunk := make([]byte, 64<<10)

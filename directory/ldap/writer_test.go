@@ -13,7 +13,9 @@ import (
 // ldapWriter is how the program hands updates to the register.
 type ldapWriter struct{ updates register.Updates }
 
-func author(who ldap.Identity) register.Author { return register.Author{DN: who.DN.String()} }
+func author(who ldap.Identity) register.Author {
+	return register.Author{DN: who.DN.String(), State: who.State}
+}
 
 func (w ldapWriter) Add(ctx context.Context, who ldap.Identity, e *directory.Entry) (journal.Position, error) {
 	return w.updates.Add(ctx, author(who), e)

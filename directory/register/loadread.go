@@ -223,7 +223,7 @@ func (w *loadWorker) canonical(it *item, e *directory.Entry) (*directory.Entry, 
 		return nil, err
 	}
 	for i := range secrets {
-		secrets[i].Values = sealed(secrets[i].Values)
+		secrets[i].Values = w.r.sealed(secrets[i].Type, secrets[i].Values)
 	}
 	it.secrets = secrets
 	return s.entry, nil

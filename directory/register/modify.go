@@ -23,7 +23,7 @@ func (r *Register) modify(tx *ledger.Tx, by Author, u *directory.Update) error {
 	if err != nil {
 		return err
 	}
-	if err := r.permit(by, p, false); err != nil {
+	if err := r.permit(by, p, false); err != nil && !(by.State && r.onlyState(mods)) {
 		return err
 	}
 	s, err := r.find(tx, p)
@@ -37,6 +37,10 @@ func (r *Register) modify(tx *ledger.Tx, by Author, u *directory.Update) error {
 		return nil
 	}
 	public, secret := r.partMods(mods)
+	if err := r.permitSecrets(by, secret); err != nil {
+		return err
+	}
+	public, state := r.partState(by, public)
 	changed, err := r.modifySecrets(tx, s, secret, u.Permissive)
 	if err != nil {
 		return err
@@ -45,10 +49,10 @@ func (r *Register) modify(tx *ledger.Tx, by Author, u *directory.Update) error {
 	if err != nil {
 		return err
 	}
-	if u.Permissive && !changed && len(recorded) == 0 {
+	if u.Permissive && !changed && len(recorded)+len(state) == 0 {
 		return nil
 	}
-	stamps := r.modifyStamps(by, tx)
+	stamps := append(state, r.modifyStamps(by, tx)...)
 	if u.Relax {
 		stamps = unsaid(stamps, recorded)
 	}

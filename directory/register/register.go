@@ -78,7 +78,8 @@ CREATE TABLE directory_secret (
 type Config struct {
 	Suffixes []directory.DN // each at least one RDN, none below another
 	Managed  []directory.DN // subtrees only issuance writes
-	// Secrets are attributes kept out of entries; nil means userPassword.
+	// Secrets are attributes kept out of entries; nil means userPassword,
+	// authPassword and pwdHistory.
 	Secrets []string
 	// MoveLimit is how many entries one move may rename; 0 means 1000, which
 	// a transaction can do without holding the head for long.
@@ -102,6 +103,11 @@ type Author struct {
 	DN string // for creatorsName and modifiersName
 	// Issuance may write managed subtrees: set by the issuance room alone.
 	Issuance bool
+	// State may write what the server keeps of passwords besides, which no
+	// client may: set by the directory server for its own modifications. Alone
+	// they are let into managed subtrees too, since they say nothing of who
+	// someone is.
+	State bool
 }
 
 // Register writes and reads the entries of record. It keeps no entry but a
@@ -156,7 +162,7 @@ func New(schema *directory.Schema, config Config) (*Register, error) {
 		r.managed = append(r.managed, k)
 	}
 	if config.Secrets == nil {
-		config.Secrets = []string{"userPassword"}
+		config.Secrets = []string{"userPassword", "authPassword", "pwdHistory"}
 	}
 	for _, name := range config.Secrets {
 		t := schema.Attribute(name)

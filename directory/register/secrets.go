@@ -46,7 +46,7 @@ func (r *Register) SealEntry(e *directory.Entry) *directory.Entry {
 	out := &directory.Entry{DN: e.DN, Attributes: slices.Clone(e.Attributes)}
 	for i := range out.Attributes {
 		if r.isSecret(r.schema.Attribute(out.Attributes[i].Type)) {
-			out.Attributes[i].Values = sealed(out.Attributes[i].Values)
+			out.Attributes[i].Values = r.sealed(out.Attributes[i].Type, out.Attributes[i].Values)
 		}
 	}
 	return out
@@ -58,13 +58,17 @@ func (r *Register) SealMods(mods []directory.Modification) []directory.Modificat
 	out := slices.Clone(mods)
 	for i := range out {
 		if out[i].Op != directory.ModDelete && r.isSecret(r.schema.Attribute(out[i].Attribute.Type)) {
-			out[i].Attribute.Values = sealed(out[i].Attribute.Values)
+			out[i].Attribute.Values = r.sealed(out[i].Attribute.Type, out[i].Attribute.Values)
 		}
 	}
 	return out
 }
 
-func sealed(values [][]byte) [][]byte {
+// sealed hashes passwords; other secrets are verifiers already.
+func (r *Register) sealed(name string, values [][]byte) [][]byte {
+	if t := r.schema.Attribute(name); t == nil || t.Name() != "userPassword" {
+		return values
+	}
 	out := make([][]byte, len(values))
 	for i, v := range values {
 		out[i] = directory.SealPassword(v)
@@ -79,7 +83,7 @@ func (r *Register) keepSecrets(tx *ledger.Tx, u directory.UUID, secrets []direct
 	}
 	x := directory.SecretsChanged{}
 	for _, a := range secrets {
-		s := directory.Secret{UUID: u, Attribute: a.Type, Values: sealed(a.Values)}
+		s := directory.Secret{UUID: u, Attribute: a.Type, Values: r.sealed(a.Type, a.Values)}
 		storeSecret(tx, &s)
 		x.Secrets = append(x.Secrets, s)
 	}
@@ -205,7 +209,7 @@ func (r *Register) modifySecrets(tx *ledger.Tx, s *stored, mods []directory.Modi
 		if permissive && m.Op != directory.ModReplace && !effectiveSecrets(have, &m) {
 			continue
 		}
-		values, err := changedSecrets(name, have, m)
+		values, err := r.changedSecrets(name, have, m)
 		if err != nil {
 			return false, err
 		}
@@ -232,18 +236,18 @@ func effectiveSecrets(have [][]byte, m *directory.Modification) bool {
 	return len(m.Attribute.Values) > 0
 }
 
-func changedSecrets(name string, have [][]byte, m directory.Modification) ([][]byte, error) {
+func (r *Register) changedSecrets(name string, have [][]byte, m directory.Modification) ([][]byte, error) {
 	values := m.Attribute.Values
 	switch {
 	case m.Op == directory.ModReplace:
-		return sealed(values), nil
+		return r.sealed(name, values), nil
 	case m.Op == directory.ModAdd && len(values) > 0:
 		for _, v := range values {
 			if holdsSecret(have, v) >= 0 {
 				return nil, refuse(directory.AttributeOrValueExists, "modify/add: %s: value already exists", name)
 			}
 		}
-		return append(slices.Clone(have), sealed(values)...), nil
+		return append(slices.Clone(have), r.sealed(name, values)...), nil
 	case m.Op == directory.ModAdd:
 		return nil, refuse(directory.ProtocolError, "modify/add: %s: no values given", name)
 	case m.Op != directory.ModDelete:

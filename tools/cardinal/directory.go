@@ -147,7 +147,7 @@ var _ ldap.Writer = ldapWriter{}
 
 func author(who ldap.Identity) register.Author {
 	if len(who.DN) > 0 {
-		return register.Author{DN: who.DN.String()}
+		return register.Author{DN: who.DN.String(), State: who.State}
 	}
 	return register.Author{DN: who.Name}
 }
