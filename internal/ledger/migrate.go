@@ -172,6 +172,9 @@ var forbidden = regexp.MustCompile(`\b(REFERENCES|FOREIGN KEY|BIGSERIAL|SERIAL|A
 func checkPresent(ctx context.Context, e engine, db *sql.DB) error {
 	var n int
 	if err := db.QueryRowContext(ctx, e.countLedgers()).Scan(&n); err != nil {
+		if e.fault(nil, err) == faultFull {
+			err = fmt.Errorf("%w: %w", ErrFull, err)
+		}
 		return fmt.Errorf("looking for a ledger: %w", err)
 	}
 	if n == 0 {

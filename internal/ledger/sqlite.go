@@ -159,6 +159,9 @@ func (e sqliteEngine) rollback(ctx context.Context, c *conn) error {
 func (e sqliteEngine) fault(_ *conn, err error) fault {
 	var failed *sqlite.Error
 	if errors.As(err, &failed) {
+		if failed.Code() == sqlite3.SQLITE_IOERR_SHMSIZE { // the index of the write-ahead log, made before anything is written
+			return faultFull
+		}
 		switch failed.Code() & 0xff {
 		case sqlite3.SQLITE_FULL:
 			return faultFull

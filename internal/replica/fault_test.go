@@ -99,3 +99,12 @@ func TestReadingADamagedPageDoesNotEndTheProcess(t *testing.T) {
 		t.Errorf("View returned %v", err)
 	}
 }
+
+func TestImpatientCopyEndsAtTheFirstTrouble(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	lost := errors.New("connection lost")
+	b.feed.SetFault(func(string) error { return lost })
+	b.options.Impatient = true
+	b.stops(b.open(), lost)
+}

@@ -45,7 +45,7 @@ func (r *Replica) Follow(ctx context.Context) error {
 		case errors.As(err, &damage) && !rebuilt:
 			rebuilt = true
 			err = r.startOver(err)
-		case final(err):
+		case final(err) || r.options.Impatient:
 			r.options.Logger.Error("following the journal ended", "position", r.State().Position, "why", err)
 			r.change(func(m *moment) { m.stopped = err })
 			return err

@@ -39,6 +39,8 @@ type Options struct {
 	Logger   *slog.Logger     // nil: silent
 	Now      func() time.Time // nil: time.Now, whose monotonic reading ages are counted on
 	BatchMax int              // changes in one durable batch; 0: 512
+	// Impatient: Follow ends at the first trouble with the feed or the disk, for a copy that nobody will make room for.
+	Impatient bool
 
 	hook func(point string) // tests: called between writes
 }

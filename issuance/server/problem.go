@@ -101,6 +101,7 @@ func notNow() []temporary {
 	return []temporary{
 		{ledger.ErrQuarantine, "ledger.quarantine"},
 		{ledger.ErrClock, "ledger.clock"},
+		{ledger.ErrFull, "ledger.full"},
 		{ledger.ErrReadOnly, "ledger.read-only"},
 		{ledger.ErrClosed, "ledger.closed"},
 		{ledger.ErrOutcomeUnknown, "ledger.outcome-unknown"},

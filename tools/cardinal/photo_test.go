@@ -12,11 +12,18 @@ import (
 
 // scriptPhoto FILE writes a picture the size of a passport photo.
 func scriptPhoto(ts *testscript.TestScript, _ bool, args []string) {
+	data, err := facePNG()
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), data, 0o600))
+}
+
+// facePNG is a PNG as large as a photograph of a person.
+func facePNG() ([]byte, error) {
 	img := image.NewGray(image.Rect(0, 0, 480, 600))
 	for i := range img.Pix {
 		img.Pix[i] = color.Gray{Y: uint8(i / 480)}.Y
 	}
 	var b bytes.Buffer
-	ts.Check(png.Encode(&b, img))
-	ts.Check(os.WriteFile(ts.MkAbs(args[0]), b.Bytes(), 0o600))
+	err := png.Encode(&b, img)
+	return b.Bytes(), err
 }

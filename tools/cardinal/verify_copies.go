@@ -163,7 +163,7 @@ func (f upTo) Wait(ctx context.Context, _ journal.Position) error {
 func (v *verifier) rebuild(ctx context.Context, path string, head journal.Head, show func(*readSide) error) (err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	of, err := openCopy(ctx, v.directory, replica.Options{Path: path, Feed: upTo{v.ledger.Feed(), head}})
+	of, err := openCopy(ctx, v.directory, replica.Options{Path: path, Feed: upTo{v.ledger.Feed(), head}, Impatient: true})
 	if err != nil {
 		return fmt.Errorf("rebuilding a replica: %w", err)
 	}
@@ -188,11 +188,10 @@ func (v *verifier) rebuild(ctx context.Context, path string, head journal.Head, 
 	return err
 }
 
-// patience is how long a rebuild may go without a commit. A replica waits out a full disk; verify does
-// not, since nobody will make room for its copy.
+// patience is how long a rebuild may go without a commit.
 const patience = time.Minute
 
-var errStandstill = errors.New("nothing could be written for a minute: is the disk full?")
+var errStandstill = errors.New("nothing could be written for a minute")
 
 // standstill tells when the replica has not committed anything for too long.
 func standstill(r *replica.Replica) (stuck <-chan error, stop func()) {

@@ -1,0 +1,179 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// smallDisk is set, to its path, in the process that has a small disk of its own.
+const smallDisk = "CARDINAL_SMALL_DISK"
+
+// onSmallDisk runs the test once more in a mount namespace of its own, with a disk of 96 MiB.
+func onSmallDisk(t *testing.T) (disk string) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("short")
+	}
+	if disk := os.Getenv(smallDisk); disk != "" {
+		return disk
+	}
+	if _, err := exec.LookPath("unshare"); err != nil {
+		t.Skipf("needs %s: apt-get install -y %s", "unshare", "util-linux")
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	defer cancel()
+	flags := []string{"--mount"}
+	if os.Getuid() != 0 {
+		flags = append(flags, "--map-root-user")
+	}
+	disk = t.TempDir()
+	again := `mount -t tmpfs -o size=96m tmpfs "$1" && exec "$0" -test.run "^$2\$" -test.v`
+	c := exec.CommandContext(ctx, "unshare", append(flags, "sh", "-c", again, os.Args[0], disk, t.Name())...)
+	c.Env = append(os.Environ(), smallDisk+"="+disk, realKey+"="+filepath.Join(shippedProgram(t), "cardinal"))
+	out, err := c.CombinedOutput()
+	if strings.Contains(string(out), "Operation not permitted") {
+		t.Skip("no mount namespace of one's own on this machine")
+	}
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return ""
+}
+
+// asShipped runs the program as it ships, which the parent process built.
+func asShipped(args ...string) (code int, said string) {
+	var out bytes.Buffer
+	c := exec.Command(os.Getenv(realKey), args...)
+	c.Stdout, c.Stderr = &out, &out
+	if err := c.Run(); err != nil && c.ProcessState == nil {
+		return -1, err.Error()
+	}
+	return c.ProcessState.ExitCode(), out.String()
+}
+
+// ballast takes what room there is on the disk but for so many bytes.
+func ballast(t *testing.T, disk string, but uint64) (remove func()) {
+	t.Helper()
+	var s syscall.Statfs_t
+	if err := syscall.Statfs(disk, &s); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(disk, "ballast")
+	if err := os.WriteFile(path, make([]byte, max(0, int64(s.Bavail*uint64(s.Bsize))-int64(but))), 0o600); err != nil && !errors.Is(err, syscall.ENOSPC) {
+		t.Fatal(err)
+	}
+	return func() { _ = os.Remove(path) }
+}
+
+// TestAFullDiskIsSaidAndLosesNothing: serve refuses what it cannot keep and says why, goes on when there is room, and verify
+// ends.
+func TestAFullDiskIsSaidAndLosesNothing(t *testing.T) {
+	t.Parallel()
+	disk := onSmallDisk(t)
+	if disk == "" {
+		return // it ran, in a process of its own
+	}
+	d, pass := filepath.Join(disk, "d"), filepath.Join(disk, "pass")
+	if err := os.WriteFile(pass, []byte("x\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if code, said := asShipped("init", "--dir", d, "--public-url", "http://127.0.0.1:9", "--passphrase-file", pass); code != exitDone {
+		t.Fatal(said)
+	}
+	added := fillAndRelieve(t, disk, d, pass)
+	remove := ballast(t, disk, 24<<10)
+	begun := time.Now()
+	code, said := asShipped("verify", "--dir", d)
+	if code == exitDone || !strings.Contains(said, "no space left") && !strings.Contains(said, "full") {
+		t.Errorf("verify on a full disk: %d %s", code, said)
+	}
+	t.Logf("verify ended after %s: %s", time.Since(begun), said)
+	remove()
+	code, said = asShipped("verify", "--dir", d, "--json")
+	var report verifyReport
+	if code != exitDone || json.Unmarshal([]byte(said[strings.LastIndexByte(strings.TrimSpace(said), '\n')+1:]), &report) != nil || !report.OK {
+		t.Errorf("verify with room again: %d %s", code, said)
+	}
+	if _, out := asShipped("export", "--dir", d); strings.Count(out, "objectClass: nhsPerson\n") != added {
+		t.Errorf("of %d people there are %d", added, strings.Count(out, "objectClass: nhsPerson\n"))
+	}
+}
+
+// fillAndRelieve serves while the disk fills up and gets room again, and gives how many people were added.
+func fillAndRelieve(t *testing.T, disk, d, pass string) (added int) {
+	c, err := readConfig(folder(d).config())
+	if err != nil {
+		t.Fatal(err)
+	}
+	const free = "127.0.0.1:0"
+	c.Listen = Listen{LDAP: free, LDAPS: free, Status: free, Issuance: free, Operations: free}
+	text, err := c.commented()
+	if err != nil || os.WriteFile(folder(d).config(), text, 0o600) != nil {
+		t.Fatal(err)
+	}
+	serve := exec.Command(os.Getenv(realKey), "serve", "--dir", d, "--passphrase-file", pass)
+	out, err := serve.StdoutPipe()
+	if err != nil || serve.Start() != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		_ = serve.Process.Signal(syscall.SIGTERM)
+		if err := serve.Wait(); err != nil {
+			t.Errorf("serve ended with %v", err)
+		}
+	}()
+	if _, err := bufio.NewReader(out).ReadBytes('\n'); err != nil {
+		t.Fatal(err)
+	}
+	add := func() (int, string) { return addSomebody(t, d, added) }
+	if code, said := add(); code != exitDone {
+		t.Fatal(said)
+	}
+	added++
+	remove := ballast(t, disk, 100<<10)
+	code, said := exitDone, ""
+	for code == exitDone && added < 200 {
+		if code, said = add(); code == exitDone {
+			added++
+		}
+	}
+	if code == exitDone || !strings.Contains(said, "full") {
+		t.Errorf("after %d people on a full disk: %d %s", added, code, said)
+	}
+	remove()
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(100 * time.Millisecond) {
+		if code, said = add(); code == exitDone || time.Now().After(deadline) {
+			break
+		}
+	}
+	if code != exitDone {
+		t.Errorf("with room again: %d %s", code, said)
+	}
+	return added + 1
+}
+
+// addSomebody registers somebody unlike the others.
+func addSomebody(t *testing.T, d string, n int) (int, string) {
+	t.Helper()
+	dir := t.TempDir() // on the large disk
+	evidence, photo := filepath.Join(dir, "evidence.json"), filepath.Join(dir, "photo.png")
+	documents := fmt.Sprintf(`{"documents":[{"kind":"passport","number":"P%07d","photo":true,"expires":"2999-01-01"},
+		{"kind":"driving-licence","number":"D%07d","photo":true,"expires":"2999-01-01"},{"kind":"utility-bill","address":true}]}`, n, n)
+	image, err := facePNG()
+	if err := errors.Join(err, os.WriteFile(evidence, []byte(documents), 0o600), os.WriteFile(photo, image, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	return asShipped("person", "add", "--as", filepath.Join(d, "operators", "manager.pem"), "--given", "Alex", "--family", "Person"+string(rune('a'+n/26))+string(rune('a'+n%26)),
+		"--birth", fmt.Sprintf("19%02d-02-03", n%80+10), "--evidence", evidence, "--photo", photo)
+}
