@@ -71,7 +71,7 @@ func (s *Schema) subtreeRules() []*MatchingRule {
 		rule("8", "dnOneLevelMatch", func(v, a Key) bool { return v != "" && v.Parent() == a }),
 		rule("9", "dnSubtreeMatch", func(v, a Key) bool { return a.Contains(v) }),
 		rule("10", "dnSubordinateMatch", func(v, a Key) bool { return v != a && a.Contains(v) }),
-		rule("11", "dnSuperiorMatch", func(v, a Key) bool { return v.Contains(a) }),
+		rule("11", "dnSuperiorMatch", func(v, a Key) bool { return v != a && v.Contains(a) }),
 	}
 }
 

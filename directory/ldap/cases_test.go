@@ -17,6 +17,7 @@ func searchCases(t *testing.T) []exchange {
 	l.attributes()
 	l.limits()
 	l.controls()
+	l.rarities()
 	return l.cases
 }
 

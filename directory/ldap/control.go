@@ -134,74 +134,88 @@ func protocolError(message string) error {
 
 // take adds one control.
 func (c *controls) take(op ber.Tag, oid string, value []byte, critical bool) error {
-	search := op == searchRequest
+	known, err := false, error(nil)
+	switch op {
+	case searchRequest:
+		known, err = c.takeSearch(oid, value, critical)
+	case addRequest, modifyRequest, delRequest, modDNRequest:
+		known, err = c.takeUpdate(op, oid, value)
+	}
+	if known || err != nil {
+		return err
+	}
 	update := op == addRequest || op == modifyRequest || op == delRequest || op == modDNRequest
+	asks := op == searchRequest || op == compareRequest
 	switch {
 	case oid == oidManageDSAIT:
 		c.manage = true
 		return nil
-	case oid == oidDomainScope && search:
-		c.alone = true
-		return nil
-	case oid == oidSort && search:
-		return c.takeSort(value, critical)
-	case oid == oidView && search:
-		return c.takeView(value)
-	case oid == oidOriginal && (search || op == compareRequest):
+	case oid == oidOriginal && asks:
 		return c.takeOriginal(value)
-	case oid == oidMatched && search:
-		return c.takeMatched(value)
-	case oid == oidProxied && (search || update || op == compareRequest || op == extendedRequest):
+	case oid == oidProxied && (asks || update || op == extendedRequest):
 		return c.takeProxied(value, critical)
-	case search && (oid == oidSyncRequest || oid == oidPersistent):
-		return c.takeFollowing(oid, value)
 	case oid == oidPasswordPolicy:
 		return c.takePolicy(value)
-	case oid == oidPaged && search:
-		if c.paged != nil {
-			return protocolError("the paged results control stands twice")
-		}
-		return c.takePaged(value)
-	case oid == oidSubentries && search:
-		return c.takeSubentries(value)
-	case oid == oidActiveRoles && search:
-		if value != nil {
-			return protocolError("the active roles control has no value")
-		}
-		c.active = true
-		return nil
-	case oid == oidAssertion && (search || update || op == compareRequest):
+	case oid == oidAssertion && (asks || update):
 		if c.assertion != nil {
 			return protocolError("the assertion control stands twice")
 		}
-		var err error
 		c.assertion, err = parseFilter(value)
 		return err
 	case oid == oidTransaction && (update || op == extendedRequest):
 		return c.takeTransaction(value, critical)
-	}
-	return c.takeOfUpdate(op, oid, value, critical)
-}
-
-// takeOfUpdate adds a control that means something for updates alone, and
-// refuses what means nothing.
-func (c *controls) takeOfUpdate(op ber.Tag, oid string, value []byte, critical bool) error {
-	update := op == addRequest || op == modifyRequest || op == delRequest || op == modDNRequest
-	switch {
-	case oid == oidPreRead && update && op != addRequest:
-		return takeRead(&c.preRead, value)
-	case oid == oidPostRead && update && op != delRequest:
-		return takeRead(&c.postRead, value)
-	case oid == oidPermissive && op == modifyRequest:
-		return takeFlag(&c.permissive, "permissive modify", value)
-	case oid == oidTreeDelete && op == delRequest:
-		return takeFlag(&c.treeDelete, "tree delete", value)
-	case oid == oidRelax && update:
-		return takeFlag(&c.relax, "relax", value)
 	case critical && op != unbindRequest && op != abandonRequest:
 		return &directory.Error{Code: directory.UnavailableCriticalExtension, Message: "critical control " + oid + " is not available here"}
 	}
 	return nil
+}
+
+// takeSearch adds a control that means something for searches alone.
+func (c *controls) takeSearch(oid string, value []byte, critical bool) (known bool, err error) {
+	switch oid {
+	case oidDomainScope:
+		c.alone = true
+		return true, nil
+	case oidSort:
+		return true, c.takeSort(value, critical)
+	case oidView:
+		return true, c.takeView(value)
+	case oidMatched:
+		return true, c.takeMatched(value)
+	case oidSyncRequest, oidPersistent:
+		return true, c.takeFollowing(oid, value)
+	case oidPaged:
+		if c.paged != nil {
+			return true, protocolError("the paged results control stands twice")
+		}
+		return true, c.takePaged(value)
+	case oidSubentries:
+		return true, c.takeSubentries(value)
+	case oidActiveRoles:
+		if value != nil {
+			return true, protocolError("the active roles control has no value")
+		}
+		c.active = true
+		return true, nil
+	}
+	return false, nil
+}
+
+// takeUpdate adds a control that means something for updates alone.
+func (c *controls) takeUpdate(op ber.Tag, oid string, value []byte) (known bool, err error) {
+	switch {
+	case oid == oidPreRead && op != addRequest:
+		return true, takeRead(&c.preRead, value)
+	case oid == oidPostRead && op != delRequest:
+		return true, takeRead(&c.postRead, value)
+	case oid == oidPermissive && op == modifyRequest:
+		return true, takeFlag(&c.permissive, "permissive modify", value)
+	case oid == oidTreeDelete && op == delRequest:
+		return true, takeFlag(&c.treeDelete, "tree delete", value)
+	case oid == oidRelax:
+		return true, takeFlag(&c.relax, "relax", value)
+	}
+	return false, nil
 }
 
 // takeFlag reads a control without a value.

@@ -150,3 +150,8 @@ func Quantile(share float64, took []time.Duration) time.Duration {
 
 // SpanBuckets is how many there are.
 const SpanBuckets = spanBuckets
+
+// ReferralURI is where a value of ref sends a client that asks for a name.
+func ReferralURI(value string, dn directory.DN) string {
+	return target{below: dn[:min(1, len(dn))], whole: dn, scope: "sub"}.uri(value)
+}

@@ -277,19 +277,9 @@ func (q *searching) visit(out []byte, e *tree.Entry) []byte {
 func (q *searching) result(err error) result {
 	q.note()
 	r := result{}
-	var elsewhere *tree.Referred
 	switch {
-	case errors.As(err, &elsewhere):
-		r = q.referred(elsewhere.Key)
 	case err != nil:
-		r = q.conn.resultOf(err)
-		if r.code == directory.NoSuchObject {
-			r = q.conn.hideMatched(q.base, r)
-		}
-		if q.list != nil && !q.list.arranged && (r.code == directory.TimeLimitExceeded || r.code == directory.AdminLimitExceeded) {
-			q.controls.sorting.code = r.code
-			r.controls = q.controls.sorting.appendResult(r.controls)
-		}
+		r = q.failed(err)
 	case q.stop == stopSize:
 		r.code = directory.SizeLimitExceeded
 	case q.sent == 0 && q.scan != nil && !q.sight.who.Root:
@@ -297,6 +287,23 @@ func (q *searching) result(err error) result {
 	}
 	if r.code == directory.Success || r.code == directory.SizeLimitExceeded {
 		r.controls = q.appendControls(r.controls, r.code)
+	}
+	return r
+}
+
+// failed ends a search that went wrong.
+func (q *searching) failed(err error) result {
+	var elsewhere *tree.Referred
+	if errors.As(err, &elsewhere) {
+		return q.referred(elsewhere.Key)
+	}
+	r := q.conn.resultOf(err)
+	if r.code == directory.NoSuchObject {
+		r = q.conn.hideMatched(q.base, r)
+	}
+	if q.list != nil && !q.list.arranged && (r.code == directory.TimeLimitExceeded || r.code == directory.AdminLimitExceeded) {
+		q.controls.sorting.code = r.code
+		r.controls = q.controls.sorting.appendResult(r.controls)
 	}
 	return r
 }

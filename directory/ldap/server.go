@@ -132,6 +132,7 @@ type Server struct {
 	root       rootDSE
 	hashing    chan struct{}
 	sorts      chan struct{}
+	hides      tree.Hide
 	allowances []allowance
 	verified   verified
 	feed       feed
@@ -197,6 +198,9 @@ func New(c Config) (*Server, error) {
 	s.tally, s.began = newTally(), c.Now()
 	if err = s.computeSignIn(); err != nil {
 		return nil, fmt.Errorf("configuring LDAP: %w", err)
+	}
+	if c.CardStatus != nil {
+		s.hides = goodCards{c.CardStatus}
 	}
 	s.settleAllowances()
 	if err = s.prepareLogs(); err != nil {

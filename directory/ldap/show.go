@@ -51,7 +51,7 @@ func (w *entryWriter) appendEntry(b []byte, tag ber.Tag, e *tree.Entry) ([]byte,
 }
 
 func (w *entryWriter) attributes(b []byte, e *tree.Entry) []byte {
-	if !w.typesOnly {
+	if !w.typesOnly && w.matched == nil { // else values are chosen one by one
 		return e.AppendShown(b, w.showing(e.Names()), w.attribute)
 	}
 	want := w.selection.numbers(e.Names())
@@ -92,10 +92,7 @@ type goodCards struct{ status CardStatus }
 
 // hiding is what the server hides: nothing without a CardStatus.
 func (s *Server) hiding() tree.Hide {
-	if s.config.CardStatus == nil {
-		return nil
-	}
-	return goodCards{s.config.CardStatus}
+	return s.hides
 }
 
 // Hides implements tree.Hide.

@@ -72,7 +72,7 @@ public class Client {
 			cookie = ((PagedResultsResponseControl) c.getResponseControls()[0]).getCookie();
 		} while (cookie != null);
 		held("paged results", pages == 3 && entries == 8, pages + " " + entries);
-		c.setRequestControls(new Control[] {new SortControl(new SortKey[] {new SortKey("uid", false, null)}, Control.CRITICAL)});
+		c.setRequestControls(new Control[] {new SortControl(new SortKey[] {new SortKey("uid", false, "caseIgnoreOrderingMatch")}, Control.CRITICAL)});
 		found = c.search("ou=People,o=nhs", "(objectClass=nhsPerson)", new SearchControls(SearchControls.ONELEVEL_SCOPE, 0, 0, new String[] {"uid"}, false, false));
 		String first = found.next().getAttributes().get("uid").get().toString();
 		held("sort control", first.equals("900000000041") && found.hasMore(), first);
