@@ -24,6 +24,7 @@ const (
 	FromUPN         From = "upn"         // the Microsoft user principal name
 	FromMail        From = "mail"        // the first RFC 822 name
 	FromFingerprint From = "fingerprint" // SHA-256 of the DER, lower-case hexadecimal
+	FromAttribute   From = "attribute"   // one attribute of the subject, by Mapping.Attribute
 )
 
 // Mapping turns a client certificate into an identity. The first mapping that
@@ -36,9 +37,16 @@ type Mapping struct {
 	// Match must fit the whole part; nil fits anything.
 	Match *regexp.Regexp
 	// To is the name of the entry, with $1 … for groups of Match and $0 for the
-	// whole. Values are escaped. Empty: the subject itself is the name, and no
-	// entry is needed; rules can speak of it.
+	// whole. Values are escaped. Without it and Find the subject itself is the
+	// name, and no entry is needed; rules can speak of it.
 	To string
+	// Attribute is the type of FromAttribute; a subject with several values of
+	// it leads nowhere.
+	Attribute string
+	// Find, in place of To, is an attribute of entries: the one entry at or below
+	// Base (nil: in any suffix) that holds the part is meant. Two are none.
+	Find string
+	Base directory.DN
 }
 
 // DefaultMappings lead a card's certificate (12-digit common name) to the
@@ -57,10 +65,17 @@ func (s *Server) checkMappings() error {
 	for i, m := range s.config.Certificates {
 		switch m.From {
 		case FromCommonName, FromSubject, FromUPN, FromMail, FromFingerprint:
+		case FromAttribute:
+			if s.schema.Attribute(m.Attribute) == nil {
+				return fmt.Errorf("certificate mapping %d: unknown attribute %q", i+1, m.Attribute)
+			}
 		default:
 			return fmt.Errorf("certificate mapping %d: unknown part %q", i+1, m.From)
 		}
-		if m.To == "" && m.From != FromSubject {
+		if t := s.schema.Attribute(m.Find); m.Find != "" && (m.To != "" || t == nil || t.Equality == nil) {
+			return fmt.Errorf("certificate mapping %d: %q cannot be searched for", i+1, m.Find)
+		}
+		if m.To == "" && m.Find == "" && m.From != FromSubject {
 			return fmt.Errorf("certificate mapping %d: without a name to lead to it must be from the subject", i+1)
 		}
 		for _, der := range m.Issuers {
@@ -159,15 +174,19 @@ func (m *Mapping) accepts(cert *x509.Certificate, ours bool) bool {
 // follow leads a certificate to its identity, errNoMapping if this mapping
 // does not.
 func (s *Server) follow(m *Mapping, cert *x509.Certificate) (who Identity, err error) {
-	part, ok := m.From.of(cert)
+	part, ok := s.partOf(m, cert)
 	if !ok {
 		return who, errNoMapping
 	}
 	name := part
-	if m.To != "" {
-		if name, ok = m.name(part); !ok {
-			return who, errNoMapping
-		}
+	switch {
+	case m.To != "":
+		name, ok = m.name(part)
+	case m.Find != "":
+		name, ok = s.found(m, part)
+	}
+	if !ok {
+		return who, errNoMapping
 	}
 	if who.DN, err = directory.ParseDN(name); err != nil {
 		return who, errNoMapping
@@ -182,7 +201,7 @@ func (s *Server) follow(m *Mapping, cert *x509.Certificate) (who Identity, err e
 	var missing *tree.NoSuchBase
 	if errors.As(err, &missing) {
 		err = nil
-		if m.To != "" {
+		if m.To != "" || m.Find != "" {
 			err = errNoMapping
 		}
 	}
@@ -217,6 +236,64 @@ func expand(to string, groups []string) string {
 		b = append(b, to[i])
 	}
 	return string(b)
+}
+
+// partOf takes the part a mapping looks at out of a certificate.
+func (s *Server) partOf(m *Mapping, cert *x509.Certificate) (part string, ok bool) {
+	if m.From != FromAttribute {
+		return m.From.of(cert)
+	}
+	want := s.schema.Attribute(m.Attribute)
+	values := 0
+	for _, a := range cert.Subject.Names {
+		if text, isText := a.Value.(string); isText && s.schema.Attribute(a.Type.String()) == want {
+			part = text
+			values++
+		}
+	}
+	return part, values == 1
+}
+
+// found looks for the one entry that holds the part.
+func (s *Server) found(m *Mapping, part string) (name string, ok bool) {
+	if m.Match != nil {
+		groups := m.Match.FindStringSubmatch(part)
+		if groups == nil || groups[0] != part {
+			return "", false
+		}
+		part = groups[len(groups)-1] // the last group, or the whole
+	}
+	bases := make([]directory.Key, 0, len(s.suffixes))
+	if m.Base != nil {
+		key, err := s.schema.Key(m.Base)
+		if err != nil {
+			return "", false
+		}
+		bases = append(bases, key)
+	} else {
+		for i := range s.suffixes {
+			bases = append(bases, s.suffixes[i].key)
+		}
+	}
+	count := 0
+	f := &directory.Filter{Kind: directory.FilterEquality, Attr: m.Find, Value: []byte(part)}
+	for _, base := range bases {
+		scan := s.config.Tree.Open(tree.Request{Base: base, Scope: tree.ScopeSubtree, Filter: f, MaxCandidates: maxNamesakes})
+		_, err := scan.Step(0, func(e *tree.Entry) bool {
+			text, err := e.AppendDN(nil)
+			name = string(text)
+			if count++; err != nil {
+				count++ // no name, no entry
+			}
+			return count < 2
+		})
+		var missing *tree.NoSuchBase
+		if err != nil && !errors.As(err, &missing) {
+			s.config.Logger.Warn("looking for the holder of a certificate", "error", err)
+			return "", false
+		}
+	}
+	return name, count == 1
 }
 
 // of takes the part out of a certificate.

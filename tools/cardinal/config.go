@@ -112,6 +112,18 @@ type DirectoryConfig struct {
 	Unique []Unique `yaml:"unique"`
 	// AllowPlaintextBind lets passwords cross an unencrypted connection: for loopback and tests.
 	AllowPlaintextBind bool `yaml:"allowPlaintextBind"`
+	// BindByCertificate gives whoever presents a client certificate and then binds anonymously, or not at all, the certificate's identity.
+	BindByCertificate bool `yaml:"bindByCertificate"`
+	// ClientCertificates lead client certificates to entries, the first that fits. Default: a card to its person, any other of ours to its subject.
+	ClientCertificates []ClientCertificate `yaml:"clientCertificates"`
+	// Users lead the user names of SASL PLAIN and SCRAM to entries. What none leads to an entry means the entry named uid=USER.
+	Users []UserName `yaml:"users"`
+	// Scram offers SCRAM-SHA-256.
+	Scram ScramConfig `yaml:"scram"`
+	// Passwords are the policies for passwords; the first that fits an entry holds. Default: people are locked out, services slowed down.
+	Passwords []PasswordPolicy `yaml:"passwords"`
+	// Referrals are LDAP URIs of nodes that take updates: where a node that only reads sends them.
+	Referrals []string `yaml:"referrals"`
 	// Limits are what searches of some identities may cost, in place of limits.searchEntries and limits.searchTime.
 	Limits []DirectoryLimit `yaml:"limits"`
 }

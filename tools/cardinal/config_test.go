@@ -94,8 +94,16 @@ func everythingSet() Config {
 		Cards: CardsConfig{AttestationRoots: []string{"a.pem", "b.pem"}},
 		Directory: DirectoryConfig{Managed: []string{"ou=x,o=nhs"}, Schema: []string{"s"},
 			Matching: []Matching{{Attribute: "a", Equality: "b", Ordering: "c", Substrings: "d"}}, Indexes: Indexes{Add: []string{"e"}, Drop: []string{"f", "g"}}, Rules: "r.yaml", AllowPlaintextBind: true,
-			Integrity: Integrity{Attributes: []string{"member", "manager"}, Subtrees: []string{"ou=a,o=nhs", "ou=b,o=nhs"}, Nothing: "cn=x", Limit: 7},
-			Unique:    []Unique{{Attributes: []string{"mail", "uid"}, Base: "ou=y,o=nhs", Filter: "(cn=*)"}, {Attributes: []string{"cn"}}}},
+			Integrity:          Integrity{Attributes: []string{"member", "manager"}, Subtrees: []string{"ou=a,o=nhs", "ou=b,o=nhs"}, Nothing: "cn=x", Limit: 7},
+			Unique:             []Unique{{Attributes: []string{"mail", "uid"}, Base: "ou=y,o=nhs", Filter: "(cn=*)"}, {Attributes: []string{"cn"}}},
+			Limits:             []DirectoryLimit{{Who: []string{"anyone"}, Size: SizeBounds{Soft: 1, Hard: 2}, Time: TimeBounds{Soft: Patience(time.Second), Hard: Patience(time.Minute)}, Candidates: 3, FilterNodes: 4, Paged: 5}},
+			BindByCertificate:  true,
+			ClientCertificates: []ClientCertificate{{From: "attribute", Attribute: "a", Match: "b|\"c\"", To: "d", Find: "e", Base: "f", Issuers: []string{"g"}}, {From: "upn"}},
+			Users:              []UserName{{Match: "(.+)@x: y", To: "cn=$1"}}, Scram: ScramConfig{Enabled: true, SeedFile: "s", Iterations: 5000},
+			Passwords: []PasswordPolicy{{Name: "p", DN: "cn=p", Subtree: "o=x", Filter: "(cn=*)", MinAge: Age(time.Hour), MaxAge: Age(240 * time.Hour), ExpireWarning: Age(time.Minute),
+				GraceLogins: 1, InHistory: 2, MinLength: 3, MaxLength: 4, Quality: 1, Kinds: 2, MustChange: true, NoUserChange: true, SafeModify: true,
+				Lockout: true, MaxFailure: 5, LockoutDuration: Age(time.Second), FailureCountInterval: Age(36 * time.Hour)}, {Name: "q"}},
+			Referrals: []string{"ldap://a", "ldaps://b"}},
 		Limits: Limits{OCSPAge: time.Hour, DirectoryAge: 90 * time.Second, Connections: 1, SearchEntries: 2, SearchTime: time.Second,
 			ClockSkew: time.Minute, Drain: 1500 * time.Millisecond},
 		Demo: DemoConfig{Enabled: true, Clock: 26000 * time.Hour},
@@ -142,7 +150,8 @@ func keysOf(t reflect.Type) (keys []string) {
 		return nil
 	}
 	for f := range t.Fields() {
-		keys = append(keys, f.Tag.Get("yaml"))
+		key, _, _ := strings.Cut(f.Tag.Get("yaml"), ",")
+		keys = append(keys, key)
 		keys = append(keys, keysOf(f.Type)...)
 	}
 	return keys

@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"text/template"
+
+	"go.yaml.in/yaml/v3"
 )
 
 //go:embed cardinal.yaml.tmpl
@@ -13,7 +15,7 @@ var configTemplate string
 // commented gives the configuration as the file init writes: with what each
 // key means, and the defaults of those left out.
 func (c Config) commented() ([]byte, error) {
-	t, err := template.New("cardinal.yaml").Funcs(template.FuncMap{"quote": strconv.Quote}).Parse(configTemplate)
+	t, err := template.New("cardinal.yaml").Funcs(template.FuncMap{"quote": strconv.Quote, "nested": nested}).Parse(configTemplate)
 	if err != nil {
 		return nil, err
 	}
@@ -22,4 +24,13 @@ func (c Config) commented() ([]byte, error) {
 		return nil, err
 	}
 	return []byte(b.String()), nil
+}
+
+// nested gives a value as YAML, indented to stand below a key of the directory.
+func nested(value any) (string, error) {
+	text, err := yaml.Marshal(value)
+	if err != nil {
+		return "", err
+	}
+	return "    " + strings.ReplaceAll(strings.TrimRight(string(text), "\n"), "\n", "\n    "), nil
 }

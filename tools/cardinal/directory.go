@@ -25,6 +25,7 @@ type directoryOf struct {
 	roots    []ldap.Suffix
 	managed  []directory.DN
 	rules    *directory.Rules
+	binding  binding
 
 	integrity register.Integrity
 	unique    []register.Unique
@@ -71,6 +72,8 @@ func loadDirectory(f folder, c Config) (*directoryOf, error) {
 		}
 	}
 	d.rules, err = schema.ParseRules(text)
+	problems = append(problems, err)
+	d.binding, err = c.Directory.binding(f)
 	problems = append(problems, err)
 	d.limits, err = c.Directory.allowances(schema)
 	if problems = append(problems, err); errors.Join(problems...) != nil {

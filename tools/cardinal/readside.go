@@ -125,6 +125,7 @@ func (n *node) serveDirectory() error {
 		config.Writer = ldapWriter{register.Updates{Register: n.write.register, Ledger: n.ledger}}
 		config.Original = original{n.ledger}
 	}
+	n.bindAs(&config)
 	answering, err := ldap.New(config)
 	if err != nil {
 		return usage("configuring LDAP", err)
@@ -144,6 +145,17 @@ func (n *node) serveDirectory() error {
 	add("ldap", func() error { return answering.Serve(plain) })
 	add("ldaps", func() error { return answering.ServeTLS(secure) })
 	return nil
+}
+
+// bindAs says how clients show who they are. A node that does not write sends
+// updates where the configuration says.
+func (n *node) bindAs(config *ldap.Config) {
+	b := n.directory.binding
+	config.BindByCertificate = n.config.Directory.BindByCertificate
+	config.Certificates, config.Users, config.Scram, config.Passwords = b.certificates, b.users, b.scram, b.passwords
+	if config.Writer == nil {
+		config.Referrals = n.config.Directory.Referrals
+	}
 }
 
 func directoryServer(name string, serve func() error, of *ldap.Server) listening {
