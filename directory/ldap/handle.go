@@ -90,6 +90,10 @@ func (c *conn) work(m *message, started time.Time) bool {
 		if code, done = c.handleSearch(m, started); !done {
 			q := c.search
 			c.search = nil
+			if c.flush() != nil { // the entries gathered so far come before those the task writes
+				s.inFlight.Add(-1)
+				return false
+			}
 			c.detach(m, started, q.finish)
 		}
 	case compareRequest:

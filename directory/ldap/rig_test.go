@@ -21,6 +21,7 @@ import (
 	"cardinal/directory/ldap"
 	"cardinal/directory/register"
 	"cardinal/directory/tree"
+	"cardinal/internal/journal"
 	"cardinal/internal/ledger"
 	"cardinal/internal/replica"
 )
@@ -185,17 +186,17 @@ func (r *rig) serve(c ldap.Config) {
 func (r *rig) ldif(text string) {
 	r.t.Helper()
 	reader := directory.NewLDIFReader(strings.NewReader(text))
+	var last journal.Position
 	for {
 		record, err := reader.Next()
 		if err != nil {
 			break
 		}
-		position, err := r.updates.Add(r.t.Context(), r.issuance, record.Entry)
-		if err != nil {
+		if last, err = r.updates.Add(r.t.Context(), r.issuance, record.Entry); err != nil {
 			r.t.Fatalf("adding %s: %v", record.Entry.DN, err)
 		}
-		must(r.t, r.replica.WaitFor(r.t.Context(), position))
 	}
+	must(r.t, r.replica.WaitFor(r.t.Context(), last))
 }
 
 const workforce = `dn: o=nhs
