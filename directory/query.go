@@ -26,13 +26,38 @@ type Query struct {
 // Compile resolves a filter. It never fails; see Query. Filters from the wire
 // must be within MaxFilterDepth and MaxFilterNodes: deeper parts are Undefined.
 func (s *Schema) Compile(f *Filter) *Query {
-	c := compiler{s: s, left: MaxFilterNodes}
+	c := compiler{s: s, left: MaxFilterNodes, room: make([]Query, f.nodes(0))}
 	return c.node(f, 0)
+}
+
+// nodes counts what Compile makes of a filter.
+func (f *Filter) nodes(depth int) int {
+	n := 1
+	if f == nil || depth > MaxFilterDepth {
+		return n
+	}
+	for _, child := range f.Children {
+		if n += child.nodes(depth + 1); n > MaxFilterNodes {
+			return MaxFilterNodes
+		}
+	}
+	return n
 }
 
 type compiler struct {
 	s    *Schema
 	left int
+	room []Query // for all nodes at once, as far as it goes
+}
+
+// take gives a node of its own.
+func (c *compiler) take() *Query {
+	if len(c.room) == 0 {
+		return &Query{}
+	}
+	q := &c.room[0]
+	c.room = c.room[1:]
+	return q
 }
 
 func (c *compiler) node(f *Filter, depth int) *Query {
@@ -40,8 +65,10 @@ func (c *compiler) node(f *Filter, depth int) *Query {
 	if f == nil || depth > MaxFilterDepth || c.left < 0 {
 		return &Query{Kind: FilterNone}
 	}
-	q := &Query{Kind: f.Kind, schema: c.s}
+	q := c.take()
+	q.Kind, q.schema = f.Kind, c.s
 	if f.Kind <= FilterNot {
+		q.Children = make([]*Query, 0, len(f.Children))
 		for _, child := range f.Children {
 			q.Children = append(q.Children, c.node(child, depth+1))
 		}

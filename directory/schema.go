@@ -180,6 +180,11 @@ func (s *Schema) Describe(description string) (d Description, ok bool) {
 	if options == "" {
 		return d, len(typ) == len(description)
 	}
+	return describeOptions(d, description)
+}
+
+// describeOptions adds the options a description names, lower case and sorted.
+func describeOptions(d Description, description string) (Description, bool) {
 	for o := range Options(description) {
 		o = strings.ToLower(o)
 		if !validOption(o) {

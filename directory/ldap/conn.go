@@ -29,8 +29,7 @@ type conn struct {
 	tls     *tls.ConnectionState
 	who     Identity  // changed by Bind alone, while nothing else runs
 	checked time.Time // when the certificate behind it was last seen to be good
-	lastDN  string    // the name asked for last, and its key
-	lastKey directory.Key
+	names   names
 	bound   bool     // a bind has succeeded: larger requests are read
 	ongoing *ongoing // a SASL exchange that waits for the next bind
 	// mustChange: the identity is to set a new password first.

@@ -30,7 +30,22 @@ func readFilterWithin(r *ber.Reader, nodes int) (*directory.Filter, error) {
 
 var errFilterParts = &directory.Error{Code: directory.AdminLimitExceeded, Message: "the filter has too many parts"}
 
-type filterParser struct{ left int }
+type filterParser struct {
+	left int
+	room []directory.Filter // for the next nodes
+}
+
+// fewNodes are made at once: most filters are of one node, or of three.
+const fewNodes = 3
+
+func (p *filterParser) take() *directory.Filter {
+	if len(p.room) == 0 {
+		p.room = make([]directory.Filter, fewNodes)
+	}
+	f := &p.room[0]
+	p.room = p.room[1:]
+	return f
+}
 
 func (p *filterParser) read(r *ber.Reader, depth int) (*directory.Filter, error) {
 	if p.left--; p.left < 0 || depth > maxFilterDepth {
@@ -41,10 +56,14 @@ func (p *filterParser) read(r *ber.Reader, depth int) (*directory.Filter, error)
 		return nil, err
 	}
 	in := ber.NewReader(value)
-	f := &directory.Filter{}
+	if depth == 0 && tag != 0xA0 && tag != 0xA1 && tag != 0xA2 {
+		p.room = make([]directory.Filter, 1)
+	}
+	f := p.take()
 	switch tag {
 	case 0xA0, 0xA1:
 		f.Kind = directory.FilterKind(tag & 0x1F)
+		f.Children = make([]*directory.Filter, 0, fewNodes-1)
 		for !in.Empty() {
 			child, err := p.read(&in, depth+1)
 			if err != nil {

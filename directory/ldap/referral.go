@@ -158,10 +158,14 @@ func (q *searching) referred(at directory.Key) result {
 // in the scope that refers elsewhere, whether the filter fits it or not: what
 // is held there may fit.
 func (q *searching) references(out []byte) ([]byte, error) {
-	if q.controls.manage || q.controls.alone || q.scope == tree.ScopeBase || q.stop != stopNot || q.controls.view != nil ||
-		q.controls.subentries == subentriesAlone {
+	if !q.scan.Refers() || q.controls.manage || q.controls.alone || q.scope == tree.ScopeBase || q.stop != stopNot ||
+		q.controls.view != nil || q.controls.subentries == subentriesAlone {
 		return out, nil
 	}
+	return q.refer(out)
+}
+
+func (q *searching) refer(out []byte) ([]byte, error) {
 	ref, ok := q.conn.server.schema.Describe("ref")
 	if !ok {
 		return out, nil

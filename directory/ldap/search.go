@@ -35,7 +35,8 @@ type searching struct {
 	most      int           // entries a client may ask for
 
 	scan *tree.Scan
-	list *listing // of a search that is sorted
+	used *tree.Scan // of the search before, whose memory is free
+	list *listing   // of a search that is sorted
 	sent int
 	stop stopping
 }
@@ -57,7 +58,10 @@ func (c *conn) handleSearch(m *message, started time.Time) (code directory.Code,
 	if q == nil {
 		q = &searching{}
 	}
-	*q = searching{conn: c.asking(), id: m.id, started: started, sight: sight{grant: q.sight.grant}}
+	if q.scan == nil {
+		q.scan = q.used
+	}
+	*q = searching{conn: c.asking(), id: m.id, started: started, sight: sight{grant: q.sight.grant}, used: q.scan}
 	c.search = q
 	if err := q.parse(m); err != nil {
 		return c.reply(m, c.resultOf(err)), true
@@ -144,29 +148,6 @@ func (q *searching) parse(m *message) (err error) {
 	return err
 }
 
-// keyOf brings a name from the wire to its key. The last one is remembered:
-// most searches of a connection have the same base.
-func (c *conn) keyOf(dn []byte) (directory.Key, error) {
-	if c.lastKey != "" && string(dn) == c.lastDN {
-		return c.lastKey, nil
-	}
-	var room [256]byte
-	if key, ok := c.server.schema.AppendPlainKey(room[:0], dn); ok {
-		c.lastDN, c.lastKey = string(dn), directory.Key(key)
-		return c.lastKey, nil
-	}
-	parsed, err := directory.ParseDN(string(dn))
-	if err != nil {
-		return "", badDN(err)
-	}
-	key, err := c.server.schema.Key(parsed)
-	if err != nil {
-		return "", err
-	}
-	c.lastDN, c.lastKey = string(dn), key
-	return key, nil
-}
-
 // prepare sets up the scan once the request is known to be a plain search.
 func (q *searching) prepare() error {
 	if q.controls.active {
@@ -204,7 +185,7 @@ func (q *searching) open() {
 	} else {
 		request.Allow = &q.sight
 	}
-	q.scan = q.conn.server.config.Tree.Open(request)
+	q.scan, q.used = q.conn.server.config.Tree.Reopen(q.used, request), nil
 }
 
 // advance is step, and what follows the last one.

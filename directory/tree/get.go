@@ -37,8 +37,15 @@ func noSuchBase(rd *reader, ancestor uint32) error {
 }
 
 // Open prepares a search. It does no work yet.
-func (t *Tree) Open(r Request) *Scan {
-	return &Scan{tree: t, request: r, query: query{allow: r.Allow, hide: r.Hide}}
+func (t *Tree) Open(r Request) *Scan { return t.Reopen(nil, r) }
+
+// Reopen is Open in the memory of a Scan that has ended, or of none.
+func (t *Tree) Reopen(s *Scan, r Request) *Scan {
+	if s == nil {
+		s = &Scan{}
+	}
+	*s = Scan{tree: t, request: r, query: query{allow: r.Allow, hide: r.Hide}}
+	return s
 }
 
 // Get shows the entry of a name to visit; *NoSuchBase if there is none.

@@ -119,6 +119,10 @@ func (t *Tree) Referral(key directory.Key, managed bool) (directory.Key, error) 
 	return at, nil
 }
 
+// Refers reports whether References has anything to look at. It is known after
+// the first Step.
+func (s *Scan) Refers() bool { return s.refers }
+
 // References shows the referrals in the scope of a search that follows them
 // (Request.Refer), whether the filter fits them or not. It is for after the
 // last Step.

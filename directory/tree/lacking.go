@@ -129,7 +129,8 @@ func (t *Tree) lacking(n *node) (names []string, helped bool) {
 		return nil, false
 	case directory.FilterAnd: // one that is served is enough, and equality the best
 		var best *node
-		for _, c := range n.children {
+		for i := range n.children {
+			c := &n.children[i]
 			lacks, ok := t.lacking(c)
 			if ok && len(lacks) > 0 && (best == nil || c.Kind == directory.FilterEquality && best.Kind != directory.FilterEquality) {
 				best, names, helped = c, lacks, true
@@ -137,7 +138,8 @@ func (t *Tree) lacking(n *node) (names []string, helped bool) {
 		}
 		return names, helped
 	case directory.FilterOr: // all must be
-		for _, c := range n.children {
+		for i := range n.children {
+			c := &n.children[i]
 			lacks, ok := t.lacking(c)
 			if !ok {
 				return nil, false

@@ -395,7 +395,8 @@ func (q *query) lacks(n *node, e *Entry) bool {
 	if e.past == nil || len(e.past.cut) == 0 {
 		return false
 	}
-	for _, c := range n.children {
+	for i := range n.children {
+		c := &n.children[i]
 		if q.lacks(c, e) {
 			return true
 		}

@@ -67,7 +67,8 @@ func (p *planner) estimate(n *node, limit int) int {
 	switch n.Kind {
 	case directory.FilterAnd:
 		best := -1
-		for _, c := range n.children {
+		for i := range n.children {
+			c := &n.children[i]
 			if e := p.estimate(c, limit); e >= 0 && (best < 0 || e < best) {
 				best = e
 			}
@@ -78,7 +79,8 @@ func (p *planner) estimate(n *node, limit int) int {
 		return best
 	case directory.FilterOr:
 		sum := 0
-		for _, c := range n.children {
+		for i := range n.children {
+			c := &n.children[i]
 			e := p.estimate(c, limit)
 			if e < 0 {
 				return -1
@@ -123,7 +125,8 @@ func (p *planner) collect(n *node) (ids []uint32, ok bool) {
 	case directory.FilterAnd:
 		return p.collectAnd(n)
 	case directory.FilterOr:
-		for _, c := range n.children {
+		for i := range n.children {
+			c := &n.children[i]
 			set, ok := p.collect(c)
 			if !ok {
 				return nil, false
@@ -183,7 +186,8 @@ func (p *planner) collectAnd(n *node) ([]uint32, bool) {
 		size int
 	}
 	parts, best := make([]part, 0, len(n.children)), -1
-	for _, c := range n.children {
+	for i := range n.children {
+		c := &n.children[i]
 		if e := p.estimate(c, countChunks<<16); e >= 0 {
 			parts = append(parts, part{c, e})
 			if best < 0 || e < parts[best].size {

@@ -31,9 +31,10 @@ type query struct {
 // speaks of, as far as that was asked.
 type node struct {
 	*directory.Query
-	children []*node
+	children []node
 	computed *computed
 	covers   []coverage
+	room     [48]coverage // for covers, as long as the numbers are few
 }
 
 type coverage uint8
@@ -44,15 +45,21 @@ const (
 	coverNo
 )
 
+// newNode makes the nodes of a filter; those below one parent share memory.
 func (t *Tree) newNode(q *directory.Query) *node {
-	n := &node{Query: q, computed: t.computedOf(q.Attr)}
+	n := &node{}
+	t.fill(n, q)
+	return n
+}
+
+func (t *Tree) fill(n *node, q *directory.Query) {
+	n.Query, n.computed = q, t.computedOf(q.Attr)
 	if len(q.Children) > 0 {
-		n.children = make([]*node, len(q.Children))
+		n.children = make([]node, len(q.Children))
 		for i, c := range q.Children {
-			n.children[i] = t.newNode(c)
+			t.fill(&n.children[i], c)
 		}
 	}
-	return n
 }
 
 // match decides the filter for one entry, with the three truth values of
@@ -61,7 +68,8 @@ func (q *query) match(n *node, e *Entry) directory.Truth {
 	switch n.Kind {
 	case directory.FilterAnd:
 		t := directory.True
-		for _, c := range n.children {
+		for i := range n.children {
+			c := &n.children[i]
 			if t = min(t, q.match(c, e)); t == directory.False {
 				return t
 			}
@@ -69,14 +77,15 @@ func (q *query) match(n *node, e *Entry) directory.Truth {
 		return t
 	case directory.FilterOr:
 		t := directory.False
-		for _, c := range n.children {
+		for i := range n.children {
+			c := &n.children[i]
 			if t = max(t, q.match(c, e)); t == directory.True {
 				return t
 			}
 		}
 		return t
 	case directory.FilterNot:
-		return q.match(n.children[0], e).Not()
+		return q.match(&n.children[0], e).Not()
 	case directory.FilterNone:
 		return directory.Undefined
 	}
@@ -127,7 +136,7 @@ func (q *query) coveredBy(n *node, code uint16) bool {
 		if int(code) >= len(q.catalog.names) {
 			return false
 		}
-		n.covers = append(n.covers, make([]coverage, len(q.catalog.names)-len(n.covers))...)
+		n.cover(len(q.catalog.names))
 	}
 	if n.covers[code] == coverUnknown {
 		n.covers[code] = coverNo
@@ -185,4 +194,14 @@ func (q *query) matchDN(n *node, e *Entry) directory.Truth {
 		}
 	}
 	return result
+}
+
+// cover makes room for so many numbers.
+func (n *node) cover(numbers int) {
+	if n.covers == nil {
+		n.covers = n.room[:0]
+	}
+	for len(n.covers) < numbers {
+		n.covers = append(n.covers, coverUnknown)
+	}
 }

@@ -167,7 +167,8 @@ func (t *Tree) finding(n *node) *node {
 			return n
 		}
 	case directory.FilterAnd:
-		for _, c := range n.children {
+		for i := range n.children {
+			c := &n.children[i]
 			if found := t.finding(c); found != nil {
 				return found
 			}
