@@ -217,3 +217,19 @@ func (s *Schema) issuerAVA(a AVA) []byte {
 	b = binary.AppendUvarint(b, uint64(len(v)))
 	return append(b, v...)
 }
+
+// SubjectForm is the normal form of the subject of a certificate, as it stands
+// in the form of certificates it has issued: see CertificateForm.
+func (s *Schema) SubjectForm(der []byte) ([]byte, error) {
+	c, err := parseCertificate(s, der)
+	if err != nil {
+		return nil, err
+	}
+	return c.subject, nil
+}
+
+// CertificateForm is the normal form (of certificateExactMatch) of a
+// certificate with a positive serial number, by the form of its issuer's name.
+func CertificateForm(issuer, serial []byte) []byte {
+	return pairOf(serialForm(new(big.Int).SetBytes(serial)), issuer)
+}

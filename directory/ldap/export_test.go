@@ -155,3 +155,22 @@ const SpanBuckets = spanBuckets
 func ReferralURI(value string, dn directory.DN) string {
 	return target{below: dn[:min(1, len(dn))], whole: dn, scope: "sub"}.uri(value)
 }
+
+// ParseFollowing decodes whatever a client can send to follow changes.
+func ParseFollowing(b []byte) (rid string, csns int, ok bool) {
+	_, err1 := parseSyncRequest(b)
+	_, err2 := parsePersistentSearch(b)
+	c, known := parseSyncCookie(b)
+	scope := syncScope{0xAB, 0xCD, 0xEF}
+	_, found := scope.place(c)
+	return c.rid, len(c.csns), err1 == nil || err2 == nil || known && found
+}
+
+// SyncCookie is the cookie of a place, and whether it is found in it again.
+func SyncCookie(scope [16]byte, rid, csn string) (cookie []byte, found bool) {
+	s := syncScope(scope)
+	cookie = s.cookie(rid, []byte(csn))
+	c, ok := parseSyncCookie(cookie)
+	at, placed := s.place(c)
+	return cookie, ok && placed && at == csn && (rid == "" || c.rid == rid)
+}

@@ -2,7 +2,10 @@ package ldap_test
 
 import (
 	"context"
+	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/hex"
+	"encoding/pem"
 	"fmt"
 	"slices"
 	"strings"
@@ -12,8 +15,12 @@ import (
 	ber "github.com/go-asn1-ber/asn1-ber"
 	client "github.com/go-ldap/ldap/v3"
 
+	"cardinal/certs"
+	"cardinal/directory"
 	"cardinal/directory/ldap"
 	"cardinal/directory/tree"
+	"cardinal/internal/journal"
+	"cardinal/internal/ledger"
 )
 
 // followed is what a client is told, as short lines.
@@ -372,4 +379,56 @@ func TestFollowersEndAndLeaveNothing(t *testing.T) {
 	if got := four.next(); !strings.Contains(got, "52") {
 		t.Errorf("the server stopped: %q", got)
 	}
+}
+
+// TestLostCardLeavesTheCopies: a certificate is hidden once its card is
+// reported, though nothing has written to its holder's entry.
+func TestLostCardLeavesTheCopies(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("short")
+	}
+	r := newRig(t, nil)
+	r.ldif(workforce)
+	card := r.pki.issue(pkix.Name{CommonName: "900000000017"})
+	leaf, err := x509.ParseCertificate(card.Certificate[0])
+	must(t, err)
+	block, _ := pem.Decode(r.pki.caPEM)
+	issuer, err := x509.ParseCertificate(block.Bytes)
+	must(t, err)
+	id, err := certs.IssuerIDFromSPKI(issuer.RawSubjectPublicKeyInfo)
+	must(t, err)
+	r.append(journal.KindIssuerAdded, certs.IssuerAdded{Name: "cards", DER: issuer.Raw, Shards: 1}.Append(nil))
+	name, err := directory.ParseDN(alex)
+	must(t, err)
+	p, err := r.updates.Modify(t.Context(), r.issuance, name, []directory.Modification{{Op: directory.ModAdd,
+		Attribute: directory.Attribute{Type: "userCertificate;binary", Values: [][]byte{leaf.Raw}}}})
+	must(t, err)
+	must(t, r.replica.WaitFor(t.Context(), p))
+	r.cards.set(leaf.Raw, true)
+	f := r.sync(r.dial(reader, "reading"), nil, client.SyncRequestModeRefreshAndPersist, "(uid=900000000017)")
+	f.until("refreshed")
+	copied := newConsumer(t, r.plain, "refreshAndPersist")
+	copied.equals(r, "with a card")
+	r.cards.set(leaf.Raw, false)
+	serial, err := certs.SerialFromBytes(leaf.SerialNumber.Bytes())
+	must(t, err)
+	lost := certs.StatusChange{Issuer: id, Serials: []certs.Serial{serial},
+		Status: certs.Status{State: certs.StateRevoked, Reason: certs.ReasonKeyCompromise, At: time.Now().UTC().Truncate(time.Second)}}
+	r.append(journal.KindStatusChanged, lost.Append(nil))
+	f.wants("2 "+alex, "cookie")
+	copied.equals(r, "after it was lost")
+	dumped, err := copied.dump()
+	must(t, err)
+	if text := dumped[strings.ToLower(alex)]; text == "" || strings.Contains(text, "usercertificate") {
+		t.Errorf("the copy holds\n%s", text)
+	}
+}
+
+// append writes a change of another room to the journal.
+func (r *rig) append(kind journal.Kind, body []byte) {
+	r.t.Helper()
+	p, err := r.ledger.Write(r.t.Context(), func(tx *ledger.Tx) error { tx.Append(kind, 1, body); return nil })
+	must(r.t, err)
+	must(r.t, r.replica.WaitFor(r.t.Context(), p))
 }

@@ -15,7 +15,7 @@ import (
 
 // layout is the form of the buckets; raise it when a record, a key or the set
 // of computed things changes.
-const layout = 3
+const layout = 4
 
 // Name is the tree's bucket.
 func (t *Tree) Name() string { return "directory" }
@@ -47,8 +47,11 @@ func (t *Tree) Committed(replica.State) {}
 
 // Apply writes one change of the directory's entries.
 func (t *Tree) Apply(b *replica.Batch, c journal.Change) error {
-	if c.Kind == journal.KindEpochBegan {
+	switch c.Kind {
+	case journal.KindEpochBegan:
 		return t.applyEpoch(b, c)
+	case journal.KindIssuerAdded, journal.KindStatusChanged:
+		return t.applyCertificates(b, c)
 	}
 	if c.Kind < journal.KindSuffixLoaded || c.Kind > journal.KindSecretsChanged {
 		return nil

@@ -16,6 +16,7 @@ import (
 //	index     attribute(2) ‖ value ‖ end ‖ upper(2) → chunk
 //	words     word(4)                             → encoded values
 //	names     attribute(2)                        → attribute description
+//	issuers   issuer of certificates(32)          → normal form of its name
 //	values    number(4) ‖ attribute(2) ‖ digest(16) → a value of an outlined attribute
 //	history   change(8)                           → see history.go; local to this copy
 //	secrets   entryUUID(16) ‖ attribute name      → verifiers
@@ -28,6 +29,7 @@ const (
 	bucketIndex    = "index"
 	bucketWords    = "words"
 	bucketNames    = "names"
+	bucketIssuers  = "issuers"
 	bucketValues   = "values"
 	bucketSecrets  = "secrets"
 	bucketHistory  = "\x00history"
@@ -36,7 +38,7 @@ const (
 
 func allBuckets() []string {
 	return []string{bucketEntries, bucketChildren, bucketCounts, bucketUUIDs, bucketIndex,
-		bucketWords, bucketNames, bucketValues, bucketSecrets, bucketState}
+		bucketWords, bucketNames, bucketIssuers, bucketValues, bucketSecrets, bucketState}
 }
 
 // longValue is how much of a value's normal form stands in an index key. Names

@@ -124,6 +124,10 @@ type DirectoryConfig struct {
 	Passwords []PasswordPolicy `yaml:"passwords"`
 	// Referrals are LDAP URIs of nodes that take updates: where a node that only reads sends them.
 	Referrals []string `yaml:"referrals"`
+	// History bounds what is kept of what changed.
+	History HistoryConfig `yaml:"history"`
+	// ChangeLog shows the changes as entries at cn=Changelog of each suffix. Default false.
+	ChangeLog bool `yaml:"changelog"`
 	// Limits are what searches of some identities may cost, in place of limits.searchEntries and limits.searchTime.
 	Limits []DirectoryLimit `yaml:"limits"`
 }

@@ -86,6 +86,7 @@ func (c Config) check() error {
 		}
 	}
 	c.Limits.check(bad)
+	c.Directory.History.check(bad)
 	return errors.Join(problems...)
 }
 

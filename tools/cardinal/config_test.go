@@ -94,6 +94,7 @@ func everythingSet() Config {
 		Cards: CardsConfig{AttestationRoots: []string{"a.pem", "b.pem"}},
 		Directory: DirectoryConfig{Managed: []string{"ou=x,o=nhs"}, Schema: []string{"s"},
 			Matching: []Matching{{Attribute: "a", Equality: "b", Ordering: "c", Substrings: "d"}}, Indexes: Indexes{Add: []string{"e"}, Drop: []string{"f", "g"}}, Rules: "r.yaml", AllowPlaintextBind: true,
+			History: HistoryConfig{Changes: 3, Age: time.Hour, Bytes: 4}, ChangeLog: true,
 			Integrity:          Integrity{Attributes: []string{"member", "manager"}, Subtrees: []string{"ou=a,o=nhs", "ou=b,o=nhs"}, Nothing: "cn=x", Limit: 7},
 			Unique:             []Unique{{Attributes: []string{"mail", "uid"}, Base: "ou=y,o=nhs", Filter: "(cn=*)"}, {Attributes: []string{"cn"}}},
 			Limits:             []DirectoryLimit{{Who: []string{"anyone"}, Size: SizeBounds{Soft: 1, Hard: 2}, Time: TimeBounds{Soft: Patience(time.Second), Hard: Patience(time.Minute)}, Candidates: 3, FilterNodes: 4, Paged: 5}},

@@ -31,6 +31,7 @@ type directoryOf struct {
 	unique    []register.Unique
 	limits    []ldap.Allowance
 	indexes   Indexes
+	history   tree.History
 }
 
 // loadDirectory reads schema, names, root passwords and rules, and reports
@@ -49,7 +50,7 @@ func loadDirectory(f folder, c Config) (*directoryOf, error) {
 	if err != nil {
 		return nil, usage("reading the schema", err)
 	}
-	d := &directoryOf{schema: schema, indexes: c.Directory.Indexes}
+	d := &directoryOf{schema: schema, indexes: c.Directory.Indexes, history: c.Directory.History.bounds()}
 	if _, err := d.newTree(); err != nil {
 		problems = append(problems, fmt.Errorf("directory.indexes: %w", err))
 	}
@@ -84,7 +85,7 @@ func loadDirectory(f folder, c Config) (*directoryOf, error) {
 
 // newTree makes the arrangement for searching, in no replica yet.
 func (d *directoryOf) newTree() (*tree.Tree, error) {
-	return tree.New(d.schema, tree.Options{IndexedToo: d.indexes.Add, NotIndexed: d.indexes.Drop})
+	return tree.New(d.schema, tree.Options{IndexedToo: d.indexes.Add, NotIndexed: d.indexes.Drop, History: d.history})
 }
 
 func (c DirectoryConfig) extraRules() (out []directory.ExtraRules) {
