@@ -140,12 +140,12 @@ func SpanEnd(bucket int) time.Duration { return spanEnd(bucket) }
 
 // Quantile is that of searches which took as long as is given.
 func Quantile(share float64, took []time.Duration) time.Duration {
-	var s spans
+	var s Spans
 	for _, d := range took {
-		s.buckets[spanBucket(d)]++
-		s.count++
+		s.Buckets[spanBucket(d)]++
+		s.Count++
 	}
-	return s.quantile(share)
+	return s.Quantile(share)
 }
 
 // SpanBuckets is how many there are.

@@ -99,7 +99,7 @@ func (x *exhibit) Collect(out chan<- prometheus.Metric) {
 // doubling: dashboards need no more, and every bucket is a series.
 func (x *exhibit) collect(k kind, out chan<- prometheus.Metric) {
 	s := x.server.tally.spans(k)
-	succeeded := s.count
+	succeeded := s.Count
 	for code := range x.server.tally.results[k] {
 		if n := x.server.tally.results[k][code].Load(); n > 0 {
 			succeeded -= min(n, succeeded)
@@ -108,11 +108,11 @@ func (x *exhibit) collect(k kind, out chan<- prometheus.Metric) {
 	}
 	out <- prometheus.MustNewConstMetric(x.operations, prometheus.CounterValue, float64(succeeded), k.String(), directory.Success.String())
 	buckets, total := map[float64]uint64{}, uint64(0)
-	for b, n := range s.buckets[:spanBuckets-1] {
+	for b, n := range s.Buckets[:spanBuckets-1] {
 		total += n
 		if b%spanParts == 0 {
 			buckets[spanEnd(b).Seconds()] = total
 		}
 	}
-	out <- prometheus.MustNewConstHistogram(x.duration, s.count, float64(s.nanos)/1e9, buckets, k.String())
+	out <- prometheus.MustNewConstHistogram(x.duration, s.Count, float64(s.Nanos)/1e9, buckets, k.String())
 }

@@ -126,14 +126,14 @@ func (m *monitored) operations() {
 		e := m.add(at, "monitorOperation", name)
 		t, of := m.server.tally, kind(k)
 		spans, b, f := t.spans(of), t.begun(of), t.failed(of)
-		done, begun, failed = done+spans.count, begun+b, failed+f
+		done, begun, failed = done+spans.Count, begun+b, failed+f
 		number(e, "monitorOpInitiated", b)
-		number(e, "monitorOpCompleted", spans.count)
+		number(e, "monitorOpCompleted", spans.Count)
 		number(e, "monitorOpFailed", f)
-		if spans.count > 0 {
-			number(e, "monitorMicrosecondsMedian", uint64(spans.quantile(0.5).Microseconds()))
-			number(e, "monitorMicroseconds95", uint64(spans.quantile(0.95).Microseconds()))
-			number(e, "monitorMicroseconds99", uint64(spans.quantile(0.99).Microseconds()))
+		if spans.Count > 0 {
+			number(e, "monitorMicrosecondsMedian", uint64(spans.Quantile(0.5).Microseconds()))
+			number(e, "monitorMicroseconds95", uint64(spans.Quantile(0.95).Microseconds()))
+			number(e, "monitorMicroseconds99", uint64(spans.Quantile(0.99).Microseconds()))
 		}
 	}
 	number(top, "monitorOpInitiated", begun)
@@ -156,7 +156,7 @@ func (m *monitored) statistics() {
 	for k := range kinds {
 		if k != kindUnbind && k != kindAbandon {
 			spans := s.tally.spans(k)
-			answers += spans.count
+			answers += spans.Count
 		}
 	}
 	m.counter(at, "Bytes", s.sent())

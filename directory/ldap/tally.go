@@ -132,30 +132,44 @@ func (c *conn) count(op ber.Tag, code directory.Code, started time.Time) {
 	}
 }
 
-// spans are how long the operations of a kind took.
-type spans struct {
-	count   uint64
-	nanos   uint64
-	buckets [spanBuckets]uint64
+// Spans are how long operations took.
+type Spans struct {
+	Count   uint64              `json:"count"`
+	Nanos   uint64              `json:"nanos"` // of all together
+	Buckets [spanBuckets]uint64 `json:"buckets"`
 }
 
-func (t *tally) spans(k kind) (s spans) {
+func (t *tally) spans(k kind) (s Spans) {
 	for i := range t.stripes {
-		for b := range s.buckets {
+		for b := range s.Buckets {
 			n := t.stripes[i].buckets[k][b].Load()
-			s.buckets[b] += n
-			s.count += n
+			s.Buckets[b] += n
+			s.Count += n
 		}
-		s.nanos += t.stripes[i].nanos[k].Load()
+		s.Nanos += t.stripes[i].nanos[k].Load()
 	}
 	return s
 }
 
-// quantile is the time within which a share of the operations ended, as far as
-// the buckets tell; 0 if there were none.
-func (s *spans) quantile(share float64) time.Duration {
-	rank, seen := share*float64(s.count), 0.0
-	for b, n := range s.buckets {
+// Since is what came after an earlier reading of the same server; all of it if
+// the server began anew meanwhile.
+func (s Spans) Since(earlier Spans) Spans {
+	out := s
+	for b := range s.Buckets {
+		if s.Buckets[b] < earlier.Buckets[b] {
+			return s
+		}
+		out.Buckets[b] -= earlier.Buckets[b]
+	}
+	out.Count, out.Nanos = s.Count-earlier.Count, s.Nanos-earlier.Nanos
+	return out
+}
+
+// Quantile is the time within which a share of the operations ended, as far as
+// the buckets tell: at most a fifth off. It is 0 if there were none.
+func (s *Spans) Quantile(share float64) time.Duration {
+	rank, seen := share*float64(s.Count), 0.0
+	for b, n := range s.Buckets {
 		if n == 0 || seen+float64(n) < rank {
 			seen += float64(n)
 			continue

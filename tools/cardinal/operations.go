@@ -12,7 +12,8 @@ import (
 
 // serveOperations listens for those who run the node: /healthz says that the
 // process answers, /readyz whether it can be asked and if not why, /metrics is
-// for Prometheus.
+// for Prometheus, /monitor for cardinal monitor, and /unindexed tells which
+// searches cost much and which index would help.
 func (n *node) serveOperations() error {
 	l, err := listen("operations", n.config.Listen.Operations)
 	if err != nil {
@@ -22,6 +23,8 @@ func (n *node) serveOperations() error {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
 	mux.HandleFunc("GET /readyz", n.readyz)
+	mux.HandleFunc("GET /monitor", n.monitor)
+	mux.HandleFunc("GET /unindexed", n.unindexed)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(n.registry, promhttp.HandlerOpts{}))
 	n.addresses.Operations, n.addresses.Ready = "http://"+l.Addr().String(), true
 	n.serveHTTP("operations", l, mux)

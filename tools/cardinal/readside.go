@@ -130,6 +130,7 @@ func (n *node) serveDirectory() error {
 	if err != nil {
 		return usage("configuring LDAP", err)
 	}
+	n.answering = answering
 	plain, err := listen("ldap", n.config.Listen.LDAP)
 	if err != nil {
 		return err

@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/spf13/cobra"
 
+	"cardinal/directory/ldap"
 	"cardinal/internal/ledger"
 )
 
@@ -71,6 +72,7 @@ type node struct {
 	ledger      *ledger.Ledger
 	certificate *serverCertificate
 	read        *readSide
+	answering   *ldap.Server // once it serves the directory
 	write       *writeSide
 	servers     []listening // what listens
 	tasks       []task      // what works behind them

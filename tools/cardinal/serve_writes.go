@@ -108,6 +108,6 @@ func (n *node) serveWrites() error {
 	secure := server.TLSConfig(tls.Certificate{}, n.write.hands())
 	secure.Certificates, secure.GetCertificate = nil, n.certificate.get
 	n.addresses.Issuance = "https://" + l.Addr().String()
-	n.serveHTTPS("issuance", l, &http.Server{Handler: handler, TLSConfig: secure})
+	n.serveHTTPS("issuance", l, &http.Server{Handler: n.countIssuance(handler), TLSConfig: secure})
 	return nil
 }
