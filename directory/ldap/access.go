@@ -13,12 +13,13 @@ type sight struct {
 	who   directory.Identity
 	fixed bool
 	grant directory.Access
+	outlook
 }
 
 // look sets s up for an identity and the base of its operation. A root
 // identity is one only within its own suffix.
 func (s *sight) look(c asker, base directory.Key) {
-	s.rules, s.who = c.server.config.Rules, c.who.Identity
+	s.rules, s.who, s.outlook = c.server.config.Rules, c.who.Identity, c.outlook(directory.RightSearch)
 	s.who.Root = c.who.rootOf != "" && c.who.rootOf.Contains(base)
 	_, s.fixed = s.rules.Fixed(&s.who, base, &s.grant)
 }
@@ -41,10 +42,44 @@ func (s *sight) Search(e *tree.Entry, d directory.Description) bool {
 	return s.at(e).Allows(d.Type, directory.RightSearch)
 }
 
+// outlook is what an identity may know of entries anywhere, for attributes that
+// speak of other entries than their own (tree.Asker).
+type outlook struct {
+	all   *directory.Rules
+	asks  *Identity
+	using directory.Right // on what names the members of a group
+}
+
+func (c asker) outlook(using directory.Right) outlook {
+	return outlook{all: c.server.config.Rules, asks: c.who, using: using}
+}
+
+func (o outlook) on(e *tree.Entry) *directory.Access {
+	who := o.asks.at(e.Key())
+	return o.all.On(&who.Identity, e, nil)
+}
+
+// Sees implements tree.Asker.
+func (o outlook) Sees(e *tree.Entry) bool { return o.on(e).Allows(nil, directory.RightRead) }
+
+// SeesBelow implements tree.Asker.
+func (o outlook) SeesBelow(key directory.Key) bool {
+	who := o.asks.at(key)
+	grant, fixed := o.all.Fixed(&who.Identity, key, nil)
+	return fixed && grant.Allows(nil, directory.RightRead)
+}
+
+// Member implements tree.Asker.
+func (o outlook) Member(group *tree.Entry, d directory.Description) bool {
+	grant := o.on(group)
+	return grant.Allows(nil, directory.RightRead) && grant.Allows(d.Type, o.using)
+}
+
 // granted applies one right to the attributes of one entry (tree.Allow).
 type granted struct {
 	grant *directory.Access
 	right directory.Right
+	outlook
 }
 
 func (g granted) Search(_ *tree.Entry, d directory.Description) bool {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"hash/maphash"
+	"math"
 	"time"
 
 	"cardinal/directory"
@@ -171,7 +172,9 @@ func (a *attempt) admit(acc *account) (who Identity) {
 		who.mustChange = true
 		a.said.fail(changeAfterReset)
 	}
-	a.conn.server.acquaint(&who)
+	if err := a.conn.server.acquaint(&who); err != nil { // each request asks again, and is nobody's until that succeeds
+		who.asOf = math.MaxUint64
+	}
 	return who
 }
 

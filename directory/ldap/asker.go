@@ -9,9 +9,9 @@ type asker struct {
 	who *Identity // not changed while the request runs
 }
 
-// asking is the connection's own identity. Bind changes it, and waits until
-// nothing runs before it does.
-func (c *conn) asking() asker { return asker{c, &c.who} }
+// asking is the connection's own identity, as it is now. Bind changes it, and
+// waits until nothing runs before it does.
+func (c *conn) asking() asker { return asker{c, c.current()} }
 
 // asks is who makes a request with these controls.
 func (c *conn) asks(m *message, with *controls) (asker, error) {

@@ -207,7 +207,7 @@ func (s *Server) follow(m *Mapping, cert *x509.Certificate) (who Identity, err e
 	}
 	who.Method = "EXTERNAL"
 	if err == nil {
-		s.acquaint(&who)
+		err = s.acquaint(&who)
 	}
 	return who, err
 }

@@ -122,7 +122,7 @@ func (c asker) readEntryAt(key directory.Key, at journal.Position, list [][]byte
 		if _, changed, ok := directory.ParseCSN(string(e.CSN())); !ok || changed > at {
 			return nil
 		}
-		w := entryWriter{selection: newSelection(c.server.config.Tree, list), grant: grant, hide: c.server.hiding()}
+		w := entryWriter{selection: newSelection(c.server.config.Tree, list), grant: grant, hide: c.server.hiding(), others: c.outlook(directory.RightRead)}
 		out, err = w.appendEntry(nil, searchResultEntry, e)
 		return err
 	})

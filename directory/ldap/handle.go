@@ -243,7 +243,7 @@ func (c asker) compareEntry(key directory.Key, f *directory.Filter) (r result, e
 	query := c.server.schema.Compile(f)
 	present := c.server.schema.Compile(&directory.Filter{Kind: directory.FilterPresent, Attr: f.Attr})
 	err = c.visible(key, func(e *tree.Entry, grant *directory.Access) error {
-		allow, hide := granted{grant, directory.RightCompare}, c.server.hiding()
+		allow, hide := granted{grant, directory.RightCompare, c.outlook(directory.RightCompare)}, c.server.hiding()
 		switch {
 		case !grant.Allows(d.Type, directory.RightCompare), e.Decide(present, allow, hide) != directory.True:
 			r.code = directory.NoSuchAttribute
@@ -273,7 +273,7 @@ func (c asker) noSuch(key directory.Key, err error) error {
 func (c asker) assert(key directory.Key, f *directory.Filter) error {
 	query := c.server.schema.Compile(f)
 	err := c.visible(key, func(e *tree.Entry, grant *directory.Access) error {
-		if e.Decide(query, granted{grant, directory.RightSearch}, c.server.hiding()) != directory.True {
+		if e.Decide(query, granted{grant, directory.RightSearch, c.outlook(directory.RightSearch)}, c.server.hiding()) != directory.True {
 			return &directory.Error{Code: assertionFailed}
 		}
 		return nil

@@ -208,7 +208,7 @@ func (q *searching) stepSorted(out []byte, candidates, output int) ([]byte, bool
 // many entries to sort it gives up: list is nil then, and the search begins
 // again without an order, or ends.
 func (q *searching) gather(candidates int) (done bool, err error) {
-	sees := seen{hide: q.hide, tree: q.conn.server.config.Tree}
+	sees := seen{hide: q.hide, tree: q.conn.server.config.Tree, others: q.conn.outlook(directory.RightRead)}
 	full := false
 	done, err = q.scan.Step(candidates, func(e *tree.Entry) bool {
 		if sees.grant = q.sight.at(e); !sees.grant.Allows(nil, directory.RightRead) || !q.shows(e) {

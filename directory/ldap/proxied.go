@@ -85,7 +85,9 @@ func (a asker) mayBecome(who *Identity) error {
 	if who.DN, err = directory.ParseDN(string(name)); err != nil {
 		return err
 	}
-	a.server.acquaint(who)
+	if err := a.server.acquaint(who); err != nil {
+		return err
+	}
 	a.server.allow(who)
 	return nil
 }

@@ -182,7 +182,8 @@ func (q *searching) open() {
 		MaxCandidates: q.conn.who.allowed.candidates, Refer: !q.controls.manage}
 	if q.sight.who.Root {
 		request.MaxCandidates = 0
-	} else {
+	}
+	if !q.sight.who.Root || len(q.conn.server.suffixes) > 1 { // in another suffix nobody's root
 		request.Allow = &q.sight
 	}
 	q.scan, q.used = q.conn.server.config.Tree.Reopen(q.used, request), nil
@@ -243,6 +244,9 @@ func (q *searching) visit(out []byte, e *tree.Entry) []byte {
 		return out
 	}
 	w := entryWriter{selection: q.selection, typesOnly: q.typesOnly, grant: grant, hide: q.hide, matched: q.matched}
+	if len(q.selection.computed) > 0 {
+		w.others = q.conn.outlook(directory.RightRead)
+	}
 	after, err := w.append(out, q.id, e)
 	if err != nil {
 		return out

@@ -15,6 +15,7 @@ type entryWriter struct {
 	grant     *directory.Access
 	hide      tree.Hide                            // nil: certificates are shown as they are
 	matched   *valuesFilter                        // nil: all values are shown
+	others    tree.Asker                           // who asks, for what speaks of other entries
 	besides   func(b []byte, e *tree.Entry) []byte // appends further attributes; nil: none
 }
 
@@ -107,7 +108,7 @@ func (g goodCards) Hidden(v []byte) bool {
 }
 
 func (w *entryWriter) computed(b []byte, d directory.Description, e *tree.Entry) []byte {
-	values, _ := e.Computed(d)
+	values, _ := e.Computed(d, w.others)
 	if w.matched != nil {
 		items := w.matched.about(d)
 		values = slices.DeleteFunc(values, func(v []byte) bool { return !matches(items, v) })

@@ -164,9 +164,10 @@ func (s *sorting) key(b []byte, e *tree.Entry, sees *seen) []byte {
 
 // seen is what one asker sees of one entry.
 type seen struct {
-	grant *directory.Access
-	hide  tree.Hide
-	tree  *tree.Tree
+	grant  *directory.Access
+	hide   tree.Hide
+	tree   *tree.Tree
+	others tree.Asker
 }
 
 func (s *seen) allows(t *directory.AttributeType) bool {
@@ -184,7 +185,7 @@ func (k *sortKey) least(e *tree.Entry, sees *seen) (least []byte) {
 	}
 	if sees.tree.IsComputed(k.description) {
 		if sees.allows(k.description.Type) {
-			values, _ := e.Computed(k.description)
+			values, _ := e.Computed(k.description, sees.others)
 			for _, v := range values {
 				take(v)
 			}

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -112,11 +113,12 @@ func (v *verified) remember(whose string, mac [32]byte) {
 	v.known[whose] = mac
 }
 
-// acquaint finds out what access rules ask of an identity: its groups, and
-// filters on its own entry. Both hold until the next bind.
-func (s *Server) acquaint(who *Identity) {
-	if s.asksGroups() {
-		who.Groups = s.groupsOf(who.DN)
+// acquaint finds out what access rules ask of an identity: its groups, which are
+// looked up again when memberships change, and filters on its own entry, which
+// hold until the next bind.
+func (s *Server) acquaint(who *Identity) error {
+	if err := s.regroup(who); err != nil {
+		return err
 	}
 	if rules := s.config.Rules; rules.AsksFacts() {
 		err := s.config.Tree.Get(who.Key, func(e *tree.Entry) error {
@@ -127,6 +129,37 @@ func (s *Server) acquaint(who *Identity) {
 			who.Facts = rules.Facts(nil)
 		}
 	}
+	return nil
+}
+
+// regroup looks the groups of an identity up.
+func (s *Server) regroup(who *Identity) (err error) {
+	who.asOf = s.config.Tree.Memberships() // first: a change after it is looked up again
+	if s.asksGroups() {
+		who.Groups, err = s.groupsOf(who.DN)
+	}
+	return err
+}
+
+// current is the connection's identity with the groups it is in now. Where they
+// cannot be told it is nobody, since rules may refuse by group as well.
+func (c *conn) current() *Identity {
+	now := c.server.config.Tree.Memberships()
+	if c.who.Key == "" || c.who.rootOf != "" || c.who.asOf == now {
+		return &c.who
+	}
+	if r := c.regrouped.Load(); r != nil && r.asOf == now {
+		return r
+	}
+	who := c.who
+	if err := c.server.regroup(&who); err != nil {
+		c.server.config.Logger.Error("looking for the groups of an identity", "connection", c.number, "error", err)
+		who = Identity{}
+		who.Peer, who.Strength = c.who.Peer, c.who.Strength
+	}
+	c.server.allow(&who)
+	c.regrouped.Store(&who)
+	return &who
 }
 
 // asksGroups reports whether anything depends on the groups of identities.
@@ -139,7 +172,7 @@ func (s *Server) asksGroups() bool {
 const maxGroups = 1_000
 
 // groupsOf finds the groups an identity is a direct member of.
-func (s *Server) groupsOf(dn directory.DN) (groups []directory.Key) {
+func (s *Server) groupsOf(dn directory.DN) (groups []directory.Key, err error) {
 	text := []byte(dn.String())
 	f := &directory.Filter{Kind: directory.FilterOr, Children: []*directory.Filter{
 		{Kind: directory.FilterEquality, Attr: "member", Value: text},
@@ -149,12 +182,12 @@ func (s *Server) groupsOf(dn directory.DN) (groups []directory.Key) {
 		scan := s.config.Tree.Open(tree.Request{Base: s.suffixes[i].key, Scope: tree.ScopeSubtree, Filter: f, MaxCandidates: maxGroups})
 		_, err := scan.Step(0, func(e *tree.Entry) bool {
 			groups = append(groups, e.Key())
-			return len(groups) < maxGroups
+			return true
 		})
 		var missing *tree.NoSuchBase
 		if err != nil && !errors.As(err, &missing) {
-			s.config.Logger.Warn("looking for groups", "suffix", s.suffixes[i].text, "error", err)
+			return nil, fmt.Errorf("looking for groups below %s: %w", s.suffixes[i].text, err)
 		}
 	}
-	return groups
+	return groups, nil
 }

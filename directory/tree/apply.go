@@ -39,11 +39,23 @@ func (t *Tree) Layout() uint32 {
 // Reset forgets what is known of the file served so far.
 func (t *Tree) Reset() {
 	t.writer = newWriter(t)
+	t.groups.Add(1)
 }
 
-// Committed needs nothing: what readers remember stays with a snapshot, and
-// the catalog they share only grows.
-func (t *Tree) Committed(replica.State) {}
+// Committed tells who remembers memberships that they have changed. Nothing
+// else needs to be told: what readers remember stays with a snapshot, and the
+// catalog they share only grows.
+func (t *Tree) Committed(replica.State) {
+	if t.regrouped {
+		t.regrouped = false
+		t.groups.Add(1)
+	}
+}
+
+// Memberships is a number that rises whenever the members of a group may have
+// changed, before WaitFor tells of the change: what was found out about groups
+// holds as long as it stays the same. Read it first, then look.
+func (t *Tree) Memberships() uint64 { return t.groups.Load() }
 
 // Apply writes one change of the directory's entries.
 func (t *Tree) Apply(b *replica.Batch, c journal.Change) error {
@@ -64,6 +76,7 @@ func (t *Tree) Apply(b *replica.Batch, c journal.Change) error {
 		return fmt.Errorf("opening the directory's buckets: %w", err)
 	}
 	w.records.position, w.records.micro = uint64(c.Position), uint64(c.Time.UnixMicro())
+	t.regrouped = t.regrouped || c.Kind == journal.KindSuffixLoaded || c.Kind == journal.KindEntryMoved
 	switch c.Kind {
 	case journal.KindSuffixLoaded:
 		return t.applyLoad(c)

@@ -2,7 +2,6 @@ package tree
 
 import (
 	"fmt"
-	"strconv"
 
 	"cardinal/directory"
 )
@@ -28,6 +27,12 @@ type computed struct {
 	description directory.Description
 	always      bool  // every entry has it
 	index       finds // nil: no index proposes entries by it
+	// asked is Values for an attribute that speaks of other entries: those the
+	// asker may know of; nil: Values it is.
+	asked func(e *Entry, by Asker, into [][]byte) (values [][]byte, known bool)
+	// equal decides an equality where that is cheaper than looking at the
+	// values; nil: it is not.
+	equal func(q *query, n *node, e *Entry) directory.Truth
 }
 
 // finds proposes the entries an item on a computed attribute can be true for.
@@ -43,7 +48,8 @@ const SubschemaDN = "cn=Subschema"
 
 // native are the attributes that follow from where an entry is and which
 // change made it what it is, in the order they are shown.
-func native() []computed {
+func native(t *Tree) []computed {
+	groups := memberOf{t}
 	one := func(name string, value func(e *Entry) []byte) computed {
 		return computed{always: true, Computed: Computed{Name: name, Values: func(e *Entry, into [][]byte) ([][]byte, bool) {
 			v := value(e)
@@ -61,15 +67,9 @@ func native() []computed {
 			return text
 		}),
 		one("subschemaSubentry", func(*Entry) []byte { return []byte(SubschemaDN) }), // RFC 4512 §4.2
-		one("hasSubordinates", func(e *Entry) []byte { // X.501 §13.4
-			if e.Children() > 0 {
-				return []byte("TRUE")
-			}
-			return []byte("FALSE")
-		}),
-		one("numSubordinates", func(e *Entry) []byte { // draft-boreham-numsubordinates
-			return strconv.AppendUint(nil, e.Children(), 10)
-		}),
+		{Computed: Computed{Name: "hasSubordinates"}, asked: hasSubordinates},        // X.501 §13.4
+		{Computed: Computed{Name: "numSubordinates"}, asked: numSubordinates},        // draft-boreham-numsubordinates
+		{Computed: Computed{Name: "memberOf"}, asked: groups.values, index: groups, equal: groups.match},
 	}
 }
 
@@ -97,10 +97,10 @@ func (s *computedSet) add(schema *directory.Schema, c computed) error {
 	return nil
 }
 
-func nativeSet(schema *directory.Schema) (*computedSet, error) {
+func nativeSet(t *Tree) (*computedSet, error) {
 	s := &computedSet{byType: map[*directory.AttributeType]*computed{}}
-	for _, c := range native() {
-		if err := s.add(schema, c); err != nil {
+	for _, c := range native(t) {
+		if err := s.add(t.schema, c); err != nil {
 			return nil, err
 		}
 	}
@@ -111,7 +111,7 @@ func nativeSet(schema *directory.Schema) (*computedSet, error) {
 // all that were added before. Searches begun before do not know them. An error
 // names the attribute the schema does not allow to be computed.
 func (t *Tree) Compute(list ...Computed) error {
-	s, err := nativeSet(t.schema)
+	s, err := nativeSet(t)
 	if err != nil {
 		return err
 	}
@@ -147,17 +147,22 @@ func (t *Tree) Computed() []directory.Description {
 
 // Computed returns the values of a computed attribute, valid until the next
 // call; none if the entry has no such attribute. With known false it cannot be
-// told now.
-func (e *Entry) Computed(d directory.Description) (values [][]byte, known bool) {
+// told now. What speaks of other entries says what by may know of them; nil
+// knows all.
+func (e *Entry) Computed(d directory.Description, by Asker) (values [][]byte, known bool) {
 	c := e.reader.tree.computedOf(d)
 	if c == nil {
 		return nil, true
 	}
-	return e.compute(c)
+	return e.compute(c, by)
 }
 
-func (e *Entry) compute(c *computed) (values [][]byte, known bool) {
-	values, known = c.Values(e, e.reader.computed[:0])
+func (e *Entry) compute(c *computed, by Asker) (values [][]byte, known bool) {
+	if c.asked != nil {
+		values, known = c.asked(e, by, e.reader.computed[:0])
+	} else {
+		values, known = c.Values(e, e.reader.computed[:0])
+	}
 	e.reader.computed = values[:0]
 	if !known {
 		return nil, false
@@ -201,7 +206,10 @@ func (q *query) matchComputed(n *node, e *Entry) directory.Truth {
 	if n.Kind == directory.FilterPresent && n.computed.always {
 		return directory.True
 	}
-	values, known := e.compute(n.computed)
+	if n.computed.equal != nil && n.Kind == directory.FilterEquality {
+		return n.computed.equal(q, n, e)
+	}
+	values, known := e.compute(n.computed, askerOf(q.allow))
 	switch {
 	case !known:
 		return directory.Undefined

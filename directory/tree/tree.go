@@ -73,6 +73,10 @@ type Tree struct {
 	writer   *writer
 
 	outlineAbove, inlineBelow int
+
+	groups     atomic.Uint64                     // raised when the members of groups change, see Memberships
+	membership map[*directory.AttributeType]bool // member and uniqueMember
+	regrouped  bool                              // a change did so since the last commit
 }
 
 // New makes a Tree that is not attached to a replica yet.
@@ -108,6 +112,9 @@ func New(schema *directory.Schema, o Options) (*Tree, error) {
 		}
 	}
 	t.options = o
+	if t.membership, err = types(schema, membershipTypes(), false); err != nil {
+		return nil, err
+	}
 	if err := t.Compute(); err != nil {
 		return nil, err
 	}

@@ -252,6 +252,7 @@ func (w *writer) appendIndexKeys(keys [][]byte, a directory.Attribute) [][]byte 
 	if !ok || !w.tree.indexed[d.Type] {
 		return keys
 	}
+	w.tree.regrouped = w.tree.regrouped || w.tree.membership[d.Type]
 	attr, err := w.catalog.codeOf(w.root, directory.Description{Type: d.Type}.String())
 	if err != nil {
 		return keys
