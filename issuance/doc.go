@@ -24,6 +24,14 @@
 //     refused. A process killed at any point leaves no usable certificate the
 //     register does not know (see ca.Authority.Recover).
 //
+// Between issue and handover a card's certificates are good, though no such card
+// signs in here: it must be active. Holding them until the handover
+// (certificateHold, RFC 5280 §5.3.1) was weighed and left. A verifier that keeps
+// revocation lists would go on refusing a card just handed over for as long as
+// its copy of the list lives, and whoever holds a card back from its holder has
+// no passcode for it. A card that is on its way, or not collected, is suspended
+// or cancelled like any other (FIPS 201-3 §2.9.4).
+//
 // Refusals are *Refusal (or *policies.Refusal for what policy decides about a
 // certificate), each with the rule's stable name. Everything else is a fault.
 package issuance

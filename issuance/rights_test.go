@@ -206,3 +206,34 @@ func TestBootstrapOperatorsEndOnTheDayASecondManagersRoleBegins(t *testing.T) {
 	_, _, err = w.Desk.AddPerson(ctx, w.Sponsor.Operator(), issuancetest.Newcomer(t, "X", "Y"))
 	wantRule(t, err, "operator.ended")
 }
+
+func TestACardNotHandedOverSignsInAtNoDeskAndCanBeHeld(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("short")
+	}
+	w, ctx := issuancetest.New(t, ""), t.Context()
+	c := w.Approved(w.Person("Alex", "Example"))
+	ask, keys := issuancetest.Asking(t, "request-alex")
+	pair, _, err := w.Desk.Issue(ctx, w.Manager.Operator(), c.ID, ask)
+	if err != nil {
+		t.Fatal(err)
+	}
+	alex := issuancetest.NewHand(t, keys.Authentication, pair.Authentication.DER).Operator()
+	_, err = w.Desk.Self(ctx, alex)
+	wantRule(t, err, "operator.card-not-active")
+	if _, _, err := w.Desk.Suspend(ctx, w.Manager.Operator(), pair.Card, "sent by post"); err != nil {
+		t.Fatal(err)
+	}
+	_, err = w.Desk.Self(ctx, alex)
+	wantRule(t, err, "operator.suspended")
+	if k, _, err := w.Desk.Resume(ctx, w.Manager.Operator(), pair.Card, "arrived"); err != nil || k.State != issuance.CardIssued {
+		t.Errorf("resumed to %+v: %v", k, err)
+	}
+	if _, _, err := w.Desk.HandOver(ctx, w.Manager.Operator(), pair.Card, ""); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Desk.Self(ctx, alex); err != nil {
+		t.Errorf("handed over: %v", err)
+	}
+}
