@@ -218,6 +218,9 @@ func (w *world) withSigner(change func(s *brokenSigner, certificate *x509.Certif
 
 func TestKeyThatFailsOrLiesSpoilsThePair(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("short")
+	}
 	w := newWorld(t)
 	gone := errors.New("the token was pulled out")
 	a := w.withSigner(func(s *brokenSigner, _ *x509.Certificate) { s.err = gone })

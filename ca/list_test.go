@@ -103,6 +103,9 @@ func variety(t testing.TB, n int) []register.Entry {
 
 func TestListSaysToX509WhatWasPutIn(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("short")
+	}
 	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
 		t.Fatal(err)

@@ -95,8 +95,12 @@ func newRig(t testing.TB, change func(c *ldap.Config)) *rig {
 }
 
 // newRigKeeping makes a rig whose tree keeps a history within other bounds.
+// It waits for the disk, so that no test with a rig is a short one.
 func newRigKeeping(t testing.TB, keep tree.History, change func(c *ldap.Config)) *rig {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("short")
+	}
 	schema, err := directory.DefaultSchema()
 	must(t, err)
 	suffix, err := directory.ParseDN("o=nhs")

@@ -42,6 +42,9 @@ func workforce(people int) string {
 
 func TestLoadIsOneChangeAndEveryEntry(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("short")
+	}
 	engines(t, func(h *house) {
 		position, err := h.load(workforce(700))
 		if err != nil {

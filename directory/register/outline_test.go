@@ -65,6 +65,9 @@ func TestLargeEntriesAreCutIntoChanges(t *testing.T) {
 
 func TestOutlinedValuesHaveTheSameCodes(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("short")
+	}
 	engines(t, func(h *house) {
 		h.must(issuance, base)
 		h.group(1200)

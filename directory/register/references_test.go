@@ -111,6 +111,9 @@ func (h *house) wantCode(what string, err error, code directory.Code) {
 
 func TestReferencesFollowTheirEntries(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("short")
+	}
 	engines(t, func(h *house) {
 		h.must(issuance, services+clerk("a", "")+clerk("b", "manager: cn=a,ou=Services,o=nhs\n")+clerk("c", ""))
 		h.must(issuance, group("g", "cn=A,ou=services,o=nhs", "cn=b,ou=Services,o=nhs")+group("alone", "cn=c,ou=Services,o=nhs"))

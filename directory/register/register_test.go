@@ -245,6 +245,9 @@ func TestCodesOfSingleWrites(t *testing.T) {
 
 func TestPasswordsTravelApart(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("short")
+	}
 	engines(t, func(h *house) {
 		h.must(issuance, base)
 		h.must(anyone, "dn: uid=svc,ou=Services,o=nhs\nobjectClass: account\nobjectClass: simpleSecurityObject\nuserPassword: geheim123\n\n")
