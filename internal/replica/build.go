@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime/debug"
 	"slices"
 	"syscall"
 
@@ -109,6 +110,7 @@ func (r *Replica) rebuild(ctx context.Context, f *file, b building) (err error) 
 		return errors.Join(err, db.Close())
 	}
 	r.replaceStore(f, db, r.options.Appliers[b.applier])
+	debug.FreeOSMemory() // what was sorted in is not needed again
 	return nil
 }
 

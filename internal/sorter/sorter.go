@@ -117,42 +117,50 @@ const fewItems = 12 // below, comparing whole keys is quicker
 
 // sort orders items whose keys have their first depth octets in common. It
 // passes over what else they have in common, orders by the eight octets that
-// follow, and goes on within those that are equal.
+// follow, zeros standing for what a key lacks, and goes on within those that
+// are equal.
 func (s *Sorter) sort(items []item, depth int) {
 	if len(items) < fewItems {
-		s.sortWhole(items)
+		s.sortWhole(items, depth)
 		return
 	}
-	common, shortest := s.common(items, depth)
-	depth += common
-	if shortest < depth+8 {
-		s.sortWhole(items)
-		return
-	}
-	for i := range items {
-		items[i].head = binary.BigEndian.Uint64(s.key(items[i])[depth:])
-	}
+	depth += s.common(items, depth)
+	s.setHeads(items, depth)
 	slices.SortFunc(items, func(a, b item) int { return cmp.Compare(a.head, b.head) })
 	for from := 0; from < len(items); {
-		to := from + 1
-		for to < len(items) && items[to].head == items[from].head {
-			to++
+		to, short := from, false
+		for ; to < len(items) && items[to].head == items[from].head; to++ {
+			short = short || len(s.key(items[to])) < depth+8
 		}
-		if to > from+1 {
+		switch {
+		case short:
+			s.sortWhole(items[from:to], depth)
+		case to > from+1:
 			s.sort(items[from:to], depth+8)
 		}
 		from = to
 	}
 }
 
-// common is how many octets behind depth all keys share, and the length of the
-// shortest key.
-func (s *Sorter) common(items []item, depth int) (n, shortest int) {
+func (s *Sorter) setHeads(items []item, depth int) {
+	for i := range items {
+		k := s.key(items[i])[depth:]
+		if len(k) >= 8 {
+			items[i].head = binary.BigEndian.Uint64(k)
+			continue
+		}
+		var head [8]byte
+		copy(head[:], k)
+		items[i].head = binary.BigEndian.Uint64(head[:])
+	}
+}
+
+// common is how many octets behind depth all keys share.
+func (s *Sorter) common(items []item, depth int) int {
 	first := s.key(items[0])
-	n, shortest = len(first)-depth, len(first)
+	n := len(first) - depth
 	for _, it := range items[1:] {
 		k := s.key(it)
-		shortest = min(shortest, len(k))
 		n = min(n, len(k)-depth)
 		for i := 0; i < n; i++ {
 			if k[depth+i] != first[depth+i] {
@@ -160,20 +168,19 @@ func (s *Sorter) common(items []item, depth int) (n, shortest int) {
 			}
 		}
 	}
-	return max(n, 0), shortest
+	return n
 }
 
-func (s *Sorter) sortWhole(items []item) {
-	for i := range items {
-		var head [8]byte
-		copy(head[:], s.key(items[i]))
-		items[i].head = binary.BigEndian.Uint64(head[:])
+func (s *Sorter) sortWhole(items []item, depth int) {
+	if len(items) < 2 {
+		return
 	}
+	s.setHeads(items, depth)
 	slices.SortFunc(items, func(a, b item) int {
 		if c := cmp.Compare(a.head, b.head); c != 0 {
 			return c
 		}
-		if c := bytes.Compare(s.key(a), s.key(b)); c != 0 {
+		if c := bytes.Compare(s.key(a)[depth:], s.key(b)[depth:]); c != 0 {
 			return c
 		}
 		return bytes.Compare(s.value(a), s.value(b))
