@@ -60,6 +60,10 @@ func (t *Tree) Check() error {
 // OutlineAbove sets from how many values on an attribute is outlined.
 func (t *Tree) OutlineAbove(n, below int) { t.outlineAbove, t.inlineBelow = n, below }
 
+// GatherMost sets up to how many candidates are gathered at once, of an index
+// or a scope.
+func (t *Tree) GatherMost(n int) { t.gatherMost, t.walkMost = n, n }
+
 // Apart counts the values that stand apart.
 func (t *Tree) Apart() (n int) {
 	s, rd, err := t.open()

@@ -13,9 +13,11 @@ import (
 // true for, as small as the indexes make it at little cost. It never has to be
 // exact: each candidate is tested against the whole filter afterwards.
 
-// candidates is such a set, ascending. With all set it is every entry.
+// candidates is such a set, ascending: gathered, or made slice by slice, or all
+// entries.
 type candidates struct {
 	ids []uint32
+	set *sliced
 	all bool
 }
 

@@ -47,7 +47,9 @@ type Scan struct {
 	planned bool
 	refers  bool // there are referrals
 	left    candidates
-	next    int // in left.ids
+	next    int       // in left.ids
+	slice   *slice64k // of left.set, the one s.upper names
+	upper   int
 	last    uint32
 	tested  int
 	few     [scopeProbe + 1]uint32 // memory for small sets of candidates
@@ -113,6 +115,9 @@ func (s *Scan) following(rd *reader) (uint32, record) {
 		s.last = parseID(k)
 		return s.last, v
 	}
+	if s.left.set != nil {
+		return s.followingSliced(rd)
+	}
 	for s.next < len(s.left.ids) {
 		id := s.left.ids[s.next]
 		s.next++
@@ -120,6 +125,32 @@ func (s *Scan) following(rd *reader) (uint32, record) {
 		if rec := rd.get(id); rec != nil {
 			return id, rec
 		}
+	}
+	return 0, nil
+}
+
+// followingSliced gives the next candidate of a set that is made as it goes.
+func (s *Scan) followingSliced(rd *reader) (uint32, record) {
+	for at := s.last + 1; at != 0 && at <= rd.last; {
+		if upper := int(at >> 16); s.slice == nil || s.upper != upper {
+			if s.slice == nil {
+				s.slice = &slice64k{}
+			}
+			s.upper = upper
+			p := &rd.planned
+			p.rd = rd
+			p.slice(s.left.set, uint16(upper), s.slice)
+		}
+		low, ok := s.slice.following(at & 0xFFFF)
+		if !ok {
+			at = (at>>16 + 1) << 16
+			continue
+		}
+		s.last = at&^0xFFFF | uint32(low)
+		if rec := rd.get(s.last); rec != nil {
+			return s.last, rec
+		}
+		at = s.last + 1
 	}
 	return 0, nil
 }
@@ -185,17 +216,22 @@ func (s *Scan) choose(rd *reader) candidates {
 		size = p.estimate(s.query.root, countChunks<<16)
 	}
 	if size < 0 || size > scopeProbe {
-		most := scopeWalk
+		most := s.tree.walkMost
 		if size >= 0 {
-			most = min(size, scopeWalk)
+			most = min(size, s.tree.walkMost)
 		}
 		if ids, whole := s.walk(rd, most); whole {
 			return candidates{ids: ids}
 		}
 	}
-	if size >= 0 && size <= int(rd.last/2) { // beyond, gathering costs more than it saves
+	if size >= 0 && size <= s.tree.gatherMost {
 		if ids, ok := p.collect(s.query.root); ok {
 			return candidates{ids: ids}
+		}
+	}
+	if s.query.root != nil {
+		if set := p.slicedOf(s.query.root, s.request.Hide != nil, 0); set != nil {
+			return candidates{set: set}
 		}
 	}
 	return candidates{all: true}

@@ -73,6 +73,7 @@ type Tree struct {
 	writer   *writer
 
 	outlineAbove, inlineBelow int
+	gatherMost, walkMost      int
 
 	groups     atomic.Uint64                     // raised when the members of groups change, see Memberships
 	membership map[*directory.AttributeType]bool // member and uniqueMember
@@ -81,7 +82,8 @@ type Tree struct {
 
 // New makes a Tree that is not attached to a replica yet.
 func New(schema *directory.Schema, o Options) (*Tree, error) {
-	t := &Tree{schema: schema, options: o, outlineAbove: outlineAbove, inlineBelow: inlineBelow, kinds: kindQueries(schema)}
+	t := &Tree{schema: schema, options: o, outlineAbove: outlineAbove, inlineBelow: inlineBelow,
+		gatherMost: gatherMost, walkMost: scopeWalk, kinds: kindQueries(schema)}
 	named := o.Indexed != nil
 	if !named {
 		o.Indexed = DefaultIndexed()
