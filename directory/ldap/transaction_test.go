@@ -55,7 +55,7 @@ func end(id int, commit bool, transaction []byte) []byte {
 	return envelope(id, 0x77, extended(txnEnd, ber.Append(nil, ber.Sequence, b)))
 }
 
-func bound(t *testing.T, r *rig, dn, password string) *wire {
+func bound(t testing.TB, r *rig, dn, password string) *wire {
 	t.Helper()
 	w := openWire(t, r.plain, r.schema)
 	w.send(bind(1, dn, password))
@@ -65,7 +65,7 @@ func bound(t *testing.T, r *rig, dn, password string) *wire {
 	return w
 }
 
-func expectAnswer(t *testing.T, w *wire, id int, code int) {
+func expectAnswer(t testing.TB, w *wire, id int, code int) {
 	t.Helper()
 	got := w.until(id, wireWait)
 	if f := strings.Fields(got); len(f) < 4 || f[0] != fmt.Sprintf("#%d", id) || f[3] != fmt.Sprint(code) {

@@ -2,6 +2,7 @@ package ldap_test
 
 import (
 	"fmt"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -50,4 +51,41 @@ func (w *wire) modifyWhile(name string, answer []byte, next func() (int64, bool)
 			w.t.Errorf("answer %x, %v", answer[:n], err)
 		}
 	}
+}
+
+// BenchmarkLeaveLargeGroup deletes members of a group of 66,000, one an update,
+// each answered when a search shows it.
+func BenchmarkLeaveLargeGroup(b *testing.B) {
+	r := newRig(b, nil)
+	r.ldif(workforce)
+	const size = 66_000
+	w := bound(b, r, rootDN, rootPassword)
+	w.send(add(2, "cn=all,ou=Services,o=nhs", attribute("objectClass", "groupOfNames"), attribute("cn", "all"), attribute("member", "cn=nobody")))
+	expectAnswer(b, w, 2, 0)
+	for i := 0; i < size; i += 3000 {
+		members := make([]string, 3000)
+		for j := range members {
+			members[j] = fmt.Sprintf("uid=%012d,ou=People,o=nhs", i+j)
+		}
+		w.send(modify(3, "cn=all,ou=Services,o=nhs", change(0, "member", members...)))
+		expectAnswer(b, w, 3, 0)
+	}
+	n := 0
+	for b.Loop() {
+		w.send(modify(4, "cn=all,ou=Services,o=nhs", change(1, "member", fmt.Sprintf("uid=%012d,ou=People,o=nhs", n))))
+		expectAnswer(b, w, 4, 0)
+		n++
+	}
+	b.ReportMetric(float64(b.Elapsed())/float64(b.N)/float64(time.Millisecond), "ms/member")
+	var one [1]byte
+	f, err := os.CreateTemp(b.TempDir(), "sync")
+	must(b, err)
+	defer f.Close()
+	began := time.Now()
+	for range 20 {
+		_, err = f.Write(one[:])
+		must(b, err)
+		must(b, f.Sync())
+	}
+	b.ReportMetric(float64(time.Since(began))/20/float64(time.Millisecond), "ms/fsync")
 }

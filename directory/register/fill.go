@@ -13,7 +13,7 @@ import (
 // ErrNotFilled: an attribute that referential integrity or uniqueness needs is
 // not tracked for all entries yet; Fill does that.
 var ErrNotFilled = &directory.Error{Code: directory.UnwillingToPerform,
-	Message: "the index for referential integrity and uniqueness is not complete: run cardinal migrate"}
+	Message: "the index for referential integrity and uniqueness is being completed: try again later"}
 
 // mustBeFilled refuses to look for references while some may be unknown.
 func (r *Register) mustBeFilled(tx *ledger.Tx) error {

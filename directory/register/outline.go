@@ -16,6 +16,8 @@ import (
 const (
 	outlineAbove = 1000
 	inlineBelow  = 500 // lower, so that one value more or less does not move all
+	// projectAtMost is how many values are looked up one by one; for more, all are read.
+	projectAtMost = 5000
 )
 
 // outline is what is known of an outlined attribute of an entry in hand.
@@ -121,7 +123,7 @@ func (r *Register) namedValues(name string, mods []directory.Modification) (name
 		}
 		named = append(named, m.Attribute.Values...)
 	}
-	return named, len(named) >= inlineBelow
+	return named, len(named) > projectAtMost
 }
 
 func (r *Register) projectOne(tx *ledger.Tx, s *stored, name string, named [][]byte) error {
