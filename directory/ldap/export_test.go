@@ -174,3 +174,15 @@ func SyncCookie(scope [16]byte, rid, csn string) (cookie []byte, found bool) {
 	at, placed := s.place(c)
 	return cookie, ok && placed && at == csn && (rid == "" || c.rid == rid)
 }
+
+// HoldSorts takes every place of searches that sort much, until leave.
+func HoldSorts(s *Server) (leave func()) {
+	for range cap(s.sorts) {
+		s.sorts <- struct{}{}
+	}
+	return func() {
+		for range cap(s.sorts) {
+			<-s.sorts
+		}
+	}
+}

@@ -143,6 +143,8 @@ func (q *searching) unsorted() error {
 	case q.controls.view != nil:
 		q.controls.view.code = sortControlMissing
 		return q.unlisted(virtualListViewError, "the list cannot be sorted")
+	case len(q.page.key) > 0: // pages that began in order cannot go on without one
+		return q.unlisted(q.controls.sorting.code, "the results cannot be sorted now")
 	case q.controls.sorting.critical:
 		return q.unlisted(directory.UnavailableCriticalExtension, "the results cannot be sorted")
 	}

@@ -107,3 +107,49 @@ func TestPrefixWithASizeLimitStopsEarly(t *testing.T) {
 		}
 	}
 }
+
+// TestSortsWaitForNobody: without a place a search that sorts much comes
+// unsorted, or not at all; pages that began in order end rather than begin
+// again. Out of time, none comes.
+func TestSortsWaitForNobody(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("short")
+	}
+	r := newRig(t, func(c *ldap.Config) {
+		s, err := c.Tree.Schema().ParseSubjects([]string{"dn:" + rootDN})
+		must(t, err)
+		c.Allowances = []ldap.Allowance{{Who: s, Time: 1, MaxTime: 1}}
+	})
+	r.many(400)
+	w := openWire(t, r.plain, r.schema).bound(reader, "reading")
+	find := func(w *wire, controls ...[]byte) (string, string) {
+		got, cookie := w.ordered(ask{base: "ou=People,o=nhs", scope: 1, filter: "(sn=secret)", attrs: []string{"1.1"}, controls: controls})
+		_, got, _ = strings.Cut(got, "code ")
+		return got, cookie
+	}
+	order := func(critical bool) []byte { return sortBy(critical, "-uid:caseIgnoreOrderingMatch") }
+	first, cookie := find(w, order(false), pages(2, ""))
+	if first != "0 sort 0 page 400 more=true" {
+		t.Errorf("first page: %s", first)
+	}
+	leave := ldap.HoldSorts(r.server)
+	for _, x := range []struct {
+		want     string
+		controls [][]byte
+	}{
+		{"0 sort 51", [][]byte{order(false)}}, {"12 sort 51", [][]byte{order(true)}}, {"51 sort 51", [][]byte{order(false), pages(2, cookie)}},
+		{"76 sort 51 view 0/0 60", [][]byte{order(false), viewAt(0, 1, 1, 0)}},
+	} {
+		if got, _ := find(w, x.controls...); got != x.want {
+			t.Errorf("without a place: %s, want %s", got, x.want)
+		}
+	}
+	leave()
+	if second, _ := find(w, order(false), pages(2, cookie)); second != "0 sort 0 page 400 more=true" {
+		t.Errorf("second page: %s", second)
+	}
+	if got, _ := find(openWire(t, r.plain, r.schema).bound(rootDN, rootPassword), order(false)); got != "3 sort 3" {
+		t.Errorf("out of time: %s", got)
+	}
+}
