@@ -51,6 +51,7 @@ func steps() []step {
 		{name: "tidy", long: true, do: (*check).tidy},
 		{name: "staticcheck", long: true, do: (*check).staticcheck},
 		{name: "tests", do: (*check).tests},
+		{name: "tests with every tag", long: true, do: (*check).taggedTests},
 		{name: "fuzz", long: true, do: (*check).fuzz},
 		{name: "govulncheck", long: true, beside: true, do: (*check).vulnerabilities},
 	}

@@ -106,3 +106,11 @@ func TestAStepBesideAnotherIsShownAfterItAndCounts(t *testing.T) {
 		t.Errorf("%d steps, %q", len(c.done), out.String())
 	}
 }
+
+func TestTagsAreReadFromAFilesHead(t *testing.T) {
+	t.Parallel()
+	got := tagsOf([]byte("//go:build pkcs11 && cgo && linux\n\npackage x\n//go:build pcsc\n"))
+	if !slices.Equal(got, []string{"pkcs11"}) {
+		t.Errorf("found %q", got)
+	}
+}

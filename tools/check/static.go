@@ -60,18 +60,23 @@ func (c *check) vet(ctx context.Context) error {
 // the header files of what they bind to.
 func (c *check) tagged(ctx context.Context, verb string) error {
 	tags := buildTags()
-	if c.short || len(tags) == 0 {
-		return nil
-	}
-	if !haveC() {
-		c.want("the build with every tag", "a C compiler", "gcc libc6-dev")
-		return nil
-	}
-	if exec.CommandContext(ctx, "pkg-config", "--exists", "libpcsclite").Run() != nil {
-		c.want("the build with every tag", "libpcsclite", "libpcsclite-dev pkg-config")
+	if c.short || len(tags) == 0 || !c.bindsToC(ctx) {
 		return nil
 	}
 	return c.sh(ctx, []string{"CGO_ENABLED=1"}, "go", verb, "-tags="+strings.Join(tags, ","), "./...")
+}
+
+// bindsToC tells whether what our tags ask for can be built here.
+func (c *check) bindsToC(ctx context.Context) bool {
+	if !haveC() {
+		c.want("the build with every tag", "a C compiler", "gcc libc6-dev")
+		return false
+	}
+	if exec.CommandContext(ctx, "pkg-config", "--exists", "libpcsclite").Run() != nil {
+		c.want("the build with every tag", "libpcsclite", "libpcsclite-dev pkg-config")
+		return false
+	}
+	return true
 }
 
 func (c *check) tidy(ctx context.Context) error {
@@ -128,21 +133,27 @@ func buildTags() (tags []string) {
 		if err != nil {
 			continue
 		}
-		head, _, _ := strings.Cut(string(data), "\npackage ")
-		for line := range strings.Lines(head) {
-			expr, err := constraint.Parse(strings.TrimSpace(line))
-			if err != nil {
-				continue
-			}
-			expr.Eval(func(tag string) bool {
-				if slices.Contains([]string{"pcsc", "pkcs11"}, tag) && !slices.Contains(tags, tag) {
-					tags = append(tags, tag)
-				}
-				return true
-			})
-		}
+		tags = append(tags, tagsOf(data)...)
 	}
 	slices.Sort(tags)
+	return slices.Compact(tags)
+}
+
+// tagsOf finds those a file asks for.
+func tagsOf(data []byte) (tags []string) {
+	head, _, _ := strings.Cut(string(data), "\npackage ")
+	for line := range strings.Lines(head) {
+		expr, err := constraint.Parse(strings.TrimSpace(line))
+		if err != nil {
+			continue
+		}
+		expr.Eval(func(tag string) bool {
+			if slices.Contains([]string{"pcsc", "pkcs11"}, tag) {
+				tags = append(tags, tag)
+			}
+			return true
+		})
+	}
 	return tags
 }
 

@@ -8,6 +8,9 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -32,7 +35,42 @@ func (c *check) tests(ctx context.Context) error {
 	default:
 		c.want("the race detector", "a C compiler", "gcc libc6-dev")
 	}
-	cmd := exec.CommandContext(ctx, "go", append(args, "./...")...)
+	return c.goTest(ctx, append(args, "./...")...)
+}
+
+// taggedTests runs what stands behind build tags, which the other tests do not
+// build: keys in tokens, cards in readers.
+func (c *check) taggedTests(ctx context.Context) error {
+	names, folders := behindTags()
+	if len(names) == 0 || !c.bindsToC(ctx) {
+		return nil
+	}
+	args := []string{"test", "-json", "-count=1", "-vet=off", "-timeout=20m", "-tags=" + strings.Join(buildTags(), ","),
+		"-run=^(" + strings.Join(names, "|") + ")$"}
+	return c.goTest(ctx, append(args, folders...)...)
+}
+
+var testName = regexp.MustCompile(`(?m)^func (Test\w+)\(`)
+
+// behindTags finds the tests in files with tags of ours, and their folders.
+func behindTags() (names, folders []string) {
+	for _, path := range goFiles() {
+		data, err := os.ReadFile(path)
+		if err != nil || !strings.HasSuffix(path, "_test.go") || len(tagsOf(data)) == 0 {
+			continue
+		}
+		for _, m := range testName.FindAllSubmatch(data, -1) {
+			names = append(names, string(m[1]))
+			folders = append(folders, "./"+filepath.ToSlash(filepath.Dir(path)))
+		}
+	}
+	slices.Sort(folders)
+	return names, slices.Compact(folders)
+}
+
+// goTest runs go with these arguments and follows what it says.
+func (c *check) goTest(ctx context.Context, args ...string) error {
+	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Env = os.Environ()
 	if c.soak {
 		cmd.Env = append(cmd.Env, "CARDINAL_SOAK=1")
