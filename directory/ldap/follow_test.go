@@ -40,7 +40,7 @@ func (f *followed) next() string {
 			return "ended"
 		}
 		return line
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		f.t.Fatal("nothing is told")
 		return ""
 	}
@@ -295,7 +295,7 @@ func TestPersistentSearchTellsEachChange(t *testing.T) {
 // settled waits until so many searches follow.
 func (r *rig) settled(n int) {
 	r.t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); r.server.Following() != n; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); r.server.Following() != n; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			r.t.Fatalf("%d searches follow, not %d", r.server.Following(), n)
 		}

@@ -243,7 +243,7 @@ func (f *foreign) daemon(name string, args ...string) {
 
 func (f *foreign) until(what string, holds func() bool) {
 	f.t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !holds(); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); !holds(); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			f.t.Fatalf("never: %s", what)
 		}

@@ -51,7 +51,7 @@ func startMonitor(t *testing.T) (address string) {
 	cmd.Stderr = &log
 	must(t, cmd.Start())
 	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
 		c, err := client.DialURL("ldap://" + address)
 		if err == nil {
 			_ = c.Close()

@@ -150,7 +150,7 @@ func TestPeopleAreLockedOut(t *testing.T) {
 
 func eventually(t *testing.T, what string, holds func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !holds(); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); !holds(); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("not so: %s", what)
 		}
@@ -195,7 +195,7 @@ func TestServicesAreNotLockedOut(t *testing.T) {
 	wants(t, "right", c.Bind(dn, "reading"), 0)
 	started = time.Now()
 	wants(t, "right again", c.Bind(dn, "reading"), 0)
-	if took := time.Since(started); took > 5*time.Second {
+	if took := time.Since(started); took > 20*time.Second {
 		t.Errorf("after a success it still waits: %v", took)
 	}
 }

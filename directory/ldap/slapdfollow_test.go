@@ -125,7 +125,7 @@ func (c *consumer) equals(r *rig, when string) {
 	var difference string
 	here := r.dial(rootDN, rootPassword)
 	defer here.Close()
-	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
 		want, err := dump(here)
 		must(c.t, err)
 		got, err := c.dump()
@@ -230,7 +230,7 @@ func (l *load) done(err error) {
 // restart stops the server and serves the same on the same port.
 func (r *rig) restart(change func(c *ldap.Config)) {
 	r.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	must(r.t, r.server.Shutdown(ctx))
 	config := r.config
@@ -241,11 +241,14 @@ func (r *rig) restart(change func(c *ldap.Config)) {
 	r.server, err = ldap.New(config)
 	must(r.t, err)
 	l, err := net.Listen("tcp", r.plain)
+	for deadline := time.Now().Add(time.Minute); err != nil && time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+		l, err = net.Listen("tcp", r.plain) // another connection may have been given the port meanwhile
+	}
 	must(r.t, err)
 	server, ended := r.server, make(chan struct{})
 	go func() { defer close(ended); _ = server.Serve(l) }()
 	r.t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		if err := server.Shutdown(ctx); err != nil && !errors.Is(err, ldap.ErrServerClosed) {
 			r.t.Errorf("shutting down: %v", err)

@@ -40,7 +40,7 @@ func slapdPeer(t *testing.T) (plain, secure, dir string, pid int) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = serve.Process.Kill(); _ = serve.Wait() })
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
 		if conn, err := net.Dial("tcp", "127.0.0.1:"+secure); err == nil {
 			_ = conn.Close()
 			return "ldap://127.0.0.1:" + plain, "ldaps://127.0.0.1:" + secure, dir, serve.Process.Pid
