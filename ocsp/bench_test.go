@@ -225,3 +225,19 @@ func BenchmarkWireFirst(b *testing.B) {
 	}
 	wire(b, address, requests)
 }
+
+// BenchmarkJudge measures what the directory asks of each certificate it shows
+// the state of: parsing, digest and look-up.
+func BenchmarkJudge(b *testing.B) {
+	w := newWorld(b)
+	w.ready()
+	leaf := w.issued(w.auth)
+	if j := w.table.Judge(leaf.Raw); !j.Certain {
+		b.Fatalf("%+v", j)
+	}
+	b.ReportAllocs()
+	defer cpu(b)()
+	for b.Loop() {
+		w.table.Judge(leaf.Raw)
+	}
+}
