@@ -152,8 +152,10 @@ type Server struct {
 	secured     atomic.Int64 // connections over TLS
 	began       time.Time
 	tally       *tally
-	costly      costly
-	numbers     atomic.Uint64
+
+	noInactiveRole *directory.Filter
+	costly         costly
+	numbers        atomic.Uint64
 
 	mu        sync.Mutex
 	listeners map[net.Listener]bool
@@ -195,7 +197,7 @@ func New(c Config) (*Server, error) {
 	if err = errors.Join(s.checkMappings(), s.checkUsers(), s.checkScram(), s.resolvePolicies()); err != nil {
 		return nil, fmt.Errorf("configuring LDAP: %w", err)
 	}
-	s.tally, s.began = newTally(), c.Now()
+	s.tally, s.began, s.noInactiveRole = newTally(), c.Now(), noInactiveRole()
 	if err = s.computeSignIn(); err != nil {
 		return nil, fmt.Errorf("configuring LDAP: %w", err)
 	}

@@ -190,7 +190,7 @@ func (e *Entry) EachOf(d directory.Description, visit func(v []byte) bool) {
 		if !ok || int(code) >= len(e.reader.catalog.names) {
 			return
 		}
-		if have := &e.reader.catalog.names[code].description; have.Type == nil || !d.Covers(*have) {
+		if have := &e.reader.catalog.names[code].description; have.Type != d.Type && (have.Type == nil || len(d.Type.Subtypes()) == 1) || !d.Covers(*have) {
 			continue
 		}
 		if !e.eachValue(code, &vs, visit) {

@@ -18,7 +18,7 @@ type Entry struct {
 }
 
 func (e *Entry) parse(r record) (err error) {
-	e.card.done = false
+	e.card.class, e.card.done = classUnknown, false
 	e.head, err = parseHead(r)
 	return err
 }
