@@ -186,3 +186,8 @@ func HoldSorts(s *Server) (leave func()) {
 		}
 	}
 }
+
+// ParsePlain is parsePlain for tests outside the package.
+func ParsePlain(message []byte) (authz, authc string, password []byte, err error) {
+	return parsePlain(message)
+}

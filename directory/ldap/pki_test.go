@@ -44,12 +44,18 @@ func newPKI(t testing.TB) *pki {
 
 func (p *pki) issue(subject pkix.Name) *tls.Certificate {
 	p.t.Helper()
+	return p.issueWith(func(c *x509.Certificate) { c.Subject = subject })
+}
+
+func (p *pki) issueWith(change func(*x509.Certificate)) *tls.Certificate {
+	p.t.Helper()
 	p.serial++
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	must(p.t, err)
-	template := &x509.Certificate{SerialNumber: big.NewInt(p.serial), Subject: subject, NotBefore: time.Now().Add(-time.Hour),
+	template := &x509.Certificate{SerialNumber: big.NewInt(p.serial), NotBefore: time.Now().Add(-time.Hour),
 		NotAfter: time.Now().Add(time.Hour), KeyUsage: x509.KeyUsageDigitalSignature, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}}
+	change(template)
 	der, err := x509.CreateCertificate(rand.Reader, template, p.ca, key.Public(), p.key)
 	must(p.t, err)
 	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
