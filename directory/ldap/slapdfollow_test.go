@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -23,14 +24,14 @@ import (
 
 // consumer is a slapd as Debian ships it that follows us (syncrepl).
 type consumer struct {
-	t       *testing.T
+	t       testing.TB
 	conf    string
 	address string
 	cmd     *exec.Cmd
 	log     bytes.Buffer
 }
 
-func newConsumer(t *testing.T, provider, kind string) *consumer {
+func newConsumer(t testing.TB, provider, kind string, more ...string) *consumer {
 	need(t, "/usr/sbin/slapd", "slapd")
 	dir := t.TempDir()
 	nhs, err := filepath.Abs("../schema/nhs/nhs.schema")
@@ -51,10 +52,11 @@ rootdn "cn=here,o=nhs"
 rootpw here
 directory %s
 maxsize 1073741824
+%s
 index objectClass,entryUUID,entryCSN eq
 syncrepl rid=001 provider=ldap://%s type=%s searchbase="o=nhs" bindmethod=simple
   binddn="%s" credentials="%s" retry="1 +" interval=00:00:00:01 schemachecking=off
-`, nhs, dir, provider, kind, rootDN, rootPassword)
+`, nhs, dir, strings.Join(more, "\n"), provider, kind, rootDN, rootPassword)
 	must(t, os.WriteFile(c.conf, []byte(conf), 0o600))
 	c.start()
 	t.Cleanup(c.stop)
@@ -162,7 +164,7 @@ func compareDumps(got, want map[string]string) string {
 
 // load writes random updates by LDAP: entries, containers, groups, moves.
 type load struct {
-	t       *testing.T
+	t       testing.TB
 	r       *rig
 	conn    *client.Conn
 	random  *rand.Rand
@@ -319,4 +321,31 @@ func (r *rig) copiesPasswords(c *consumer) {
 		}
 		return err
 	}))
+}
+
+func TestLdapsearchSyncs(t *testing.T) {
+	t.Parallel()
+	need(t, "ldapsearch", "ldap-utils")
+	r := newRig(t, nil)
+	r.ldif(workforce)
+	sync := func(mode string) string {
+		out, code := r.program(nil, "ldapsearch", "-x", "-H", "ldap://"+r.plain, "-D", reader, "-w", "reading", "-b", "o=nhs", "-E", "!sync="+mode, "(objectClass=*)", "1.1")
+		if code != 0 {
+			t.Fatalf("ldapsearch ends with %d:\n%s", code, out)
+		}
+		return out
+	}
+	first := sync("ro")
+	cookie := regexp.MustCompile(`(?m)^# SyncDone control refreshDeletes=0\n# cookie: (rid=\S+)`).FindStringSubmatch(first)
+	if strings.Count(first, "added") != 8 || cookie == nil {
+		t.Fatalf("at first:\n%s", first)
+	}
+	l := newLoad(t, r, 1)
+	l.add(unit, "x")
+	l.remove(unit)
+	l.describe("ou=Services,o=nhs", "y")
+	again := sync("ro/" + cookie[1])
+	if strings.Count(again, "control, UUID") != 3 || !strings.Contains(again, "deleted") || !strings.Contains(again, "refreshDeletes=1") {
+		t.Errorf("with its cookie:\n%s", again)
+	}
 }

@@ -235,3 +235,50 @@ func TestHistoryOfManyValuesIsShort(t *testing.T) {
 		t.Errorf("%d changes, %v", n, err)
 	}
 }
+
+func TestRestoreVoidsWhatWasToldBefore(t *testing.T) {
+	t.Parallel()
+	m := newModel(t, 34)
+	m.begin()
+	for range 30 {
+		m.step()
+	}
+	m.wait()
+	csn := func() (all []string) {
+		for k := range m.entries {
+			_ = m.tree.Get(k, func(e *tree.Entry) error { all = append(all, string(e.CSN())); return nil })
+		}
+		slices.Sort(all)
+		return all
+	}
+	now := must(m.tree.Standing())
+	place := string(now.CSN(now.Last))
+	at, position, ok := directory.ParseCSN(place)
+	if got, err := m.tree.Locate(position, at); !ok || err != nil || got != now.Last {
+		t.Fatalf("%s is found at %+v, %v", place, got, err)
+	}
+	before := csn()
+	m.feed.Restore(m.last - 5)
+	m.last -= 4
+	deadline := time.Now().Add(20 * time.Second)
+	for m.replica.State().Epoch != 2 || m.replica.State().Reseeding {
+		if time.Now().After(deadline) {
+			t.Fatal("the copy never took the new epoch")
+		}
+		time.Sleep(time.Millisecond)
+	}
+	m.wait()
+	if got, err := m.tree.Locate(position, at); !errors.Is(err, tree.ErrHistoryGone) {
+		t.Errorf("a place of before the restore is found at %+v, %v", got, err)
+	}
+	for _, after := range csn() {
+		if after <= before[len(before)-1] {
+			t.Errorf("%s is not newer than %s, which was told before the restore", after, before[len(before)-1])
+		}
+	}
+	now = must(m.tree.Standing())
+	at, position, _ = directory.ParseCSN(string(now.CSN(now.Last)))
+	if got, err := m.tree.Locate(position, at); err != nil || got != now.Last {
+		t.Errorf("the place after the restore is found at %+v, %v", got, err)
+	}
+}
