@@ -45,16 +45,7 @@ func BenchmarkModifyBesideIdleFollowers(b *testing.B) {
 			r.config.Limits.MaxFollowingPerIdentity, r.config.Limits.MaxFollowingPerConnection, r.config.Limits.MaxInFlightPerConnection = 10_000, 1000, 1000
 			r.restart(nil)
 			for n := range followers / 1000 {
-				w := openWire(b, r.plain, r.schema)
-				w.send(bind(1, reader, "reading"))
-				go func() { _, _ = io.Copy(io.Discard, w.conn) }()
-				for id := range 1000 {
-					w.send(withControls(ask{base: "ou=People,o=nhs", scope: 2, filter: fmt.Sprintf("(uid=%d)", id%20)}.pdu(b, id+2),
-						control("2.16.840.1.113730.3.4.3", true, []byte{0x30, 9, 2, 1, 15, 1, 1, 0xFF, 1, 1, 0})))
-					for r.server.Following() < 1000*n+id-50 {
-						time.Sleep(time.Millisecond)
-					}
-				}
+				r.idle(n * 1000)
 			}
 			r.settled(followers)
 			c := r.dial(rootDN, rootPassword)
@@ -67,6 +58,20 @@ func BenchmarkModifyBesideIdleFollowers(b *testing.B) {
 			}
 			b.ReportMetric(float64((cpuTime()-cpu).Microseconds())/float64(b.N), "cpu-µs/op")
 		})
+	}
+}
+
+// idle adds a thousand who follow what does not happen, behind those there are.
+func (r *rig) idle(there int) {
+	w := openWire(r.t, r.plain, r.schema)
+	w.send(bind(1, reader, "reading"))
+	go func() { _, _ = io.Copy(io.Discard, w.conn) }()
+	for id := range 1000 {
+		w.send(withControls(ask{base: "ou=People,o=nhs", scope: 2, filter: fmt.Sprintf("(uid=%d)", id%20)}.pdu(r.t, id+2),
+			control("2.16.840.1.113730.3.4.3", true, []byte{0x30, 9, 2, 1, 15, 1, 1, 0xFF, 1, 1, 0})))
+		for r.server.Following() < there+id-50 {
+			time.Sleep(time.Millisecond)
+		}
 	}
 }
 
@@ -102,7 +107,7 @@ func BenchmarkRefresh(b *testing.B) {
 type untilQuiet struct{ w *wire }
 
 func (u *untilQuiet) Read(p []byte) (int, error) {
-	_ = u.w.conn.SetReadDeadline(time.Now().Add(300 * time.Millisecond))
+	_ = u.w.conn.SetReadDeadline(time.Now().Add(3 * time.Second))
 	n, err := u.w.conn.Read(p)
 	if err != nil {
 		return n, io.EOF
