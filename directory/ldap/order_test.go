@@ -34,20 +34,30 @@ func TestNoEntryComesAfterTheEndOfItsSearch(t *testing.T) {
 	}
 	for range 5 {
 		w.send(pdus)
-		entries := 0
-		for ended := 0; ended < 26; {
-			switch m := w.next(20 * time.Second); {
-			case strings.HasPrefix(m, "#2 entry"):
-				entries++
-			case m == "#2 op65 code 0":
-				if ended++; entries != devices {
-					t.Fatalf("%d of %d entries before the end", entries, devices)
-				}
-			case strings.Contains(m, "op65"):
-				ended++
-			case m == "closed" || m == "silent":
-				t.Fatal(m)
-			}
+		if entries := entriesBefore(t, w, 26); entries != devices {
+			t.Fatalf("%d of %d entries before the end", entries, devices)
 		}
 	}
+}
+
+// entriesBefore reads the answers to so many searches and counts the entries of
+// number 2 up to its end.
+func entriesBefore(t *testing.T, w *wire, searches int) (entries int) {
+	t.Helper()
+	all := 0
+	for ended := 0; ended < searches; {
+		m := w.next(time.Minute)
+		switch {
+		case strings.HasPrefix(m, "#2 entry"):
+			all++
+		case strings.Contains(m, "op65"):
+			ended++
+		case m == "closed" || m == "silent":
+			t.Fatal(m)
+		}
+		if m == "#2 op65 code 0" {
+			entries = all
+		}
+	}
+	return entries
 }
