@@ -63,6 +63,7 @@ func scriptConfigure(ts *testscript.TestScript, _ bool, args []string) {
 	const free = "127.0.0.1:0"
 	c.Listen = Listen{LDAP: free, LDAPS: free, Status: "127.0.0.1:" + args[1], Issuance: free, Operations: free}
 	c.Directory.AllowPlaintextBind = true
+	c.Directory.Referrals = []string{"ldaps://write.example.org"}
 	c.Directory.Integrity = Integrity{Attributes: []string{"member"}}
 	c.Directory.Unique = []Unique{{Attributes: []string{"mail"}, Base: "ou=Services,o=nhs"}}
 	text, err := c.commented()
