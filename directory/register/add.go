@@ -2,7 +2,6 @@ package register
 
 import (
 	"crypto/rand"
-	"fmt"
 	"slices"
 
 	"cardinal/directory"
@@ -71,12 +70,8 @@ func (r *Register) userPart(tx *ledger.Tx, e *directory.Entry, relaxed bool) (u 
 	if err != nil || brought == nil {
 		return u, out, err
 	}
-	var known int
-	if err := tx.QueryRow(`SELECT COUNT(*) FROM directory_entry WHERE uuid = $1 AND data IS NOT NULL`, brought[:]).Scan(&known); err != nil {
-		return u, nil, fmt.Errorf("looking for entryUUID %s: %w", brought, err)
-	}
-	if known > 0 {
-		return u, nil, refuse(directory.ConstraintViolation, "entryUUID: %s is another entry's", brought)
+	if err := r.unusedUUID(tx, *brought); err != nil {
+		return u, nil, err
 	}
 	return *brought, out, nil
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"sync"
 
 	"cardinal/directory"
@@ -243,18 +242,6 @@ func (x *load) finish(ctx context.Context) (journal.Position, error) {
 	}
 	x.progress(LoadProgress{Stored: true, Done: x.count, Total: x.count})
 	return position, nil
-}
-
-// distinctUUIDs refuses a load in which two entries bring the same UUID.
-func (x *load) distinctUUIDs() error {
-	slices.SortFunc(x.uuids, func(a, b directory.UUID) int { return bytes.Compare(a[:], b[:]) })
-	for i := 1; i < len(x.uuids); i++ {
-		if x.uuids[i] == x.uuids[i-1] {
-			return refuse(directory.ConstraintViolation, "two entries have the entryUUID %s", x.uuids[i])
-		}
-	}
-	x.uuids = nil
-	return nil
 }
 
 // Loaded opens what a suffix was loaded from, for a verifier; nil if it was
