@@ -130,6 +130,9 @@ func (r *Register) Load(ctx context.Context, job LoadJob) (journal.Position, err
 	if err := x.read(ctx); err != nil {
 		return 0, err
 	}
+	if err := x.distinctUUIDs(ctx); err != nil {
+		return 0, err
+	}
 	if err := x.store(ctx); err != nil {
 		return 0, err
 	}
