@@ -195,7 +195,7 @@ func (s *brokenSigner) Sign(random io.Reader, digest []byte, opts crypto.SignerO
 		return nil, s.err
 	}
 	if s.garble {
-		digest = append([]byte{1}, digest[1:]...)
+		digest = append([]byte{digest[0] ^ 1}, digest[1:]...)
 	}
 	return s.Signer.Sign(random, digest, opts)
 }
