@@ -211,8 +211,7 @@ func (s *Schema) listAssertion(v []byte) ([]byte, error) {
 		if i == nil || u == nil || len(g.fields) != 2 {
 			return nil, errAssertion
 		}
-		issuer, when, ok = i.text, u.text, true
-		when = u.timeText()
+		issuer, when, ok = i.text, u.timeText(), true
 	}
 	d, err1 := ParseDN(issuer)
 	t, err2 := ParseTime([]byte(when))

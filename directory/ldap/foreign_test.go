@@ -81,7 +81,7 @@ func TestNetLDAPIsServed(t *testing.T) {
 		t.Skipf("needs %s: apt-get install -y %s", "Net::LDAP", "libnet-ldap-perl libauthen-sasl-perl libio-socket-ssl-perl")
 	}
 	f := newForeign(t)
-	f.held(f.run("perl", script("client.pl"), f.plain, f.secure, f.ca, f.cert, f.key), 24)
+	f.held(f.run("perl", script("client.pl"), f.plain, f.secure, f.ca, f.cert, f.key), 23)
 }
 
 func TestPHPIsServed(t *testing.T) {
