@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"sync"
 	"time"
 
@@ -36,7 +37,8 @@ func hostileCommand(out io.Writer) *cobra.Command {
 	b := &besieging{}
 	c := &cobra.Command{Use: "hostile", Short: "Measure logins beside clients that do not read and clients that never finish a request", Args: cobra.NoArgs,
 		Long: `Slow readers bind, ask for thousands of entries several times over, and read an octet a second.
-Half-open clients send the beginning of a request. Rounds with and without them take turns.`,
+Half-open clients send the beginning of a request. Rounds with and without them take turns; a round
+begins when the server has done what it can for them (with --pid).`,
 		Example: "  load hostile --url ldap://127.0.0.1:1389 --pid 4711 --slow 1000 --half-open 1000 --most 0.2",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := b.prepare(); err != nil {
@@ -75,6 +77,9 @@ func (b *besieging) run(ctx context.Context) (r besieged, err error) {
 		}
 		siege, stop := context.WithCancel(ctx)
 		enemies, err := b.besiege(siege)
+		if err == nil {
+			err = b.calm(ctx)
+		}
 		var loud report
 		if err == nil {
 			loud, err = b.lap(ctx, crew)
@@ -97,6 +102,34 @@ func (b *besieging) lap(ctx context.Context, c *crew) (report, error) {
 	}
 	return done.report("login", b.connections)
 }
+
+// calm waits until the server has done what it can for the slow readers and
+// waits for them: what counts is what they cost from then on, not the searches
+// they had in hand.
+func (b *besieging) calm(ctx context.Context) error {
+	for deadline := time.Now().Add(2 * time.Minute); b.pid != 0; {
+		before, err := cpuOf(b.pid)
+		if err != nil {
+			return err
+		}
+		if err := pause(ctx, 1); err != nil {
+			return err
+		}
+		after, err := cpuOf(b.pid)
+		if err != nil {
+			return err
+		}
+		if after-before < time.Second/4 {
+			return nil
+		}
+		if time.Now().After(deadline) {
+			return errNoCalm
+		}
+	}
+	return nil
+}
+
+var errNoCalm = errors.New("the server goes on working for clients that do not read")
 
 // enemies are connections of clients that misbehave.
 type enemies struct {
@@ -132,10 +165,18 @@ func (b *besieging) besiege(ctx context.Context) (*enemies, error) {
 // questions is how often a slow reader asks for everything it may have.
 const questions = 10
 
+// smallWindow is how much a slow reader lets arrive, in octets.
+const smallWindow = 4 << 10
+
 func (b *besieging) askMuch(ctx context.Context, i int) (*wire, error) {
 	w, err := b.target.login(ctx, i)
 	if err != nil {
 		return nil, err
+	}
+	if tcp, ok := w.conn.(*net.TCPConn); ok {
+		if err := tcp.SetReadBuffer(smallWindow); err != nil {
+			return w, err
+		}
 	}
 	var all []byte
 	for range questions {

@@ -105,13 +105,19 @@ func (s *storm) open(ctx context.Context) ([]*wire, error) {
 	g.SetLimit(32)
 	for i := range wires {
 		g.Go(func() (err error) {
-			if wires[i], err = s.dial(ctx, i); err != nil || i >= s.logins {
-				return err
-			}
-			return s.bindAs(wires[i], i)
+			wires[i], err = s.dial(ctx, i)
+			return err
 		})
 	}
-	return wires, g.Wait()
+	if err := g.Wait(); err != nil {
+		return wires, err
+	}
+	for i := range min(s.logins, len(wires)) { // in turn: hashing is bounded
+		if err := s.bindAs(wires[i], i); err != nil {
+			return wires, fmt.Errorf("the first bind of identity %d: %w", i, err)
+		}
+	}
+	return wires, nil
 }
 
 func (s *storm) bindAs(w *wire, i int) error {
