@@ -271,7 +271,8 @@ func (s *Server) note(ctx context.Context, acc *account, m directory.Modificatio
 	}
 	who := Identity{State: true}
 	who.DN = directory.DN{{{Type: "cn", Value: []byte("password policy")}}}
-	position, err := s.config.Writer.Modify(ctx, who, acc.dn, []directory.Modification{m})
+	position, err := s.config.Writer.Apply(ctx, []Update{{Who: who, Update: directory.Update{
+		Kind: directory.UpdateModify, DN: acc.dn, Mods: []directory.Modification{m}}}})
 	if err != nil {
 		return err
 	}

@@ -31,10 +31,6 @@ type Replica interface {
 // the journal. Refusals are *directory.Error. It judges managed subtrees; what
 // access rules forbid has been refused before.
 type Writer interface {
-	Add(ctx context.Context, who Identity, e *directory.Entry) (journal.Position, error)
-	Modify(ctx context.Context, who Identity, dn directory.DN, mods []directory.Modification) (journal.Position, error)
-	Delete(ctx context.Context, who Identity, dn directory.DN) (journal.Position, error)
-	ModifyDN(ctx context.Context, who Identity, move directory.Move) (journal.Position, error)
 	// Apply makes all updates, in order, each seeing those before it, or none;
 	// an *UpdateError says which one was refused.
 	Apply(ctx context.Context, updates []Update) (journal.Position, error)

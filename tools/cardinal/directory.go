@@ -156,22 +156,6 @@ func author(who ldap.Identity) register.Author {
 	return register.Author{DN: who.Name}
 }
 
-func (w ldapWriter) Add(ctx context.Context, who ldap.Identity, e *directory.Entry) (journal.Position, error) {
-	return w.updates.Add(ctx, author(who), e)
-}
-
-func (w ldapWriter) Modify(ctx context.Context, who ldap.Identity, dn directory.DN, mods []directory.Modification) (journal.Position, error) {
-	return w.updates.Modify(ctx, author(who), dn, mods)
-}
-
-func (w ldapWriter) Delete(ctx context.Context, who ldap.Identity, dn directory.DN) (journal.Position, error) {
-	return w.updates.Delete(ctx, author(who), dn)
-}
-
-func (w ldapWriter) ModifyDN(ctx context.Context, who ldap.Identity, m directory.Move) (journal.Position, error) {
-	return w.updates.Move(ctx, author(who), m)
-}
-
 // Apply tells the Writer's author of each update from its identity.
 func (w ldapWriter) Apply(ctx context.Context, updates []ldap.Update) (journal.Position, error) {
 	list := make([]register.Update, len(updates))
