@@ -16,6 +16,7 @@ func rooms() []room {
 	all := []room{
 		{path: "certs", caption: "what a certificate is here", may: []string{"internal/journal"}},
 		{path: "certs/register", caption: "every certificate ever promised", may: []string{"certs", "internal/journal", "internal/ledger"}},
+		{path: "certs/nodes", caption: "which machines may follow", may: []string{"certs", "certs/register", "internal/journal", "internal/journal/feed", "internal/ledger"}},
 		{path: "policies", caption: "what may be issued, and the clause that says so", may: []string{"certs"}},
 		{path: "ca", caption: "the only hand that signs", may: []string{"policies", "certs", "certs/register", "internal/journal", "internal/ledger"}},
 		{path: "issuance", caption: "a person becomes a card holder", may: []string{"policies", "ca", "certs", "certs/register", "directory", "directory/register", "internal/journal", "internal/ledger"}},
@@ -36,6 +37,7 @@ func rooms() []room {
 func ground() []room {
 	return []room{
 		{path: "internal/journal", caption: "what happened, in order"},
+		{path: "internal/journal/feed", caption: "how the journal travels between nodes", may: []string{"internal/journal"}},
 		{path: "internal/journal/feedtest", caption: "what every feed must do", may: []string{"internal/journal"}, kit: true},
 		{path: "internal/ledger", caption: "one database, one order", may: []string{"internal/journal", "internal/ledger/dump"}},
 		{path: "internal/ledger/dump", caption: "a ledger as one stream", may: []string{"internal/journal"}},

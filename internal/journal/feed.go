@@ -29,3 +29,10 @@ type Feed interface {
 	// Content opens the bytes with this SHA-256; the caller closes the reader. Unknown: ErrNoContent.
 	Content(ctx context.Context, h Hash) (io.ReadCloser, error)
 }
+
+// Dated is a Feed that can tell of a head it was told of earlier, with what came along, instead of asking again.
+type Dated interface {
+	Feed
+	// HeadSince returns a head and how long ago, at the most, it was true. What it returns was not returned before.
+	HeadSince(ctx context.Context) (Head, time.Duration, error)
+}

@@ -151,5 +151,9 @@ var ErrDiverged = errors.New("the journal's history is not the one followed so f
 // ErrGap: a position is missing. Nobody may go on past it.
 var ErrGap = errors.New("the journal has a gap")
 
+// ErrRefused: whoever has the journal does not give it to this reader, or no longer. It may change its mind; until then
+// the reader must not vouch for anything.
+var ErrRefused = errors.New("the journal is not given to this reader")
+
 // ErrNoContent: no content is stored under this hash.
 var ErrNoContent = errors.New("no content with this hash")

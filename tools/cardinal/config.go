@@ -19,6 +19,10 @@ type Config struct {
 	// reachable by every relying system, without a path of one host's choosing.
 	// It must be given, since it outlives any listener.
 	PublicURL string `yaml:"publicURL"`
+	// Feed is for read nodes on other machines to follow.
+	Feed FeedConfig `yaml:"feed"`
+	// Follow makes this a read node of a writer elsewhere.
+	Follow FollowConfig `yaml:"follow"`
 	// Ledger is the database of record.
 	Ledger LedgerConfig `yaml:"ledger"`
 	// Keys say where the issuing CAs' private keys live.

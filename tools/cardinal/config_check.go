@@ -5,10 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/url"
 	"os"
-	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -85,6 +83,7 @@ func (c Config) check() error {
 			bad("keys."+key, "%q is neither file:PATH nor pkcs11:…", uri)
 		}
 	}
+	c.checkFeed(bad)
 	c.Limits.check(bad)
 	c.Directory.History.check(bad)
 	return errors.Join(problems...)
@@ -95,13 +94,8 @@ func (c Config) checkAddresses(bad func(key, format string, args ...any)) {
 		{"listen.ldap", c.Listen.LDAP}, {"listen.ldaps", c.Listen.LDAPS}, {"listen.status", c.Listen.Status},
 		{"listen.issuance", c.Listen.Issuance}, {"listen.operations", c.Listen.Operations},
 	} {
-		_, port, err := net.SplitHostPort(l.address)
-		if err != nil {
-			bad(l.key, "%q is not host:port", l.address)
-			continue
-		}
-		if _, err := strconv.ParseUint(port, 10, 16); err != nil {
-			bad(l.key, "port %q is not a number from 0 to 65535", port)
+		if err := checkAddress(l.address); err != nil {
+			bad(l.key, "%q %w", l.address, err)
 		}
 	}
 }

@@ -81,6 +81,7 @@ type ready struct {
 	Status     string `json:"status,omitempty"`
 	Issuance   string `json:"issuance,omitempty"`
 	Operations string `json:"operations,omitempty"`
+	Feed       string `json:"feed,omitempty"`
 }
 
 // readReady puts together what the processes serving a folder announced.

@@ -5,6 +5,7 @@ import (
 	"io"
 	"log/slog"
 
+	"cardinal/certs/nodes"
 	certificates "cardinal/certs/register"
 	"cardinal/directory/register"
 	"cardinal/internal/ledger"
@@ -13,7 +14,7 @@ import (
 
 // rooms are those that keep tables in the ledger, in the order they are made.
 func rooms() []ledger.Room {
-	return []ledger.Room{certificates.Room(), register.Room(), issuance.Room()}
+	return []ledger.Room{certificates.Room(), register.Room(), issuance.Room(), nodes.Room()}
 }
 
 // ledgerOptions say which ledger an installation has.

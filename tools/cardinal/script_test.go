@@ -62,6 +62,7 @@ func scriptConfigure(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(err)
 	const free = "127.0.0.1:0"
 	c.Listen = Listen{LDAP: free, LDAPS: free, Status: "127.0.0.1:" + args[1], Issuance: free, Operations: free}
+	c.Feed.Listen = free
 	c.Directory.AllowPlaintextBind = true
 	c.Directory.Referrals = []string{"ldaps://write.example.org"}
 	c.Directory.Integrity = Integrity{Attributes: []string{"member"}}
@@ -80,7 +81,7 @@ func scriptServing(ts *testscript.TestScript, _ bool, args []string) {
 	for deadline := time.Now().Add(60 * time.Second); ; {
 		r, err := readReady(ts.MkAbs(args[0]))
 		if err == nil {
-			for name, value := range map[string]string{"LDAP": r.LDAP, "LDAPS": r.LDAPS, "STATUS": r.Status, "ISSUANCE": r.Issuance, "OPERATIONS": r.Operations} {
+			for name, value := range map[string]string{"LDAP": r.LDAP, "LDAPS": r.LDAPS, "STATUS": r.Status, "ISSUANCE": r.Issuance, "OPERATIONS": r.Operations, "FEED": r.Feed} {
 				ts.Setenv(name, value)
 			}
 			return

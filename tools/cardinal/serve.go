@@ -74,6 +74,7 @@ type node struct {
 	read        *readSide
 	answering   *ldap.Server // once it serves the directory
 	write       *writeSide
+	feed        *feedSide   // nil: nobody follows from elsewhere
 	servers     []listening // what listens
 	tasks       []task      // what works behind them
 	addresses   ready
@@ -113,7 +114,7 @@ func (n *node) serve(ctx context.Context) (err error) {
 		}
 	}
 	if n.write != nil {
-		if err := n.serveWrites(); err != nil {
+		if err := errors.Join(n.serveWrites(), n.serveFeed()); err != nil {
 			return err
 		}
 	}

@@ -35,6 +35,10 @@ func serverNames(c Config) (names []string, ips []net.IP) {
 			hosts = append(hosts, host)
 		}
 	}
+	if host, _, err := net.SplitHostPort(c.Feed.Listen); err == nil {
+		hosts = append(hosts, host)
+	}
+	hosts = append(hosts, c.Feed.Names...)
 	if host, err := os.Hostname(); err == nil {
 		hosts = append(hosts, host)
 	}

@@ -1,0 +1,33 @@
+package feed
+
+import "time"
+
+// The limits, each with its reason.
+const (
+	// maxWait is how long the writer holds a question when nothing happens, not even a heartbeat: short enough that a
+	// dead connection is noticed, and that a disabled node does not hang on.
+	maxWait = 5 * time.Second
+	// answerPatience is how long a node waits for an answer beyond what it asked the writer to wait: then the connection
+	// is given up and another made, perhaps to another writer.
+	answerPatience = 10 * time.Second
+	// dialPatience bounds connecting and the handshake.
+	dialPatience = 5 * time.Second
+	// maxBatch is how many changes one answer holds: as many as one durable batch of a copy takes, four times over.
+	maxBatch = 2048
+	// maxFrame bounds one encoded change: its body and what stands around it.
+	maxFrame = 64<<10 + 256
+	// maxAnswer bounds an answer. A transaction travels whole, so this bounds what one transaction may bring.
+	maxAnswer = 256 << 20
+	// maxLease bounds the header a node describes itself in.
+	maxLease = 512
+	// maxProblem bounds what is read of an answer that tells of trouble.
+	maxProblem = 4 << 10
+	// copyStep is how much of a content is sent between two looks whether the node may still have it.
+	copyStep = 256 << 10
+	// stepPatience is how long a node may take over one such piece: 4 KiB a second at the least.
+	stepPatience = time.Minute
+	// liveFor is how long after its last question a node counts as being there: heartbeats make it ask each second.
+	liveFor = 10 * time.Second
+	// MaxSkew is how far a node's clock and the writer's may differ before it is said: answers of OCSP are dated by it.
+	MaxSkew = 2 * time.Second
+)

@@ -1,0 +1,298 @@
+package feed
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"time"
+
+	"cardinal/internal/journal"
+)
+
+// Registry knows the enrolled nodes.
+type Registry interface {
+	// Admit says which node a certificate (DER, its chain already verified) is of, as of now. Errors: ErrUnknown,
+	// ErrDisabled, ErrRevoked, or trouble.
+	Admit(ctx context.Context, certificate []byte) (Node, error)
+}
+
+// Config is what a Server works with. Feed, Registry and Leases are required.
+type Config struct {
+	Feed     journal.Feed
+	Registry Registry
+	Leases   *Leases
+	Now      func() time.Time // nil: time.Now
+	Logger   *slog.Logger     // nil: silent
+	// Tell is called when an admitted node has asked something, before it is answered; may be nil.
+	Tell func(node Node, what string)
+}
+
+// Server answers nodes. It is an http.Handler for a TLS listener that demands client certificates ([TLSConfig]).
+type Server struct {
+	config Config
+	mux    *http.ServeMux
+	ending context.Context
+	end    context.CancelFunc
+}
+
+// Handler answers an admitted node.
+type Handler func(w http.ResponseWriter, r *http.Request, node Node)
+
+// NewServer makes a Server that answers
+//
+//	GET /v1/journal?after=P&limit=N&wait=D&since=T
+//	GET /v1/blob/SHA256
+//
+// and whatever Handle adds. It does no I/O.
+func NewServer(c Config) *Server {
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Tell == nil {
+		c.Tell = func(Node, string) {}
+	}
+	s := &Server{config: c, mux: http.NewServeMux()}
+	s.ending, s.end = context.WithCancel(context.Background())
+	s.Handle("GET /v1/journal", s.journal)
+	s.Handle("GET /v1/blob/{hash}", s.blob)
+	return s
+}
+
+// TLSConfig is what the server's listener speaks: TLS 1.3 with a client certificate of one of the authorities, and
+// HTTP/1.1.
+func TLSConfig(certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error), clients *x509.CertPool, now func() time.Time) *tls.Config {
+	return &tls.Config{MinVersion: tls.VersionTLS13, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: clients,
+		GetCertificate: certificate, Time: now, NextProtos: []string{"http/1.1"}}
+}
+
+// Handle adds a handler for a pattern of http.ServeMux. It is called for admitted nodes only; one that works for long asks
+// [Server.Admitted] again. Add all before serving.
+func (s *Server) Handle(pattern string, h Handler) {
+	s.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+		node, err := s.Admitted(r)
+		if err != nil {
+			s.refuse(w, r, err)
+			return
+		}
+		s.config.Tell(node, pattern)
+		h(w, r, node)
+	})
+}
+
+// End has questions that wait answered as they are, for a server that is shut down.
+func (s *Server) End() { s.end() }
+
+// ServeHTTP implements http.Handler.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.ServeHTTP(w, r) }
+
+// Admitted is the node that asks, if it still may.
+func (s *Server) Admitted(r *http.Request) (Node, error) {
+	if r.TLS == nil || len(r.TLS.VerifiedChains) == 0 {
+		return Node{}, ErrUnknown
+	}
+	return s.config.Registry.Admit(r.Context(), r.TLS.PeerCertificates[0].Raw)
+}
+
+// problemHeader names what is wrong, for the client; the body says it for people.
+const problemHeader = "Cardinal-Problem"
+
+// problems are the errors that travel, by their names.
+func problems() map[string]error {
+	return map[string]error{"unknown": ErrUnknown, "disabled": ErrDisabled, "revoked": ErrRevoked,
+		"gap": journal.ErrGap, "no-content": journal.ErrNoContent, "unreadable": ErrUnreadable}
+}
+
+// refuse answers with what is wrong. What is nobody's fault but ours is logged and not told.
+func (s *Server) refuse(w http.ResponseWriter, r *http.Request, err error) {
+	status, text := http.StatusServiceUnavailable, "not now"
+	for name, known := range problems() {
+		if errors.Is(err, known) {
+			w.Header().Set(problemHeader, name)
+			text = known.Error()
+			status = statusOf(known)
+			break
+		}
+	}
+	switch {
+	case r.Context().Err() != nil:
+	case status == http.StatusServiceUnavailable:
+		s.config.Logger.Error("answering a node", "path", r.URL.Path, "from", r.RemoteAddr, "why", err)
+	case errors.Is(err, journal.ErrRefused):
+		s.config.Logger.Warn("a node is refused", "path", r.URL.Path, "from", r.RemoteAddr, "subject", subject(r), "why", err)
+	}
+	http.Error(w, text, status)
+}
+
+func subject(r *http.Request) string {
+	if r.TLS == nil || len(r.TLS.PeerCertificates) == 0 {
+		return ""
+	}
+	return r.TLS.PeerCertificates[0].Subject.String()
+}
+
+func statusOf(err error) int {
+	switch {
+	case errors.Is(err, journal.ErrRefused):
+		return http.StatusForbidden
+	case errors.Is(err, journal.ErrNoContent):
+		return http.StatusNotFound
+	case errors.Is(err, journal.ErrGap):
+		return http.StatusGone
+	}
+	return http.StatusBadRequest
+}
+
+// question is what a node asks about the journal.
+type question struct {
+	after journal.Position
+	limit int
+	wait  time.Duration // 0: answer at once
+	since time.Time     // the newest head's time the node knows
+}
+
+func parseQuestion(r *http.Request) (q question, err error) {
+	values := r.URL.Query()
+	number := func(key string) uint64 {
+		n, bad := strconv.ParseUint(values.Get(key), 10, 63)
+		if bad != nil && values.Has(key) {
+			err = errors.Join(err, ErrUnreadable, bad)
+		}
+		return n
+	}
+	q.after = journal.Position(number("after"))
+	q.limit = int(min(number("limit"), maxBatch))
+	q.wait = min(time.Duration(min(number("wait"), uint64(maxWait.Milliseconds())))*time.Millisecond, maxWait)
+	q.since = time.UnixMicro(int64(number("since"))).UTC()
+	return q, err
+}
+
+// journal answers with the head, and changes if there are any, waiting for them if asked to.
+func (s *Server) journal(w http.ResponseWriter, r *http.Request, node Node) {
+	arrived := time.Now()
+	q, err := parseQuestion(r)
+	if err == nil {
+		err = s.hear(r, node)
+	}
+	if err != nil {
+		s.refuse(w, r, err)
+		return
+	}
+	o, err := s.await(r.Context(), q)
+	if err != nil {
+		s.refuse(w, r, err)
+		return
+	}
+	o.held = o.now.Sub(arrived)
+	o.now = s.config.Now().Add(time.Since(o.now) * -1)
+	if node, err = s.Admitted(r); err != nil { // it may have been disabled meanwhile
+		s.refuse(w, r, err)
+		return
+	}
+	changes, err := s.changes(r.Context(), q, o.head, node.Scope)
+	if err != nil {
+		s.refuse(w, r, err)
+		return
+	}
+	w.Header().Set("Content-Type", "application/octet-stream")
+	if err := writeAnswer(w, o, changes); err != nil {
+		s.config.Logger.Debug("sending changes", "node", node.Name, "why", err)
+	}
+}
+
+// hear takes what the node says of itself.
+func (s *Server) hear(r *http.Request, node Node) error {
+	text := r.Header.Get(leaseHeader)
+	if text == "" {
+		return nil
+	}
+	lease, err := parseLeaseHeader(text)
+	if err != nil {
+		return err
+	}
+	s.config.Leases.Note(node.Name, lease, s.config.Now())
+	return nil
+}
+
+// leaseHeader carries a node's Lease.
+const leaseHeader = "Cardinal-Lease"
+
+// await reads the head once it has something for the node, or the wait is over. The outline's now is on the monotonic
+// clock.
+func (s *Server) await(ctx context.Context, q question) (o outline, err error) {
+	if o, err = s.head(ctx); err != nil || q.wait <= 0 || o.head.Position > q.after || o.head.Time.After(q.since) {
+		return o, err
+	}
+	waiting, cancel := context.WithTimeout(ctx, q.wait)
+	defer cancel()
+	defer context.AfterFunc(s.ending, cancel)()
+	err = s.config.Feed.Wait(waiting, q.after)
+	if err != nil && waiting.Err() == nil {
+		return o, err
+	}
+	return s.head(ctx)
+}
+
+func (s *Server) head(ctx context.Context) (o outline, err error) {
+	o.now = time.Now() // before it is read: what is committed after counts for the next answer
+	o.head, err = s.config.Feed.Head(ctx)
+	return o, err
+}
+
+// changes reads what the node wants and may have.
+func (s *Server) changes(ctx context.Context, q question, head journal.Head, scope Scope) ([]journal.Change, error) {
+	if q.limit == 0 || head.Position <= q.after {
+		return nil, nil
+	}
+	changes, err := s.config.Feed.Read(ctx, q.after, q.limit)
+	for i := range changes {
+		if scope.Withholds(changes[i].Kind) {
+			changes[i].Erase()
+		}
+	}
+	return changes, err
+}
+
+// blob sends a content by its hash.
+func (s *Server) blob(w http.ResponseWriter, r *http.Request, node Node) {
+	hash, err := journal.ParseHash(r.PathValue("hash"))
+	if err != nil {
+		s.refuse(w, r, errors.Join(ErrUnreadable, err))
+		return
+	}
+	content, err := s.config.Feed.Content(r.Context(), hash)
+	if err != nil {
+		s.refuse(w, r, err)
+		return
+	}
+	defer content.Close()
+	w.Header().Set("Content-Type", "application/octet-stream")
+	s.Send(w, r, content)
+}
+
+// Send copies to a node as long as it may have it; the answer is cut off when it may not any more, or when the source
+// fails, so that the node sees that it is not whole.
+func (s *Server) Send(w http.ResponseWriter, r *http.Request, from io.Reader) {
+	control := http.NewResponseController(w)
+	for {
+		_ = control.SetWriteDeadline(time.Now().Add(stepPatience)) // where it cannot be set the server's own holds
+		n, err := io.CopyN(w, from, copyStep)
+		if err == nil && n == copyStep {
+			_, err = s.Admitted(r)
+		}
+		if errors.Is(err, io.EOF) {
+			return
+		}
+		if err != nil {
+			s.config.Logger.Warn("cutting off an answer", "path", r.URL.Path, "subject", subject(r), "why", err)
+			panic(http.ErrAbortHandler) // net/http's own way to end an answer so that it is seen to be cut off
+		}
+	}
+}

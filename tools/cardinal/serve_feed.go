@@ -1,0 +1,70 @@
+package main
+
+import (
+	"context"
+	"crypto/x509"
+	"net/http"
+	"time"
+
+	"cardinal/ca"
+	"cardinal/certs/nodes"
+	"cardinal/internal/journal/feed"
+)
+
+// feedSide is what read nodes on other machines follow.
+type feedSide struct {
+	register nodes.Register
+	leases   *feed.Leases
+	server   *feed.Server
+}
+
+// serveFeed listens for read nodes on other machines, if any may come.
+func (n *node) serveFeed() error {
+	if n.config.Feed.Listen == "" {
+		return nil
+	}
+	register := nodes.Register{Ledger: n.ledger, Now: n.now}
+	n.feed = &feedSide{register: register, leases: feed.NewLeases(register.List)}
+	n.feed.server = feed.NewServer(feed.Config{Feed: n.ledger.Feed(), Registry: register, Leases: n.feed.leases, Now: n.now, Logger: n.logger})
+	l, err := listen("read nodes", n.config.Feed.Listen)
+	if err != nil {
+		return err
+	}
+	clients := x509.NewCertPool()
+	clients.AddCert(n.write.issuers[ca.Services].Certificate)
+	s := &http.Server{Handler: n.feed.server, TLSConfig: feed.TLSConfig(n.certificate.get, clients, n.now), Protocols: new(http.Protocols)}
+	s.Protocols.SetHTTP1(true)
+	s.RegisterOnShutdown(n.feed.server.End)
+	n.addresses.Feed = "https://" + l.Addr().String()
+	n.serveHTTPS("feed", l, s)
+	n.task("leases", n.keepLeases)
+	return nil
+}
+
+// leaseEvery is how often leases are written down and those of other writers read: often enough for who looks, and
+// seldom enough that hundreds of nodes cost one short transaction now and then.
+const leaseEvery = 5 * time.Second
+
+// keepLeases shares what nodes say of themselves through the ledger, until ctx ends.
+func (n *node) keepLeases(ctx context.Context) error {
+	var saved time.Time
+	for {
+		now := n.now()
+		states, err := n.feed.leases.Applied(ctx)
+		if err == nil {
+			_, err = n.feed.register.SaveLeases(ctx, states, saved)
+		}
+		if err == nil {
+			saved = now
+			err = n.feed.register.LoadLeases(ctx, n.feed.leases.Note)
+		}
+		if err != nil && ctx.Err() == nil {
+			n.logger.Warn("sharing the read nodes' leases", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(leaseEvery):
+		}
+	}
+}
