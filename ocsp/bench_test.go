@@ -189,11 +189,11 @@ func BenchmarkWireFixed(b *testing.B) {
 		}
 		_, _ = w.Write(fixed)
 	}
-	wire(b, listen(b, http.HandlerFunc(handler)), [][]byte{get(getPath(bodies[0]))})
+	wire(b, byNetHTTP(b, http.HandlerFunc(handler)), [][]byte{get(getPath(bodies[0]))})
 }
 
-// listen serves a handler by net/http on a free port.
-func listen(b *testing.B, h http.Handler) string {
+// byNetHTTP serves a handler by net/http on a free port.
+func byNetHTTP(b *testing.B, h http.Handler) string {
 	b.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -207,7 +207,7 @@ func listen(b *testing.B, h http.Handler) string {
 
 func BenchmarkWireStored(b *testing.B) {
 	w, bodies := population(b, 1000)
-	address := listen(b, w.responder.Handler())
+	address := listen(b, w.responder.NewServer(&http.Server{}), nil)
 	var requests [][]byte
 	for _, body := range bodies {
 		requests = append(requests, get(getPath(body)))
@@ -218,7 +218,7 @@ func BenchmarkWireStored(b *testing.B) {
 
 func BenchmarkWireFirst(b *testing.B) {
 	w, bodies := population(b, 100_000)
-	address := listen(b, w.responder.Handler())
+	address := listen(b, w.responder.NewServer(&http.Server{}), nil)
 	var requests [][]byte
 	for _, body := range bodies {
 		requests = append(requests, get(getPath(body)))

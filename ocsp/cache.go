@@ -9,20 +9,28 @@ import (
 
 // answer is a signed ResponseData about one certificate, without a nonce, and what is needed to know that it is still
 // true. The response around it is put together for each request: the responder's certificate is the larger part of it
-// and the same for all. It is never changed.
+// and the same for all. What is kept is never changed.
 type answer struct {
-	tbs        []byte
-	signature  []byte
-	id         []byte // the CertID within tbs
+	bytes      []byte // the ResponseData, and behind it the signature
+	signed     int    // how many of them the signature is over
+	idAt, idTo int    // where in bytes the CertID is; nowhere in an answer that is not for keeping
 	signer     *delegate
+	method     *signatureMethod
 	result     result
 	generation uint64 // of the data it was made from
 	thisUpdate time.Time
 	nextUpdate time.Time
 	until      time.Time // when a fresh one is better
 	maxAge     time.Duration
-	etag       string // names this signature
-	modified   string // thisUpdate as HTTP writes it
+}
+
+func (a *answer) id() []byte { return a.bytes[a.idAt:a.idTo] }
+
+// copyOf is the answer in memory of its own: one block that the garbage collector need not look into.
+func (a *answer) copyOf() *answer {
+	c := *a
+	c.bytes = bytes.Clone(a.bytes)
+	return &c
 }
 
 // answers keeps signed answers by CertID. It forgets at random when it is full; it never decides whether an answer is
@@ -53,14 +61,14 @@ func (a *answers) get(id []byte) *answer {
 	s.mu.RLock()
 	found := s.m[h]
 	s.mu.RUnlock()
-	if found == nil || !bytes.Equal(found.id, id) {
+	if found == nil || !bytes.Equal(found.id(), id) {
 		return nil
 	}
 	return found
 }
 
 func (a *answers) put(x *answer) {
-	h := maphash.Bytes(a.seed, x.id)
+	h := maphash.Bytes(a.seed, x.id())
 	s := &a.shards[h%uint64(len(a.shards))]
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -7,7 +7,6 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/sha1" // responderID byKey is a SHA-1 by definition (RFC 6960 §4.2.1)
-	"crypto/sha256"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"errors"
@@ -31,7 +30,9 @@ var ErrNotServed = errors.New("the responder does not serve this issuer")
 
 // delegate is a key of this node with the certificate that lets it sign for an issuer. It is never changed.
 type delegate struct {
-	key        *ecdsa.PrivateKey
+	key        crypto.Signer
+	kind       keyKind
+	elsewhere  bool // the key is not in this process: how long it takes to sign is not ours to tell
 	id         responderID
 	tail       []byte // certs [0] of the BasicOCSPResponse
 	notBefore  time.Time
@@ -45,24 +46,37 @@ func (d *delegate) valid(now time.Time) bool {
 	return d.key != nil && !now.Before(d.notBefore) && now.Before(d.notAfter)
 }
 
-// algorithm is the AlgorithmIdentifier ecdsa-with-SHA256 (RFC 5758 §3.2: without parameters).
-const algorithm = "\x30\x0a\x06\x08" + oidECDSA
-
-// sign returns the signature over tbs, as the contents of the BIT STRING.
-func (d *delegate) sign(tbs []byte) ([]byte, error) {
-	digest := sha256.Sum256(tbs)
-	return ecdsa.SignASN1(rand.Reader, d.key, digest[:])
+// sign returns the signature over what has a digest, as the contents of the BIT STRING. A key of this process signs as
+// RFC 6979 says, without randomness: that spares hashing, and whoever asks twice within a second for the same gets the
+// same octets. A token is offered random octets and does as it likes.
+func (d *delegate) sign(digest []byte, m *signatureMethod) ([]byte, error) {
+	if d.elsewhere {
+		return d.key.Sign(rand.Reader, digest, m.hash)
+	}
+	return d.key.Sign(nil, digest, m.hash)
 }
 
-// enroll makes a fresh key and has it certified. What comes back is judged as a relying system would judge it, so that
-// a wrong certificate is found here and not at a thousand logins.
-func (r *Responder) enroll(ctx context.Context, issuer *Issuer) (*delegate, error) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return nil, err
+// newKey is the key for the next certificate: a fresh one in memory unless the configuration says where keys are.
+func (r *Responder) newKey(ctx context.Context, issuer *Issuer) (crypto.Signer, error) {
+	if r.config.Key == nil {
+		return ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	}
+	return r.config.Key(ctx, issuer.Name)
+}
+
+// enroll has a key certified. What comes back is judged as a relying system would judge it, so that a wrong certificate
+// is found here and not at a thousand logins.
+func (r *Responder) enroll(ctx context.Context, issuer *Issuer) (*delegate, error) {
 	ctx, cancel := context.WithTimeout(ctx, enrollPatience)
 	defer cancel()
+	key, err := r.newKey(ctx, issuer)
+	if err != nil {
+		return nil, fmt.Errorf("responder key: %w", err)
+	}
+	kind, known := kindOf(key.Public())
+	if !known {
+		return nil, fmt.Errorf("responder key: %w", errKeyKind)
+	}
 	der, err := r.config.Enroller.Responder(ctx, issuer.ID, key.Public())
 	if err != nil {
 		return nil, err
@@ -76,7 +90,8 @@ func (r *Responder) enroll(ctx context.Context, issuer *Issuer) (*delegate, erro
 	if err != nil {
 		return nil, err
 	}
-	d := &delegate{key: key, notBefore: cert.NotBefore, notAfter: cert.NotAfter, id: keyID(sha1.Sum(bits))}
+	_, inMemory := key.(*ecdsa.PrivateKey)
+	d := &delegate{key: key, kind: kind, elsewhere: !inMemory, notBefore: cert.NotBefore, notAfter: cert.NotAfter, id: keyID(sha1.Sum(bits))}
 	if r.config.ByName {
 		d.id = nameID(cert.RawSubject)
 	}
@@ -86,7 +101,10 @@ func (r *Responder) enroll(ctx context.Context, issuer *Issuer) (*delegate, erro
 	return d, nil
 }
 
-func checkDelegate(der []byte, issuer *Issuer, key *ecdsa.PrivateKey, now time.Time) (*x509.Certificate, error) {
+// errKeyKind names the keys whose signatures every client verifies.
+var errKeyKind = errors.New("it is neither P-256, P-384 nor RSA of 2048 bits and more")
+
+func checkDelegate(der []byte, issuer *Issuer, key crypto.Signer, now time.Time) (*x509.Certificate, error) {
 	cert, err := x509.ParseCertificate(der)
 	if err != nil {
 		return nil, fmt.Errorf("responder certificate: %w", err)
@@ -95,7 +113,7 @@ func checkDelegate(der []byte, issuer *Issuer, key *ecdsa.PrivateKey, now time.T
 	if err != nil {
 		return nil, fmt.Errorf("certificate of issuer %s: %w", issuer.Name, err)
 	}
-	pub, ok := cert.PublicKey.(*ecdsa.PublicKey)
+	pub, ok := cert.PublicKey.(interface{ Equal(crypto.PublicKey) bool })
 	noCheck := certs.OID(certs.OIDOCSPNoCheck)
 	switch {
 	case !ok || !pub.Equal(key.Public()):

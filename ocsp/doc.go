@@ -16,6 +16,17 @@
 //   - No CA key is needed. For each issuer the responder makes a key of its own and lets the CA certify it for a short
 //     time ([Enroller]); the key is never written anywhere.
 //
+// HTTP comes in two layers. [Responder.Handler] is the whole service as one http.Handler: OCSP in every form HTTP allows,
+// lists, CA certificates, errors. Write and test against that. [Server] stands in front of it on the port: it answers
+// OCSP requests of the plainest form itself, in a third of the time net/http takes for a fixed answer, and hands a
+// connection over to net/http with the first request of any other form. It never refuses a request and never interprets
+// one that it does not take whole, so there is one place for each rule. What is added to the port (downloads, archives)
+// is added to the Handler and need not know of the Server.
+//
+// Why not another HTTP server for the whole port: the request is a line and three fields, which one function can read
+// strictly; a fuzz test holds it to what net/http reads from the same octets. A second full HTTP implementation would
+// be one more reader of chunked bodies, folded lines and ranges to trust.
+//
 // Deviations from the standards, each for a client that exists: a nonce in singleRequestExtensions is echoed in
 // responseExtensions (Keycloak); a nonce without its inner OCTET STRING is echoed as it came (old Java clients);
 // GET accepts base64 without padding, with spaces for +, and in the URL alphabet.

@@ -1,6 +1,7 @@
 package ocsp
 
 import (
+	"bytes"
 	"encoding/base64"
 	"errors"
 	"io"
@@ -39,10 +40,13 @@ func pathAsSent(req *http.Request) string {
 
 // room is what one request needs, kept for the next.
 type room struct {
-	parsed Request
-	text   []byte // base64
-	in     []byte
-	out    []byte
+	parsed  Request
+	text    []byte // base64
+	in      []byte // decoded
+	singles []single
+	fresh   answer // one that was made for this request
+	out     []byte // an OCSPResponse
+	wire    []byte // that and what HTTP puts around it
 }
 
 // rooms is a pool of room. It belongs to a Responder.
@@ -52,7 +56,7 @@ func (p *rooms) get() *room {
 	if r, _ := p.pool.Get().(*room); r != nil {
 		return r
 	}
-	return &room{in: make([]byte, 0, 1024), out: make([]byte, 0, 2048)}
+	return &room{in: make([]byte, 0, 512), out: make([]byte, 0, 2048)}
 }
 
 func (p *rooms) put(r *room) { p.pool.Put(r) }
@@ -62,11 +66,17 @@ func (r *Responder) serveOCSP(w http.ResponseWriter, req *http.Request, rest str
 	m := r.rooms.get()
 	defer r.rooms.put(m)
 	var err error
+	var request []byte
 	switch req.Method {
 	case http.MethodPost:
-		m.in, err = r.readBody(m.in[:0], req)
+		request, err = r.readBody(m.in[:0], req)
+		m.in = request
 	case http.MethodGet, http.MethodHead:
-		err = r.decodePath(m, rest)
+		if limit := r.config.Limits.URL; len(rest) > limit {
+			err = &tooLargeError{int64(limit), http.StatusRequestURITooLong}
+			break
+		}
+		request, err = m.decodePath([]byte(rest))
 	default:
 		w.Header().Set("Allow", "GET, HEAD, POST")
 		http.Error(w, "ask by GET or POST", http.StatusMethodNotAllowed)
@@ -78,15 +88,9 @@ func (r *Responder) serveOCSP(w http.ResponseWriter, req *http.Request, rest str
 		http.Error(w, "the request is larger than "+strconv.FormatInt(tooLarge.limit, 10)+" bytes", tooLarge.status)
 		return
 	}
-	var kept *answer
-	why := resultMalformed
-	if err != nil {
-		m.out = MalformedRequest.append(m.out[:0])
-	} else {
-		kept, why = r.respond(m, start)
-	}
+	kept, why := r.respond(m, request, err, start)
 	r.metrics.requests[why].Inc()
-	r.write(w, req, m.out, kept)
+	r.write(w, req, &reply{m.out, kept, start})
 	r.metrics.seconds.Observe(r.config.Now().Sub(start).Seconds())
 }
 
@@ -123,22 +127,19 @@ func (r *Responder) readBody(b []byte, req *http.Request) ([]byte, error) {
 
 // decodePath takes the request out of a GET's path (RFC 6960 A.1): percent escapes are undone, a space is a + that some
 // proxy undid, the URL alphabet and missing padding are accepted, and so is one slash too many in front.
-func (r *Responder) decodePath(m *room, rest string) error {
-	if limit := r.config.Limits.URL; len(rest) > limit {
-		return &tooLargeError{int64(limit), http.StatusRequestURITooLong}
-	}
-	rest = strings.TrimPrefix(rest, "/")
-	rest = strings.TrimPrefix(rest, "/")
+func (m *room) decodePath(rest []byte) (request []byte, err error) {
+	rest = bytes.TrimPrefix(rest, []byte("/"))
+	rest = bytes.TrimPrefix(rest, []byte("/"))
 	b := m.text[:0]
 	for i := 0; i < len(rest); i++ {
 		c := rest[i]
 		if c == '%' {
 			if i+2 >= len(rest) {
-				return ErrMalformed
+				return nil, ErrMalformed
 			}
 			high, low := unhex(rest[i+1]), unhex(rest[i+2])
 			if high|low > 15 {
-				return ErrMalformed
+				return nil, ErrMalformed
 			}
 			c, i = high<<4|low, i+2
 		}
@@ -153,11 +154,10 @@ func (r *Responder) decodePath(m *room, rest string) error {
 		b = append(b, c)
 	}
 	m.text = b
-	var err error
 	if m.in, err = base64.RawStdEncoding.AppendDecode(m.in[:0], b); err != nil {
-		return ErrMalformed
+		return nil, ErrMalformed
 	}
-	return nil
+	return m.in, nil
 }
 
 func unhex(c byte) byte {
@@ -170,8 +170,16 @@ func unhex(c byte) byte {
 	return 0xff
 }
 
+// reply is an OCSPResponse to be sent.
+type reply struct {
+	response []byte
+	kept     *answer // what it was made from, when caches may keep it
+	now      time.Time
+}
+
 // write sends an answer. Caches get to know only what they may keep: an answer to a GET, without a nonce, with a status.
-func (r *Responder) write(w http.ResponseWriter, req *http.Request, response []byte, kept *answer) {
+func (r *Responder) write(w http.ResponseWriter, req *http.Request, out *reply) {
+	kept := out.kept
 	h := w.Header()
 	h["Content-Type"] = r.headers.response
 	switch {
@@ -179,64 +187,29 @@ func (r *Responder) write(w http.ResponseWriter, req *http.Request, response []b
 	case kept == nil:
 		h["Cache-Control"] = r.headers.noStore
 	default:
-		if r.cacheHeaders(h, req, kept) {
+		h["Etag"] = []string{string(kept.appendETag(nil))}
+		h["Last-Modified"] = []string{string(appendHTTPTime(nil, kept.thisUpdate))}
+		h["Cache-Control"] = []string{string(kept.appendControl(nil, out.now))}
+		if kept.maxAge > 0 {
+			h["Expires"] = []string{string(appendHTTPTime(nil, out.now.Add(kept.mayAge(out.now))))}
+		}
+		tags := strings.Join(req.Header["If-None-Match"], ",")
+		if kept.confirmed([]byte(tags), []byte(req.Header.Get("If-Modified-Since"))) {
 			delete(h, "Content-Type")
 			w.WriteHeader(http.StatusNotModified)
 			return
 		}
 	}
-	h["Content-Length"] = []string{strconv.Itoa(len(response))}
+	h["Content-Length"] = []string{strconv.Itoa(len(out.response))}
 	if req.Method != http.MethodHead {
 		// An error is the client's having gone.
-		_, _ = w.Write(response)
+		_, _ = w.Write(out.response)
 	}
 }
 
 // sharedHeaders are header values that are the same for all answers.
-type sharedHeaders struct{ response, noStore, noCache []string }
+type sharedHeaders struct{ response, noStore []string }
 
 func newSharedHeaders() sharedHeaders {
-	return sharedHeaders{
-		response: []string{"application/ocsp-response"},
-		noStore:  []string{"no-store"},
-		noCache:  []string{"no-cache"},
-	}
-}
-
-// cacheHeaders sets what RFC 9919 §6 asks for and reports whether the client's copy is the same answer.
-func (r *Responder) cacheHeaders(h http.Header, req *http.Request, kept *answer) (notModified bool) {
-	h["Etag"] = []string{kept.etag}
-	h["Last-Modified"] = []string{kept.modified}
-	if kept.maxAge > 0 {
-		now := r.config.Now()
-		age := max(0, min(kept.maxAge, kept.nextUpdate.Sub(now)))
-		h["Cache-Control"] = []string{"max-age=" + strconv.Itoa(int(age/time.Second)) +
-			",public,no-transform,must-revalidate"}
-		h["Expires"] = []string{now.Add(age).UTC().Format(http.TimeFormat)}
-	} else {
-		h["Cache-Control"] = r.headers.noCache
-	}
-	if tags := req.Header["If-None-Match"]; len(tags) > 0 {
-		return matches(tags, kept.etag)
-	}
-	// A second is too coarse to tell two answers apart, so only "good" may be confirmed by date: a client that holds
-	// "good" of that second or later and is told "not modified" knows what is true now.
-	since := req.Header.Get("If-Modified-Since")
-	if since == "" || kept.result != resultGood {
-		return false
-	}
-	t, err := http.ParseTime(since)
-	return err == nil && !kept.thisUpdate.After(t)
-}
-
-func matches(tags []string, etag string) bool {
-	for _, line := range tags {
-		for tag := range strings.SplitSeq(line, ",") {
-			tag = strings.TrimPrefix(strings.TrimSpace(tag), "W/")
-			if tag == etag || tag == "*" {
-				return true
-			}
-		}
-	}
-	return false
+	return sharedHeaders{response: []string{"application/ocsp-response"}, noStore: []string{"no-store"}}
 }

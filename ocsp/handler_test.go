@@ -265,6 +265,8 @@ func TestMetricsCountByResult(t *testing.T) {
 	w.set(w.auth, revoked(certs.ReasonSuperseded), c)
 	w.statusOf(c, w.auth)
 	w.ask([]byte("nonsense"))
+	// The time is taken when the answer is written, which is when the client may have it.
+	w.eventually("five times taken", func() bool { return strings.Contains(gather(t, w.responder), "cardinal_ocsp_seconds_count 5") })
 	text := gather(t, w.responder)
 	for _, line := range []string{`cardinal_ocsp_requests_total{result="good"} 3`, `cardinal_ocsp_requests_total{result="revoked"} 1`,
 		`cardinal_ocsp_requests_total{result="malformed"} 1`, "cardinal_ocsp_stored_total 2", "cardinal_ocsp_seconds_count 5"} {

@@ -16,8 +16,17 @@ type Limits struct {
 	// Signing is how many requests may wait for a signature at a time; one more is told tryLater, so that a flood does not
 	// make everybody wait. Default 1024: under 100 ms of work for one core.
 	Signing int
+	// SigningAtOnce is how many answers are signed at a time. Default twice the processors; with keys in a token, as many
+	// as it has sessions.
+	SigningAtOnce int
+	// SigningWait is how long an answer waits for its turn, and then for a signature that is made elsewhere. Past it the
+	// client is told tryLater. Default 500 ms: a login waits no longer for one node before it asks another.
+	SigningWait time.Duration
 	// Stored is how many answers are kept ready. Default 262,144, about 120 MB when all are used.
 	Stored int
+	// Connections is how many connections there may be to a Server. One more is answered 503 and closed. Default 8192:
+	// their buffers and stacks then take up to 100 MB.
+	Connections int
 }
 
 // maxNonce is the longest nonce in octets, and an empty one is none (RFC 9654 §2.1).
@@ -45,6 +54,12 @@ func (l Limits) withDefaults() Limits {
 	}
 	if l.Signing <= 0 {
 		l.Signing = 1024
+	}
+	if l.SigningWait <= 0 {
+		l.SigningWait = 500 * time.Millisecond
+	}
+	if l.Connections <= 0 {
+		l.Connections = 8192
 	}
 	if l.Stored <= 0 {
 		l.Stored = 1 << 18

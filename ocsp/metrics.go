@@ -10,6 +10,8 @@ type metrics struct {
 	seconds  prometheus.Histogram
 	age      prometheus.GaugeFunc
 	lists    prometheus.Counter
+	handed   prometheus.Counter
+	refused  prometheus.Counter
 }
 
 func newMetrics(r *Responder) *metrics {
@@ -26,6 +28,10 @@ func newMetrics(r *Responder) *metrics {
 			func() float64 { return r.config.Replica.State().Age.Seconds() }),
 		lists: prometheus.NewCounter(prometheus.CounterOpts{Name: "cardinal_crl_requests_total",
 			Help: "Downloads of certificate lists and CA certificates."}),
+		handed: prometheus.NewCounter(prometheus.CounterOpts{Name: "cardinal_status_handed_over_total",
+			Help: "Connections to the status port on which something else than a plain OCSP request came."}),
+		refused: prometheus.NewCounter(prometheus.CounterOpts{Name: "cardinal_status_refused_total",
+			Help: "Connections to the status port that were refused because there were too many."}),
 	}
 	for i := range m.requests {
 		m.requests[i] = m.all.WithLabelValues(result(i).String())
@@ -36,5 +42,31 @@ func newMetrics(r *Responder) *metrics {
 // Collectors are the responder's metrics, to be registered once.
 func (r *Responder) Collectors() []prometheus.Collector {
 	m := r.metrics
-	return []prometheus.Collector{m.all, m.hits, m.seconds, m.age, m.lists}
+	return []prometheus.Collector{m.all, m.hits, m.seconds, m.age, m.lists, m.handed, m.refused, keyEnds{r}}
+}
+
+// keyEnds shows until when the responder key of each issuer may sign, so that an alarm can come before answers stop.
+type keyEnds struct{ responder *Responder }
+
+func (keyEnds) metric() *prometheus.Desc {
+	return prometheus.NewDesc("cardinal_ocsp_key_end_seconds",
+		"When the certificate of the responder key ends, in seconds since 1970; 0 without a key.", []string{"issuer"}, nil)
+}
+
+// Describe implements prometheus.Collector.
+func (k keyEnds) Describe(out chan<- *prometheus.Desc) { out <- k.metric() }
+
+// Collect implements prometheus.Collector. Of issuers that share a name the newest is shown.
+func (k keyEnds) Collect(out chan<- prometheus.Metric) {
+	for _, i := range k.responder.config.Table.Issuers() {
+		d := k.responder.delegate(i.ID)
+		if k.responder.config.Table.Issuer(i.Name) != i || d != nil && d.notServed {
+			continue
+		}
+		end := 0.0
+		if d != nil {
+			end = float64(d.notAfter.Unix())
+		}
+		out <- prometheus.MustNewConstMetric(k.metric(), prometheus.GaugeValue, end, i.Name)
+	}
 }

@@ -33,12 +33,11 @@ const (
 	oidPKIX   = "\x2b\x06\x01\x05\x05\x07\x30\x01"     // 1.3.6.1.5.5.7.48.1, id-pkix-ocsp
 	oidNonce  = "\x2b\x06\x01\x05\x05\x07\x30\x01\x02" // RFC 9654 §2.1
 	oidBasic  = "\x2b\x06\x01\x05\x05\x07\x30\x01\x01" // RFC 6960 §4.2.1
+	oidPrefer = "\x2b\x06\x01\x05\x05\x07\x30\x01\x08" // RFC 6960 §4.4.7, preferred signature algorithms
 	oidCutoff = "\x2b\x06\x01\x05\x05\x07\x30\x01\x06" // RFC 6960 §4.4.4, archive cutoff
 	oidExtRev = "\x2b\x06\x01\x05\x05\x07\x30\x01\x09" // RFC 6960 §4.4.8, extended revoke
 	oidInval  = "\x55\x1d\x18"                         // 2.5.29.24, RFC 5280 §5.3.2, invalidity date
 	oidHash   = "\x2b\x24\x08\x03\x0d"                 // 1.3.36.8.3.13, CertHash (Common PKI)
-	oidECDSA  = "\x2a\x86\x48\xce\x3d\x04\x03\x02"     // 1.2.840.10045.4.3.2, ecdsa-with-SHA256
-	oidRSA    = "\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0b" // 1.2.840.113549.1.1.11, sha256WithRSAEncryption
 	oidSigned = "\x2a\x86\x48\x86\xf7\x0d\x01\x07\x02" // 1.2.840.113549.1.7.2, signedData
 	oidData   = "\x2a\x86\x48\x86\xf7\x0d\x01\x07\x01" // 1.2.840.113549.1.7.1, data
 )
@@ -57,6 +56,8 @@ type Request struct {
 	CertIDs []CertID
 	// Nonce is the value of the nonce extension exactly as it came, to be echoed; nil when there is none.
 	Nonce []byte
+	// Preferred are the PreferredSignatureAlgorithms (RFC 6960 §4.4.7.1) without the header; nil when there are none.
+	Preferred []byte
 
 	room [4]CertID // so that usual requests need no allocation
 }
@@ -65,7 +66,7 @@ type Request struct {
 // signature without looking into them: who asks makes no difference to the answer. More than limit certificates, a nonce
 // longer than 128 octets and an unknown critical extension are refused. Errors wrap ErrMalformed.
 func (r *Request) ParseRequest(der []byte, limit int) error {
-	r.CertIDs, r.Nonce = r.room[:0], nil
+	r.CertIDs, r.Nonce, r.Preferred = r.room[:0], nil, nil
 	in := cryptobyte.String(der)
 	var request, tbs, list, extensions cryptobyte.String
 	var has bool
@@ -82,7 +83,7 @@ func (r *Request) ParseRequest(der []byte, limit int) error {
 		return err
 	}
 	if has {
-		if r.Nonce, err = readExtensions(extensions); err != nil {
+		if r.Nonce, r.Preferred, err = readExtensions(extensions); err != nil {
 			return err
 		}
 	}
@@ -124,7 +125,7 @@ func (r *Request) readList(list cryptobyte.String, limit int) (misplaced []byte,
 		if !has {
 			continue
 		}
-		nonce, err := readExtensions(extensions)
+		nonce, _, err := readExtensions(extensions)
 		if err != nil {
 			return nil, err
 		}
@@ -181,12 +182,12 @@ func hashByOID(oid []byte) HashAlgorithm {
 	return HashOther
 }
 
-// readExtensions looks for the nonce. Every other OCSP extension may be ignored; an unknown one that is critical may not
-// (RFC 6960 §4.4).
-func readExtensions(wrapped cryptobyte.String) (nonce []byte, err error) {
+// readExtensions looks for the nonce and the preferred signature algorithms. Every other OCSP extension may be ignored; an
+// unknown one that is critical may not (RFC 6960 §4.4).
+func readExtensions(wrapped cryptobyte.String) (nonce, preferred []byte, err error) {
 	var list cryptobyte.String
 	if !wrapped.ReadASN1(&list, asn1.SEQUENCE) || !wrapped.Empty() {
-		return nil, fmt.Errorf("%w: Extensions", ErrMalformed)
+		return nil, nil, fmt.Errorf("%w: Extensions", ErrMalformed)
 	}
 	for !list.Empty() {
 		var extension, oid, value cryptobyte.String
@@ -194,19 +195,25 @@ func readExtensions(wrapped cryptobyte.String) (nonce []byte, err error) {
 		if !list.ReadASN1(&extension, asn1.SEQUENCE) || !extension.ReadASN1(&oid, asn1.OBJECT_IDENTIFIER) ||
 			extension.PeekASN1Tag(asn1.BOOLEAN) && !extension.ReadASN1Boolean(&critical) ||
 			!extension.ReadASN1(&value, asn1.OCTET_STRING) || !extension.Empty() {
-			return nil, fmt.Errorf("%w: Extension", ErrMalformed)
+			return nil, nil, fmt.Errorf("%w: Extension", ErrMalformed)
 		}
 		switch {
 		case string(oid) == oidNonce:
 			if nonce != nil || !goodNonce(value) {
-				return nil, fmt.Errorf("%w: nonce", ErrMalformed)
+				return nil, nil, fmt.Errorf("%w: nonce", ErrMalformed)
 			}
 			nonce = value
+		case string(oid) == oidPrefer:
+			var algorithms cryptobyte.String
+			if !value.ReadASN1(&algorithms, asn1.SEQUENCE) || !value.Empty() {
+				return nil, nil, fmt.Errorf("%w: preferred signature algorithms", ErrMalformed)
+			}
+			preferred = algorithms
 		case critical && !bytes.HasPrefix(oid, []byte(oidPKIX)):
-			return nil, fmt.Errorf("%w: unknown critical extension", ErrMalformed)
+			return nil, nil, fmt.Errorf("%w: unknown critical extension", ErrMalformed)
 		}
 	}
-	return nonce, nil
+	return nonce, preferred, nil
 }
 
 // goodNonce checks the length of a nonce: of what the inner OCTET STRING holds or, where a client left that out, of the

@@ -1,10 +1,11 @@
 package ocsp
 
 import (
-	"encoding/hex"
+	"context"
+	"crypto"
+	"crypto/sha512"
 	"errors"
 	"log/slog"
-	"net/http"
 	"sync/atomic"
 	"time"
 
@@ -42,8 +43,12 @@ type Config struct {
 	Table    *Table
 	Replica  *replica.Replica
 	Enroller Enroller
-	Policy   func(issuerName string) Policy // nil: DefaultPolicy
-	Limits   Limits
+	// Key gives the key that signs for an issuer: asked for at each renewal, it may be the same again. It must sign from
+	// many goroutines; one that is not in memory is given Limits.SigningAtOnce and SigningWait. P-256, P-384, or RSA of
+	// 2048 bits and more. nil: a fresh P-256 key in memory each time, which is never written anywhere.
+	Key    func(ctx context.Context, issuerName string) (crypto.Signer, error)
+	Policy func(issuerName string) Policy // nil: DefaultPolicy
+	Limits Limits
 	// UnknownIssuer answers requests about other CAs' certificates; the zero value means Unauthorized.
 	UnknownIssuer ResponseStatus
 	ByName        bool             // name the responder by its subject instead of its key
@@ -83,7 +88,7 @@ func New(c Config) *Responder {
 	r.delegates.Store(&map[certs.IssuerID]*delegate{})
 	r.metrics = newMetrics(r)
 	r.headers = newSharedHeaders()
-	r.signing = newQueue(c.Limits.Signing)
+	r.signing = newQueue(&c.Limits)
 	return r
 }
 
@@ -110,26 +115,31 @@ func (r result) String() string {
 		"try later", "internal error"}[r]
 }
 
-// respond answers the request in m.in in m.out. Kept is the answer it was made from when caches may keep it.
-func (r *Responder) respond(m *room, now time.Time) (kept *answer, why result) {
-	if err := m.parsed.ParseRequest(m.in, r.config.Limits.Certs); err != nil {
+// respond answers a request in m.out, or what kept one from being read. Kept is the answer it was made from when caches
+// may keep it; it is good until m is given back.
+func (r *Responder) respond(m *room, request []byte, unread error, now time.Time) (kept *answer, why result) {
+	if unread == nil {
+		unread = m.parsed.ParseRequest(request, r.config.Limits.Certs)
+	}
+	if unread != nil {
 		m.out = MalformedRequest.append(m.out[:0])
 		return nil, resultMalformed
 	}
-	a, status, why := r.answer(&m.parsed, now)
+	a, status, why := r.answer(m, now)
 	if status != Successful {
 		m.out = status.append(m.out[:0])
 		return nil, why
 	}
 	m.out = a.appendResponse(m.out[:0])
-	if a.id == nil {
+	if a.idTo == 0 {
 		a = nil
 	}
 	return a, why
 }
 
 // answer finds a stored answer that is still true, or makes one.
-func (r *Responder) answer(q *Request, now time.Time) (*answer, ResponseStatus, result) {
+func (r *Responder) answer(m *room, now time.Time) (*answer, ResponseStatus, result) {
+	q := &m.parsed
 	// The state is read before the data: the data then holds at least what the state promises.
 	state := r.config.Replica.State()
 	if state.Quarantine || state.Age > r.config.Limits.Stale {
@@ -148,7 +158,8 @@ func (r *Responder) answer(q *Request, now time.Time) (*answer, ResponseStatus, 
 	case signer.notServed:
 		return nil, Unauthorized, resultUnauthorized
 	}
-	storable := len(q.CertIDs) == 1 && q.Nonce == nil
+	method := signer.kind.choose(q.Preferred)
+	storable := len(q.CertIDs) == 1 && q.Nonce == nil && method == &signer.kind.methods[0]
 	if storable {
 		if a := r.stored(&q.CertIDs[0], signer, now); a != nil {
 			r.metrics.hits.Inc()
@@ -158,19 +169,20 @@ func (r *Responder) answer(q *Request, now time.Time) (*answer, ResponseStatus, 
 	if !r.signing.enter() {
 		return nil, TryLater, resultTryLater
 	}
-	defer r.signing.leave()
-	a, err := r.sign(q, issuer, signer, moment{now, state.Time})
-	if err != nil {
+	m.fresh = answer{bytes: m.fresh.bytes[:0], signer: signer, method: method}
+	err := r.sign(m, issuer, moment{now, state.Time})
+	switch {
+	case errors.Is(err, replica.ErrClosed), errors.Is(err, errLate):
+		return nil, TryLater, resultTryLater
+	case err != nil:
 		r.config.Logger.Error("answering an OCSP request", "why", err)
-		if errors.Is(err, replica.ErrClosed) {
-			return nil, TryLater, resultTryLater
-		}
 		return nil, InternalError, resultInternal
+	case !storable:
+		m.fresh.idTo = 0
+	case m.fresh.result != resultUnknown: // anybody can ask about any number of serials that do not exist
+		r.answers.put(m.fresh.copyOf())
 	}
-	if storable && a.result != resultUnknown { // anybody can ask about any number of serials that do not exist
-		r.answers.put(a)
-	}
-	return a, Successful, a.result
+	return &m.fresh, Successful, m.fresh.result
 }
 
 func firstKnown(issuers *issuerSet, ids []CertID) *Issuer {
@@ -196,50 +208,58 @@ func (r *Responder) stored(id *CertID, signer *delegate, now time.Time) *answer 
 // moment is when an answer is made and what the copy was complete as of.
 type moment struct{ now, asOf time.Time }
 
-// sign makes an answer from the newest data.
-func (r *Responder) sign(q *Request, issuer *Issuer, signer *delegate, m moment) (*answer, error) {
+// sign makes the answer in m.fresh from the newest data, in a slot of the queue, and leaves that.
+func (r *Responder) sign(m *room, issuer *Issuer, t moment) error {
+	a := &m.fresh
+	if err := r.compose(m, issuer, t); err != nil {
+		r.signing.leave()
+		return err
+	}
+	a.signed = len(a.bytes)
+	var room [sha512.Size]byte
+	signature, err := r.signing.sign(a.signer, a.method.digest(room[:0], a.bytes), a.method)
+	a.bytes = append(a.bytes, signature...)
+	if err == nil && len(signature) < tagOctets {
+		err = errors.New("the responder key made an empty signature")
+	}
+	return err
+}
+
+// compose writes the ResponseData.
+func (r *Responder) compose(m *room, issuer *Issuer, t moment) (err error) {
+	q, a := &m.parsed, &m.fresh
 	policy := r.config.Policy(issuer.Name)
-	d := data{responder: signer.id, producedAt: m.now.Truncate(time.Second), nonce: q.Nonce}
-	thisUpdate := m.asOf.Truncate(time.Second)
-	if thisUpdate.After(d.producedAt) {
-		thisUpdate = d.producedAt // the ledger's clock is ahead of ours
+	d := data{responder: a.signer.id, producedAt: t.now.Truncate(time.Second), nonce: q.Nonce}
+	a.thisUpdate = t.asOf.Truncate(time.Second)
+	if a.thisUpdate.After(d.producedAt) {
+		a.thisUpdate = d.producedAt // the ledger's clock is ahead of ours
 	}
-	a := &answer{signer: signer, thisUpdate: thisUpdate, nextUpdate: thisUpdate.Add(policy.NextUpdate),
-		until: thisUpdate.Add(policy.NextUpdate / 2), maxAge: policy.MaxAge}
-	var err error
-	if d.singles, a.generation, err = r.lookUpAll(q.CertIDs); err != nil {
-		return nil, err
+	a.nextUpdate, a.until = a.thisUpdate.Add(policy.NextUpdate), a.thisUpdate.Add(policy.NextUpdate/2)
+	a.maxAge = policy.MaxAge
+	if m.singles, a.generation, err = r.lookUpAll(m.singles[:0], q.CertIDs); err != nil {
+		return err
 	}
+	d.singles = m.singles
 	a.result = resultOf(d.singles)
 	for i := range d.singles {
 		s := &d.singles[i]
 		s.thisUpdate, s.nextUpdate = a.thisUpdate, a.nextUpdate
 		d.extended = policy.apply(s, d.producedAt) || d.extended
 	}
-	a.tbs = d.encode()
-	if a.signature, err = signer.sign(a.tbs); err != nil {
-		return nil, err
-	}
-	if len(q.CertIDs) == 1 && q.Nonce == nil {
-		a.locate(len(q.CertIDs[0].Raw), len(signer.id))
-		a.modified = a.thisUpdate.UTC().Format(http.TimeFormat)
-		a.etag = `"` + hex.EncodeToString(a.signature[len(a.signature)-16:]) + `"`
-	}
-	return a, nil
+	a.bytes, a.idAt, a.idTo = d.append(a.bytes[:0])
+	return nil
 }
 
 // lookUpAll finds the status for each CertID in one snapshot and returns its generation.
-func (r *Responder) lookUpAll(ids []CertID) ([]single, uint64, error) {
+func (r *Responder) lookUpAll(singles []single, ids []CertID) ([]single, uint64, error) {
 	snapshot, err := r.config.Replica.Begin(tableName)
 	if err != nil {
 		return nil, 0, err
 	}
 	defer snapshot.Release()
 	issuers := r.config.Table.issuers.Load()
-	singles := make([]single, len(ids))
 	for i := range ids {
-		s := &singles[i]
-		s.id = ids[i].Raw
+		singles = append(singles, single{id: ids[i].Raw})
 		issuer := issuers.find(&ids[i])
 		if issuer == nil {
 			continue // of another CA: unknown
@@ -248,26 +268,10 @@ func (r *Responder) lookUpAll(ids []CertID) ([]single, uint64, error) {
 		if err != nil {
 			return nil, 0, err
 		}
+		s := &singles[i]
 		s.known, s.status, s.digest = ok, record.Status, record.Digest
 	}
 	return singles, snapshot.Generation(), nil
-}
-
-// locate finds the CertID in the encoded data, so that it need not be kept twice: behind the header of ResponseData, the
-// responder, producedAt (17 octets) and the headers of the list and of the SingleResponse.
-func (a *answer) locate(length, responder int) {
-	at := headerAt(a.tbs, 0) + responder + 17
-	at += headerAt(a.tbs, at)
-	at += headerAt(a.tbs, at)
-	a.id = a.tbs[at : at+length]
-}
-
-// headerAt is how long the header of the element at an offset is.
-func headerAt(der []byte, at int) int {
-	if l := der[at+1]; l >= 0x80 {
-		return 2 + int(l&0x7f)
-	}
-	return 2
 }
 
 // apply adds what the policy wants told, and reports whether the extended-revoke extension must say so.

@@ -49,128 +49,146 @@ type data struct {
 type responderID []byte
 
 func keyID(keyHash [20]byte) responderID {
-	var b cryptobyte.Builder
-	b.AddASN1(tagged(2), func(b *cryptobyte.Builder) { b.AddASN1OctetString(keyHash[:]) })
-	return b.BytesOrPanic()
+	return append([]byte{0xa2, 22, 0x04, 20}, keyHash[:]...)
 }
 
 func nameID(rawName []byte) responderID {
-	var b cryptobyte.Builder
-	b.AddASN1(tagged(1), func(b *cryptobyte.Builder) { b.AddBytes(rawName) })
-	return b.BytesOrPanic()
+	return append(appendHeader(nil, 0xa1, len(rawName)), rawName...)
 }
 
-// encode returns the DER of d, to be signed. All its parts are ours or were parsed, so it cannot fail.
-func (d *data) encode() []byte {
-	b := cryptobyte.NewBuilder(make([]byte, 0, 320))
-	b.AddASN1(asn1.SEQUENCE, func(b *cryptobyte.Builder) {
-		b.AddBytes(d.responder)
-		addTime(b, asn1.GeneralizedTime, d.producedAt)
-		b.AddASN1(asn1.SEQUENCE, func(b *cryptobyte.Builder) {
-			for i := range d.singles {
-				d.singles[i].add(b)
-			}
-		})
-		if d.nonce != nil || d.extended {
-			b.AddASN1(tagged(1), func(b *cryptobyte.Builder) { b.AddASN1(asn1.SEQUENCE, d.addExtensions) })
-		}
-	})
-	return b.BytesOrPanic()
+// Elements are written forwards: begin leaves one octet for the length, and end puts it in, moving the contents where the
+// length needs more. Nothing is allocated that way, and all parts are ours or were parsed, so it cannot fail.
+
+func begin(b []byte, tag byte) (_ []byte, at int) { return append(b, tag, 0), len(b) }
+
+func end(b []byte, at int) []byte {
+	n := len(b) - at - 2
+	extra := header(n) - 2
+	for range extra {
+		b = append(b, 0)
+	}
+	if extra > 0 {
+		copy(b[at+2+extra:], b[at+2:at+2+n])
+	}
+	appendHeader(b[:at], b[at], n)
+	return b
 }
 
-func (d *data) addExtensions(b *cryptobyte.Builder) {
+// append appends the DER of d, to be signed, and says where the first CertID stands.
+func (d *data) append(b []byte) (_ []byte, idAt, idTo int) {
+	b, whole := begin(b, 0x30)
+	b = append(b, d.responder...)
+	b = appendTime(b, d.producedAt)
+	b, list := begin(b, 0x30)
+	for i := range d.singles {
+		b = d.singles[i].append(b)
+	}
+	b = end(b, list)
+	if d.nonce != nil || d.extended {
+		b = d.appendExtensions(b)
+	}
+	b = end(b, whole)
+	idAt = headerAt(b, whole)
+	idAt += whole + len(d.responder) + 17 // producedAt
+	idAt += headerAt(b, idAt)             // of the list
+	idAt += headerAt(b, idAt)             // of the SingleResponse
+	return b, idAt, idAt + len(d.singles[0].id)
+}
+
+// headerAt is how long the header of the element at an offset is.
+func headerAt(der []byte, at int) int {
+	if l := der[at+1]; l >= 0x80 {
+		return 2 + int(l&0x7f)
+	}
+	return 2
+}
+
+func (d *data) appendExtensions(b []byte) []byte {
+	b, tagged := begin(b, 0xa1)
+	b, list := begin(b, 0x30)
 	if d.nonce != nil {
-		addExtension(b, oidNonce, d.nonce)
+		b = appendExtension(b, oidNonce, d.nonce)
 	}
 	if d.extended {
-		addExtension(b, oidExtRev, []byte{5, 0})
+		b = appendExtension(b, oidExtRev, []byte{5, 0})
 	}
+	return end(end(b, list), tagged)
 }
 
-// addExtension adds one that is not critical: none in an answer ever is, since clients refuse what they do not know.
-func addExtension(b *cryptobyte.Builder, oid string, value []byte) {
-	b.AddASN1(asn1.SEQUENCE, func(b *cryptobyte.Builder) {
-		addOID(b, oid)
-		b.AddASN1OctetString(value)
-	})
+// appendExtension appends one that is not critical: none in an answer ever is, since clients refuse what they do not know.
+func appendExtension(b []byte, oid string, value []byte) []byte {
+	b, extension := begin(b, 0x30)
+	b = append(appendHeader(b, 0x06, len(oid)), oid...)
+	b = append(appendHeader(b, 0x04, len(value)), value...)
+	return end(b, extension)
 }
 
-func addOID(b *cryptobyte.Builder, contents string) {
-	b.AddASN1(asn1.OBJECT_IDENTIFIER, func(b *cryptobyte.Builder) { b.AddBytes([]byte(contents)) })
+// appendTime appends a GeneralizedTime in whole seconds, 17 octets (RFC 5280 §4.1.2.5.2).
+func appendTime(b []byte, t time.Time) []byte {
+	year, month, day := t.UTC().Date()
+	hour, minute, second := t.UTC().Clock()
+	b = append(b, 0x18, 15)
+	for _, two := range [...]int{year / 100, year % 100, int(month), day, hour, minute, second} {
+		b = append(b, '0'+byte(two/10), '0'+byte(two%10))
+	}
+	return append(b, 'Z')
 }
 
-// addTime adds a GeneralizedTime in whole seconds (RFC 5280 §4.1.2.5.2).
-func addTime(b *cryptobyte.Builder, tag asn1.Tag, t time.Time) {
-	b.AddASN1(tag, func(b *cryptobyte.Builder) {
-		var room [15]byte
-		b.AddBytes(t.UTC().AppendFormat(room[:0], "20060102150405Z"))
-	})
+func (s *single) append(b []byte) []byte {
+	b, whole := begin(b, 0x30)
+	b = append(b, s.id...)
+	b = s.appendStatus(b)
+	b = appendTime(b, s.thisUpdate)
+	b = appendTime(append(b, 0xa0, 17), s.nextUpdate)
+	if s.digest != (journal.Hash{}) || !s.cutoff.IsZero() || !s.status.Invalidity.IsZero() {
+		b = s.appendExtensions(b)
+	}
+	return end(b, whole)
 }
 
-func (s *single) add(b *cryptobyte.Builder) {
-	b.AddASN1(asn1.SEQUENCE, func(b *cryptobyte.Builder) {
-		b.AddBytes(s.id)
-		s.addStatus(b)
-		addTime(b, asn1.GeneralizedTime, s.thisUpdate)
-		b.AddASN1(tagged(0), func(b *cryptobyte.Builder) { addTime(b, asn1.GeneralizedTime, s.nextUpdate) })
-		if s.digest != (journal.Hash{}) || !s.cutoff.IsZero() || !s.status.Invalidity.IsZero() {
-			b.AddASN1(tagged(1), func(b *cryptobyte.Builder) { b.AddASN1(asn1.SEQUENCE, s.addExtensions) })
-		}
-	})
-}
-
-// addStatus adds the CertStatus: good [0], revoked [1], unknown [2].
-func (s *single) addStatus(b *cryptobyte.Builder) {
+// appendStatus appends the CertStatus: good [0], revoked [1], unknown [2].
+func (s *single) appendStatus(b []byte) []byte {
 	switch {
 	case !s.known:
-		b.AddASN1(asn1.Tag(2).ContextSpecific(), func(*cryptobyte.Builder) {})
+		return append(b, 0x82, 0)
 	case s.status.State == certs.StateGood:
-		b.AddASN1(asn1.Tag(0).ContextSpecific(), func(*cryptobyte.Builder) {})
-	default:
-		b.AddASN1(tagged(1), func(b *cryptobyte.Builder) {
-			addTime(b, asn1.GeneralizedTime, s.status.At)
-			if s.status.Reason != certs.ReasonUnspecified { // RFC 5280 §5.3.1: left out rather than 0
-				b.AddASN1(tagged(0), func(b *cryptobyte.Builder) { b.AddASN1Enum(int64(s.status.Reason)) })
-			}
-		})
+		return append(b, 0x80, 0)
 	}
+	b, revoked := begin(b, 0xa1)
+	b = appendTime(b, s.status.At)
+	if s.status.Reason != certs.ReasonUnspecified { // RFC 5280 §5.3.1: left out rather than 0
+		b = append(b, 0xa0, 3, 0x0a, 1, byte(s.status.Reason))
+	}
+	return end(b, revoked)
 }
 
-func (s *single) addExtensions(b *cryptobyte.Builder) {
+func (s *single) appendExtensions(b []byte) []byte {
+	b, tagged := begin(b, 0xa1)
+	b, list := begin(b, 0x30)
 	if !s.cutoff.IsZero() {
-		addExtension(b, oidCutoff, timeValue(s.cutoff))
+		b = appendExtension(b, oidCutoff, appendTime(nil, s.cutoff))
 	}
 	if !s.status.Invalidity.IsZero() { // a CRL entry extension, allowed here by RFC 6960 §4.4.5
-		addExtension(b, oidInval, timeValue(s.status.Invalidity))
+		b = appendExtension(b, oidInval, appendTime(nil, s.status.Invalidity))
 	}
 	if s.digest != (journal.Hash{}) {
-		addExtension(b, oidHash, certHash(s.digest))
+		b = appendExtension(b, oidHash, certHash(s.digest))
 	}
-}
-
-func timeValue(t time.Time) []byte {
-	var b cryptobyte.Builder
-	addTime(&b, asn1.GeneralizedTime, t)
-	return b.BytesOrPanic()
+	return end(end(b, list), tagged)
 }
 
 // certHash is the CertHash of Common PKI 2.0, part 4, §3.1.2: hash algorithm and hash of the certificate.
 func certHash(digest journal.Hash) []byte {
-	var b cryptobyte.Builder
-	b.AddASN1(asn1.SEQUENCE, func(b *cryptobyte.Builder) {
-		b.AddASN1(asn1.SEQUENCE, func(b *cryptobyte.Builder) {
-			addOID(b, oidSHA256)
-			b.AddASN1NULL()
-		})
-		b.AddASN1OctetString(digest[:])
-	})
-	return b.BytesOrPanic()
+	b := append([]byte{0x30, 0, 0x30, byte(4 + len(oidSHA256)), 0x06, byte(len(oidSHA256))}, oidSHA256...)
+	b = append(b, 5, 0)
+	return end(append(append(b, 0x04, byte(len(digest))), digest[:]...), 0)
 }
 
 // appendResponse wraps a signed ResponseData into a successful OCSPResponse.
 func (a *answer) appendResponse(b []byte) []byte {
-	bits := len(a.signature) + 1 // one octet says that no bits are unused
-	basic := len(a.tbs) + len(algorithm) + header(bits) + bits + len(a.signer.tail)
+	signature := a.bytes[a.signed:]
+	bits := len(signature) + 1 // one octet says that no bits are unused
+	basic := a.signed + len(a.method.identifier) + header(bits) + bits + len(a.signer.tail)
 	octets := header(basic) + basic
 	bytesLength := 2 + len(oidBasic) + header(octets) + octets
 	sequence := header(bytesLength) + bytesLength
@@ -182,10 +200,10 @@ func (a *answer) appendResponse(b []byte) []byte {
 	b = append(b, oidBasic...)
 	b = appendHeader(b, 0x04, octets)
 	b = appendHeader(b, 0x30, basic)
-	b = append(b, a.tbs...)
-	b = append(b, algorithm...)
+	b = append(b, a.bytes[:a.signed]...)
+	b = append(b, a.method.identifier...)
 	b = append(appendHeader(b, 0x03, bits), 0)
-	b = append(b, a.signature...)
+	b = append(b, signature...)
 	return append(b, a.signer.tail...)
 }
 
@@ -212,4 +230,8 @@ func appendHeader(b []byte, tag byte, n int) []byte {
 		return append(b, tag, 0x82, byte(n>>8), byte(n))
 	}
 	return append(b, tag, 0x83, byte(n>>16), byte(n>>8), byte(n))
+}
+
+func addOID(b *cryptobyte.Builder, contents string) {
+	b.AddASN1(asn1.OBJECT_IDENTIFIER, func(b *cryptobyte.Builder) { b.AddBytes([]byte(contents)) })
 }

@@ -13,7 +13,6 @@ import (
 	"math/big"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"path/filepath"
 	"sync/atomic"
 	"testing"
@@ -81,7 +80,7 @@ type world struct {
 	table     *ocsp.Table
 	replica   *replica.Replica
 	responder *ocsp.Responder
-	server    *httptest.Server
+	server    *served
 	auth      *authority
 	signing   *authority
 	now       func() time.Time
@@ -154,17 +153,66 @@ func beat(ctx context.Context, feed *journal.Memory) {
 	}
 }
 
+// served is where a world can be asked.
+type served struct{ URL string }
+
 // serve starts a server on a free port.
 func (w *world) serve() string {
-	handler := w.responder.Handler()
-	w.server = httptest.NewServer(http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
-		if r.Method == http.MethodGet {
-			w.gets.Add(1)
-		}
-		handler.ServeHTTP(out, r)
-	}))
-	w.t.Cleanup(w.server.Close)
+	w.server = &served{"http://" + listen(w.t, w.responder.NewServer(&http.Server{MaxHeaderBytes: 32 << 10}), &w.gets)}
 	return w.server.URL
+}
+
+// listen serves on a free port until the test ends, and counts the GETs that come in when asked to.
+func listen(t testing.TB, s *ocsp.Server, gets *atomic.Int64) (address string) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address = l.Addr().String()
+	if gets != nil {
+		l = counting{l, gets}
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- s.Serve(l) }()
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		if err := s.Shutdown(ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("shutting down: %v", err)
+		}
+		if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
+			t.Errorf("serving: %v", err)
+		}
+	})
+	return address
+}
+
+// counting counts what arrives as a GET.
+type counting struct {
+	net.Listener
+	gets *atomic.Int64
+}
+
+func (l counting) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return countingConn{c, l.gets}, nil
+}
+
+type countingConn struct {
+	net.Conn
+	gets *atomic.Int64
+}
+
+func (c countingConn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if n > 4 && string(b[:4]) == "GET " {
+		c.gets.Add(1)
+	}
+	return n, err
 }
 
 // append writes changes and waits until they are applied.

@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"net/http"
 	"path/filepath"
 
 	bolterrors "go.etcd.io/bbolt/errors"
@@ -106,7 +107,8 @@ func (n *node) serveReads() error {
 		return err
 	}
 	n.addresses.Status = "http://" + status.Addr().String()
-	n.serveHTTP("status", status, n.read.responder.Handler())
+	answering := n.read.responder.NewServer(n.bounded(&http.Server{}))
+	n.servers = append(n.servers, listening{name: "status", serve: func() error { return answering.Serve(status) }, shutdown: answering.Shutdown, closed: http.ErrServerClosed})
 	if err := n.serveReplica(); err != nil {
 		return err
 	}
