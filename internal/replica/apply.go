@@ -172,6 +172,9 @@ func (w *writer) change(p *progress, c journal.Change) (more bool, err error) {
 	if !c.Kind.Known() {
 		return false, &applyError{UnknownVersion(c)}
 	}
+	if c.Erased && c.Kind.Class() != journal.ClassPublic { // withheld from this copy: it answers without
+		return false, nil
+	}
 	for i, a := range w.r.options.Appliers {
 		if slices.Contains(p.done, a.Name()) {
 			continue

@@ -50,6 +50,9 @@ func (r *Replica) Follow(ctx context.Context) error {
 			r.change(func(m *moment) { m.stopped = err })
 			return err
 		}
+		if errors.Is(err, journal.ErrRefused) {
+			r.refused(err)
+		}
 		if err != nil {
 			r.options.Logger.Warn("following the journal is held up", "position", r.State().Position, "why", err, "pause", pause)
 			sleep(ctx, pause)
@@ -78,12 +81,12 @@ func sleep(ctx context.Context, d time.Duration) {
 
 // step reads the head, catches up with it, and waits until there is more.
 func (r *Replica) step(ctx context.Context) error {
-	asked := r.options.Now()
-	head, err := r.options.Feed.Head(ctx)
+	head, asked, err := r.head(ctx)
 	if err != nil {
 		return &feedError{fmt.Errorf("reading the head: %w", err)}
 	}
 	r.clock.saw(head.Time, asked)
+	r.refused(nil)
 	f, err := r.reconcile(ctx, head)
 	if err != nil {
 		return err
@@ -115,6 +118,24 @@ func (r *Replica) step(ctx context.Context) error {
 		return &feedError{fmt.Errorf("waiting for a change: %w", err)}
 	}
 	return nil
+}
+
+// head reads the head, and says when on this host's clock it was true at the latest.
+func (r *Replica) head(ctx context.Context) (journal.Head, time.Time, error) {
+	now := r.options.Now()
+	if dated, ok := r.options.Feed.(journal.Dated); ok {
+		head, since, err := dated.HeadSince(ctx)
+		return head, r.options.Now().Add(-max(0, since)), err
+	}
+	head, err := r.options.Feed.Head(ctx)
+	return head, now, err
+}
+
+// refused shows that the feed refuses this copy, or that it does not any more.
+func (r *Replica) refused(why error) {
+	if m := r.moment.Load(); (m.refused == nil) != (why == nil) {
+		r.change(func(m *moment) { m.refused = why })
+	}
 }
 
 // complete shows that everything committed before the head's time is here.

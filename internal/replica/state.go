@@ -18,6 +18,9 @@ type State struct {
 	// Age is how long ago Time was, counted on the monotonic clock of this host from the moment the heartbeat was first
 	// seen; so a stuck ledger ages although it can still be read.
 	Age time.Duration
+	// Refused says why nothing here may be vouched for, though it was complete a moment ago: following ended for good, or
+	// the feed refuses this copy (journal.ErrRefused). Age is beyond every limit then. Nil otherwise.
+	Refused error
 	// Loading: not caught up since the start, or half way through a change applied in slices.
 	Loading bool
 	// Quarantine: the ledger was restored and what was lost is not accepted yet. Nothing may be called good.
@@ -38,7 +41,11 @@ type moment struct {
 	asOf    time.Time // this host's clock when state.Time was true
 	next    chan struct{}
 	stopped error // why following ended for good
+	refused error // by the feed, for now
 }
+
+// forever is the age of a copy that must not be answered from: beyond every limit anyone may set.
+const forever = 100 * 366 * 24 * time.Hour
 
 // clock ties the ledger's time to this host's monotonic clock.
 type clock struct {
@@ -69,6 +76,15 @@ func (r *Replica) State() State {
 func (r *Replica) stateAt(m *moment) State {
 	s := m.state
 	s.Age = max(0, r.options.Now().Sub(m.asOf))
+	switch {
+	case m.stopped != nil && !errors.Is(m.stopped, ErrClosed):
+		s.Refused = m.stopped
+	case m.refused != nil:
+		s.Refused = m.refused
+	}
+	if s.Refused != nil {
+		s.Age = forever
+	}
 	return s
 }
 

@@ -7,6 +7,8 @@ const (
 	// maxWait is how long the writer holds a question when nothing happens, not even a heartbeat: short enough that a
 	// dead connection is noticed, and that a disabled node does not hang on.
 	maxWait = 5 * time.Second
+	// waitSlice is how often a waiting question looks at the head though nothing woke it.
+	waitSlice = time.Second
 	// answerPatience is how long a node waits for an answer beyond what it asked the writer to wait: then the connection
 	// is given up and another made, perhaps to another writer.
 	answerPatience = 10 * time.Second

@@ -227,17 +227,28 @@ const leaseHeader = "Cardinal-Lease"
 // await reads the head once it has something for the node, or the wait is over. The outline's now is on the monotonic
 // clock.
 func (s *Server) await(ctx context.Context, q question) (o outline, err error) {
-	if o, err = s.head(ctx); err != nil || q.wait <= 0 || o.head.Position > q.after || o.head.Time.After(q.since) {
-		return o, err
-	}
 	waiting, cancel := context.WithTimeout(ctx, q.wait)
 	defer cancel()
 	defer context.AfterFunc(s.ending, cancel)()
-	err = s.config.Feed.Wait(waiting, q.after)
-	if err != nil && waiting.Err() == nil {
-		return o, err
+	for {
+		o, err = s.head(ctx)
+		if err != nil || o.head.Position > q.after || o.head.Time.After(q.since) || waiting.Err() != nil {
+			return o, err
+		}
+		if err := s.slice(waiting, q.after); err != nil {
+			return o, err
+		}
 	}
-	return s.head(ctx)
+}
+
+// slice waits for a while: a heartbeat between reading the head and waiting wakes nobody, so the head is read again soon.
+func (s *Server) slice(ctx context.Context, after journal.Position) error {
+	slice, cancel := context.WithTimeout(ctx, waitSlice)
+	defer cancel()
+	if err := s.config.Feed.Wait(slice, after); err != nil && slice.Err() == nil {
+		return err
+	}
+	return nil
 }
 
 func (s *Server) head(ctx context.Context) (o outline, err error) {
