@@ -8,6 +8,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"cardinal/internal/journal/feed"
 )
 
 // serveOperations listens for those who run the node: /healthz says that the
@@ -43,7 +45,9 @@ type readiness struct {
 
 func (n *node) readyz(w http.ResponseWriter, r *http.Request) {
 	answer := readiness{Why: n.unready()}
-	if head, err := n.ledger.Head(r.Context()); err != nil {
+	if n.ledger == nil {
+		n.tellFollowing(&answer)
+	} else if head, err := n.ledger.Head(r.Context()); err != nil {
 		answer.Why = append(answer.Why, "the ledger cannot be read")
 		n.logger.Error("reading the ledger's head", "error", err)
 	} else {
@@ -93,20 +97,36 @@ func (n *node) measure() {
 		gauge("replica_position", "Position in the journal the replica has applied.", func() float64 { return float64(n.read.replica.State().Position) })
 		gauge("replica_age_seconds", "How long ago the replica was known to be complete.", func() float64 { return n.read.replica.State().Age.Seconds() })
 	}
-	gauge("ledger_position", "Newest position in the ledger, -1 when it cannot be read.", func() float64 {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-		defer cancel()
-		head, err := n.ledger.Head(ctx)
-		if err != nil {
-			return -1
-		}
-		return float64(head.Position)
-	})
+	if n.ledger != nil {
+		gauge("ledger_position", "Newest position in the ledger, -1 when it cannot be read.", n.ledgerPosition)
+	}
 	gauge("server_certificate_seconds", "How long the server's certificate is still valid.", func() float64 {
 		return n.certificate.current.Load().Leaf.NotAfter.Sub(n.now()).Seconds()
 	})
 	if n.write != nil {
 		gauge("alarms", "What somebody must act on, see the log and the API's health.", n.countAlarms)
+	}
+}
+
+func (n *node) ledgerPosition() float64 {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	head, err := n.ledger.Head(ctx)
+	if err != nil {
+		return -1
+	}
+	return float64(head.Position)
+}
+
+// tellFollowing says how a node stands that follows a writer elsewhere.
+func (n *node) tellFollowing(answer *readiness) {
+	s := n.read.replica.State()
+	answer.Epoch, answer.Position, answer.Quarantine = uint64(s.Epoch), uint64(s.Position), s.Quarantine
+	if s.Refused != nil {
+		answer.Why = append(answer.Why, "following has ended: "+s.Refused.Error())
+	}
+	if skew := n.follower.client.Counts().Skew; skew.Abs() > feed.MaxSkew {
+		answer.Why = append(answer.Why, "this host's clock and the writer's differ by "+skew.Round(time.Millisecond).String())
 	}
 }
 

@@ -37,16 +37,18 @@ func (n *node) openReadSide(ctx context.Context) (*readSide, error) {
 	if err := makeFolders(filepath.Dir(n.folder.replica())); err != nil {
 		return nil, err
 	}
-	r, err := openCopy(ctx, n.directory, replica.Options{Path: n.folder.replica(), Feed: n.ledger.Feed(), Logger: n.logger, Now: n.now})
+	r, err := openCopy(ctx, n.directory, replica.Options{Path: n.folder.replica(), Feed: n.source(), Logger: n.logger, Now: n.now})
 	if err != nil {
 		return nil, err
 	}
-	if err := n.notBehind(ctx, r.replica.State()); err != nil {
-		return nil, errors.Join(err, r.replica.Close())
+	if n.ledger != nil {
+		if err := n.notBehind(ctx, r.replica.State()); err != nil {
+			return nil, errors.Join(err, r.replica.Close())
+		}
 	}
 	r.responder = ocsp.New(ocsp.Config{Table: r.table, Replica: r.replica, Enroller: enroller{n}, Limits: ocsp.Limits{Stale: n.config.Limits.OCSPAge}, Now: n.now, Logger: n.logger})
 	n.registry.MustRegister(r.responder.Collectors()...)
-	n.task("replica", r.replica.Follow)
+	n.task("replica", n.followsWith(r.replica))
 	n.task("responder keys", r.responder.Run)
 	return r, nil
 }
@@ -84,6 +86,9 @@ func (n *node) notBehind(ctx context.Context, copied replica.State) error {
 type enroller struct{ n *node }
 
 func (e enroller) Responder(ctx context.Context, issuer certs.IssuerID, pub crypto.PublicKey) ([]byte, error) {
+	if e.n.follower != nil {
+		return e.n.follower.responder(ctx, issuer, pub)
+	}
 	if e.n.write == nil {
 		return e.n.askResponder(ctx, issuer, pub)
 	}

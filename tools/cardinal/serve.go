@@ -18,42 +18,50 @@ import (
 var errRole = errors.New("is none of all, write, read")
 
 func serveCommand(a *app) *cobra.Command {
-	var dir, role, passphrase string
-	var debug bool
+	x := &followFlags{}
 	c := &cobra.Command{Use: "serve", Short: "Serve an installation until told to end", Args: cobra.NoArgs,
 		Long: `Serves the directory (LDAP, LDAPS), the status of certificates (OCSP, revocation lists), issuance
 (HTTPS) and operations (health, metrics). When it can be asked it prints its real addresses as one
 line of JSON on standard output; logs go to standard error. SIGTERM drains and ends it.
 
 Roles: all; write issues and publishes, and is asked nothing; read answers from its replica, holds
-no CA key, and has its responder keys certified by the write role of the same folder.`,
-		Example: "  cardinal serve --dir cards --passphrase-file pass",
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if !slices.Contains([]string{"all", "write", "read"}, role) {
-				return usage("--role "+role, errRole)
-			}
-			f, config, err := a.open(dir)
-			if err != nil {
-				return err
-			}
-			level := slog.LevelInfo
-			if debug {
-				level = slog.LevelDebug
-			}
-			n := &node{a: a, folder: f, config: config, role: role, logger: a.logger(level), registry: prometheus.NewRegistry()}
-			n.now = func() time.Time { return a.now().Add(config.Demo.Clock) }
-			if role != "read" {
-				if n.passphrase, err = a.passphrase(passphrase, false); err != nil {
-					return err
-				}
-			}
-			return failing("serve", n.serve(cmd.Context()))
-		}}
-	dirFlag(c, &dir)
-	passphraseFlag(c, &passphrase)
-	c.Flags().StringVar(&role, "role", "all", "all, write or read")
-	c.Flags().BoolVar(&debug, "debug", false, "log more")
+no CA key, and has its responder keys certified by the write role of the same folder.
+
+With --follow a read node on another machine follows a writer over the network, with the certificate
+that cardinal node add made; its folder holds neither ledger nor CA key and is made if it is not there.
+It remembers whom it follows: the next time --dir and --role read are enough.`,
+		Example: `  cardinal serve --dir cards --passphrase-file pass
+  cardinal serve --role read --dir edge-1 --follow https://writer.example.org:8444 --cert node.cer --key node.key`,
+		RunE: func(cmd *cobra.Command, _ []string) error { return failing("serve", a.serve(cmd.Context(), x)) }}
+	dirFlag(c, &x.dir)
+	passphraseFlag(c, &x.passphrase)
+	x.add(c)
+	c.Flags().StringVar(&x.role, "role", "all", "all, write or read")
+	c.Flags().BoolVar(&x.debug, "debug", false, "log more")
 	return c
+}
+
+// serve opens what is to be served and serves it.
+func (a *app) serve(ctx context.Context, x *followFlags) error {
+	if !slices.Contains([]string{"all", "write", "read"}, x.role) {
+		return usage("--role "+x.role, errRole)
+	}
+	f, config, follower, err := a.openServed(ctx, x)
+	if err != nil {
+		return err
+	}
+	level := slog.LevelInfo
+	if x.debug {
+		level = slog.LevelDebug
+	}
+	n := &node{a: a, folder: f, config: config, role: x.role, follower: follower, logger: a.logger(level), registry: prometheus.NewRegistry()}
+	n.now = func() time.Time { return a.now().Add(config.Demo.Clock) }
+	if x.role != "read" {
+		if n.passphrase, err = a.passphrase(x.passphrase, false); err != nil {
+			return err
+		}
+	}
+	return n.serve(ctx)
 }
 
 // node is one serving process: a ledger, the side that writes it, and the side
@@ -69,7 +77,8 @@ type node struct {
 	registry   *prometheus.Registry
 
 	directory   *directoryOf
-	ledger      *ledger.Ledger
+	ledger      *ledger.Ledger // nil when this node follows a writer elsewhere
+	follower    *follower      // nil when it does not
 	certificate *serverCertificate
 	read        *readSide
 	answering   *ldap.Server // once it serves the directory
@@ -88,12 +97,12 @@ func (n *node) serve(ctx context.Context) (err error) {
 	if n.directory, err = loadDirectory(n.folder, n.config); err != nil {
 		return err
 	}
-	options := n.a.ledgerOptions(n.folder, n.config)
-	options.ReadOnly, options.Logger, options.Now = n.role == "read", n.logger, n.now
-	if n.ledger, err = ledger.Open(ctx, options); err != nil {
-		return usageIfSchema("opening the ledger", err)
+	if n.follower == nil {
+		if err := n.openLedger(ctx); err != nil {
+			return err
+		}
+		defer closeInto(&err, n.ledger)
 	}
-	defer closeInto(&err, n.ledger)
 	if n.role != "write" {
 		if n.read, err = n.openReadSide(ctx); err != nil {
 			return err
@@ -105,7 +114,7 @@ func (n *node) serve(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	if err := n.openCertificate(); err != nil {
+	if err := n.openCertificate(ctx); err != nil {
 		return err
 	}
 	if n.read != nil {
@@ -122,4 +131,13 @@ func (n *node) serve(ctx context.Context) (err error) {
 		return err
 	}
 	return n.run(ctx)
+}
+
+func (n *node) openLedger(ctx context.Context) (err error) {
+	options := n.a.ledgerOptions(n.folder, n.config)
+	options.ReadOnly, options.Logger, options.Now = n.role == "read", n.logger, n.now
+	if n.ledger, err = ledger.Open(ctx, options); err != nil {
+		return usageIfSchema("opening the ledger", err)
+	}
+	return nil
 }

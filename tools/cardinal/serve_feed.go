@@ -26,6 +26,9 @@ func (n *node) serveFeed() error {
 	register := nodes.Register{Ledger: n.ledger, Now: n.now}
 	n.feed = &feedSide{register: register, leases: feed.NewLeases(register.List)}
 	n.feed.server = feed.NewServer(feed.Config{Feed: n.ledger.Feed(), Registry: register, Leases: n.feed.leases, Now: n.now, Logger: n.logger})
+	n.feed.server.Handle("GET /v1/configuration", n.shareConfiguration)
+	n.feed.server.Handle("POST /v1/certificate", n.certifyForNode)
+	n.feed.server.Handle("POST /v1/responder", n.certifyResponder)
 	l, err := listen("read nodes", n.config.Feed.Listen)
 	if err != nil {
 		return err

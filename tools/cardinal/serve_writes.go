@@ -4,8 +4,13 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
+	"io/fs"
+	"net"
 	"net/http"
+	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"cardinal/ca"
@@ -65,8 +70,8 @@ func (n *node) sweep(ctx context.Context) error {
 }
 
 // openCertificate reads the server's certificate and keeps it new.
-func (n *node) openCertificate() error {
-	mine, err := readServerCertificate(n.folder)
+func (n *node) openCertificate(ctx context.Context) error {
+	mine, err := n.ownCertificate(ctx)
 	if err != nil {
 		return err
 	}
@@ -81,11 +86,44 @@ func (n *node) openCertificate() error {
 	}
 	n.certificate.current.Store(mine)
 	renew := func(context.Context) (*tls.Certificate, error) { return readServerCertificate(n.folder) }
-	if n.write != nil {
+	switch {
+	case n.write != nil:
 		renew = n.write.newServerCertificate
+	case n.follower != nil:
+		renew = n.follower.serverCertificate
 	}
 	n.task("server certificate", func(ctx context.Context) error { return n.certificate.keep(ctx, renew) })
 	return nil
+}
+
+// ownCertificate is the server's certificate as it lies in the folder. A read node elsewhere asks for its first; a writer
+// makes a new one when it has got further names.
+func (n *node) ownCertificate(ctx context.Context) (*tls.Certificate, error) {
+	if n.follower != nil {
+		if _, err := os.Stat(n.folder.serverKey()); errors.Is(err, fs.ErrNotExist) {
+			mine, err := n.follower.serverCertificate(ctx)
+			if err != nil {
+				return nil, followProblem(err)
+			}
+			return mine, nil
+		}
+	}
+	mine, err := readServerCertificate(n.folder)
+	if err == nil && n.write != nil && !coversNames(mine.Leaf, n.config) {
+		return n.write.newServerCertificate(ctx)
+	}
+	return mine, err
+}
+
+// coversNames reports whether a certificate is good for all names this server goes by.
+func coversNames(c *x509.Certificate, config Config) bool {
+	names, ips := serverNames(config)
+	for _, name := range names {
+		if !slices.Contains(c.DNSNames, name) {
+			return false
+		}
+	}
+	return !slices.ContainsFunc(ips, func(ip net.IP) bool { return !slices.ContainsFunc(c.IPAddresses, ip.Equal) })
 }
 
 // serveWrites listens for stations, and for the read role when that is another

@@ -37,8 +37,9 @@ type Client struct {
 	counted counted
 
 	mu      sync.Mutex
-	known   time.Time // the newest head's time
-	pending *told     // what Wait was told and nobody has taken
+	known   time.Time        // the newest head's time
+	head    journal.Position // the newest that was told
+	pending *told            // what Wait was told and nobody has taken
 }
 
 var _ journal.Dated = (*Client)(nil)
@@ -58,10 +59,11 @@ type counted struct {
 
 // Counts are what a client counted since it was made.
 type Counts struct {
-	Connections uint64        // made; the first is one
-	Bytes       uint64        // received in answers
-	Skew        time.Duration // the writer's clock less this host's, as far as it is certain
-	URL         string        // of the writer that is asked
+	Connections uint64           // made; the first is one
+	Bytes       uint64           // received in answers
+	Skew        time.Duration    // the writer's clock less this host's, as far as it is certain
+	URL         string           // of the writer that is asked
+	Head        journal.Position // of the journal, when last told
 }
 
 // NewClient makes a Client; nothing is asked yet. Close ends its connections.
@@ -101,7 +103,9 @@ func (c *Client) Close() error {
 
 // Counts gives what was counted so far.
 func (c *Client) Counts() Counts {
-	return Counts{Connections: c.counted.dials.Load(), Bytes: c.counted.bytes.Load(), Skew: time.Duration(c.counted.skew.Load()),
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return Counts{Head: c.head, Connections: c.counted.dials.Load(), Bytes: c.counted.bytes.Load(), Skew: time.Duration(c.counted.skew.Load()),
 		URL: c.config.URLs[c.at()]}
 }
 
@@ -205,6 +209,7 @@ func (c *Client) ask(ctx context.Context, q question) (*told, error) {
 	if t.head.Time.After(c.known) {
 		c.known = t.head.Time
 	}
+	c.head = t.head.Position
 	c.mu.Unlock()
 	return t, nil
 }
