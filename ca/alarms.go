@@ -9,10 +9,11 @@ import (
 	"cardinal/certs"
 	"cardinal/certs/register"
 	"cardinal/internal/ledger"
+	"cardinal/policies"
 )
 
 // Alarm is something somebody must do. Kind is for machines: stopped,
-// issuer-ending, list-ending. Until is when it is too late.
+// issuer-key, issuer-ending, list-ending. Until is when it is too late.
 type Alarm struct {
 	Kind    string
 	Issuer  string
@@ -31,9 +32,14 @@ func (a *Authority) Alarms(ctx context.Context) ([]Alarm, error) {
 	if err := a.Stopped(); err != nil {
 		out = append(out, Alarm{Kind: "stopped", Message: err.Error(), Until: now})
 	}
-	for name, at := range a.byName {
-		last := a.lastIssue(name, at.Issuer.Certificate.NotAfter)
-		if !now.Before(last.AddDate(-1, 0, 0)) {
+	known := a.known.Load()
+	for name, at := range known.byName {
+		if at.unopened != nil {
+			out = append(out, Alarm{Kind: "issuer-key", Issuer: name, Until: at.stage.Starts, Message: fmt.Sprintf(
+				"the key of authority %s cannot be opened here: %v", name, at.unopened)})
+		}
+		last := a.lastIssue(certs.IssuerKind(name), at.Issuer.Certificate.NotAfter)
+		if !now.Before(last.AddDate(-1, 0, 0)) && !known.followed(at) {
 			out = append(out, Alarm{Kind: "issuer-ending", Issuer: name, Until: last, Message: fmt.Sprintf(
 				"authority %s ends %s; from %s on it issues no certificate of full length: make its next generation",
 				name, day(at.Issuer.Certificate.NotAfter), day(last))})
@@ -48,15 +54,30 @@ func (a *Authority) Alarms(ctx context.Context) ([]Alarm, error) {
 	return out, nil
 }
 
+// followed reports whether an authority has stopped, or a younger one of its
+// kind is there to go on.
+func (h *hierarchy) followed(at *hand) bool {
+	if at.stage != nil && !at.stage.Stopped.IsZero() {
+		return true
+	}
+	for _, other := range h.byName {
+		if certs.IssuerKind(other.name) == certs.IssuerKind(at.name) && other.stage != nil && other.stage.Stopped.IsZero() &&
+			!other.stage.Starts.IsZero() && other.Issuer.Certificate.NotAfter.After(at.Issuer.Certificate.NotAfter) {
+			return true
+		}
+	}
+	return false
+}
+
 func day(t time.Time) string { return t.UTC().Format(time.DateOnly) }
 
 // lastIssue is the last moment an authority that ends at end can issue its
 // longest certificate.
-func (a *Authority) lastIssue(name string, end time.Time) time.Time {
+func (a *Authority) lastIssue(kind string, end time.Time) time.Time {
 	last := end
 	for _, p := range a.Policies.Profiles() {
 		profile := a.Policies.Profile(p)
-		if !slices.Contains(profile.Issuers, name) || profile.Name == Root {
+		if !slices.Contains(profile.Issuers, kind) || profile.Name == policies.ProfileRoot || profile.Name == policies.ProfileCross {
 			continue
 		}
 		from, to := profile.Validity.Lifetime(end)
@@ -91,7 +112,7 @@ func (a *Authority) listAlarms(ctx context.Context, now time.Time) ([]Alarm, err
 }
 
 func warnFrom(s *register.Shard) time.Time {
-	if s.Name == Root {
+	if certs.IssuerKind(s.Name) == Root {
 		return s.List.NextUpdate.AddDate(0, -1, 0)
 	}
 	return s.List.NextUpdate.Add(-s.List.NextUpdate.Sub(s.List.ThisUpdate) / 2)

@@ -28,15 +28,18 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"cardinal/certs"
+	"cardinal/certs/register"
 	"cardinal/internal/ledger"
 	"cardinal/policies"
 )
 
-// The names of the authorities, as they stand in URLs.
+// The kinds of authority. The first generation of each is called by its kind
+// (certs.IssuerName).
 const (
 	Root           = "root"
 	Authentication = "authentication"
@@ -73,9 +76,12 @@ type Issuer struct {
 // Config is what an Authority works with. All fields but Now and Logger are
 // required.
 type Config struct {
-	Ledger    *ledger.Ledger
-	Issuers   map[string]Issuer // by name, as in the URLs
-	Policies  *policies.Set
+	Ledger   *ledger.Ledger
+	Issuers  map[string]Issuer // by name, as in the URLs; Refresh adds those of the register
+	Policies *policies.Set
+	// Open opens the key of an authority by its name, for those Issuers lacks;
+	// nil: they have none here. The root's is never asked for.
+	Open      func(ctx context.Context, name string) (crypto.Signer, error)
 	PublicURL string           // http://host[:port][/path]; the URLs in certificates and lists begin with it
 	Now       func() time.Time // nil: time.Now
 	Logger    *slog.Logger     // nil: discard
@@ -84,20 +90,23 @@ type Config struct {
 // Authority issues and publishes. All methods are safe for concurrent use.
 type Authority struct {
 	Config
-	byName  map[string]*hand
-	byKey   map[certs.IssuerID]*hand
-	stopped atomic.Pointer[error]
+	known    atomic.Pointer[hierarchy]
+	changing sync.Mutex // of known
+	stopped  atomic.Pointer[error]
 }
 
-// hand is one Issuer at work.
+// hand is one Issuer at work. Stage is nil until Refresh has read it; unopened
+// is why its key could not be opened.
 type hand struct {
 	Issuer
-	name string
-	id   certs.IssuerID
+	name     string
+	id       certs.IssuerID
+	stage    *register.Generation
+	unopened error
 }
 
-// New checks the configuration; it does no I/O. Call Recover before the first
-// Issue.
+// New checks the configuration; it does no I/O. Call Refresh and Recover before
+// the first Issue.
 func New(c Config) (*Authority, error) {
 	if c.Ledger == nil || c.Policies == nil || c.PublicURL == "" {
 		return nil, errors.New("an authority needs a ledger, policies and a public URL")
@@ -109,30 +118,31 @@ func New(c Config) (*Authority, error) {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	a := &Authority{Config: c, byName: map[string]*hand{}, byKey: map[certs.IssuerID]*hand{}}
+	a := &Authority{Config: c}
+	a.known.Store(&hierarchy{byName: map[string]*hand{}, byKey: map[certs.IssuerID]*hand{}})
 	for name, issuer := range c.Issuers {
-		at, err := a.add(name, issuer)
+		at, err := newHand(name, issuer)
+		if err == nil {
+			err = a.add(at)
+		}
 		if err != nil {
 			return nil, err
 		}
-		a.byName[name] = at
 	}
 	return a, nil
 }
 
-func (a *Authority) add(name string, issuer Issuer) (*hand, error) {
+func newHand(name string, issuer Issuer) (*hand, error) {
 	if issuer.Certificate == nil || issuer.Shards == 0 {
 		return nil, fmt.Errorf("authority %s has no certificate or no lists", name)
 	}
-	at := &hand{Issuer: issuer, name: name, id: certs.IssuerIDOf(issuer.Certificate)}
-	if a.byKey[at.id] != nil {
-		return nil, fmt.Errorf("authority %s has the key of another", name)
+	if _, err := certs.ParseIssuerName(name); err != nil {
+		return nil, err
 	}
 	if issuer.Signer != nil && !samePublicKey(issuer.Signer.Public(), issuer.Certificate.PublicKey) {
 		return nil, fmt.Errorf("the key of authority %s does not belong to its certificate", name)
 	}
-	a.byKey[at.id] = at
-	return at, nil
+	return &hand{Issuer: issuer, name: name, id: certs.IssuerIDOf(issuer.Certificate)}, nil
 }
 
 func samePublicKey(a, b crypto.PublicKey) bool {
@@ -143,7 +153,7 @@ func samePublicKey(a, b crypto.PublicKey) bool {
 // Certificate is the certificate of an authority, nil when there is none of
 // that name.
 func (a *Authority) Certificate(name string) *x509.Certificate {
-	if at := a.byName[name]; at != nil {
+	if at := a.known.Load().byName[name]; at != nil {
 		return at.Issuer.Certificate
 	}
 	return nil

@@ -1,6 +1,7 @@
 package ca
 
 import (
+	"bytes"
 	"context"
 	"crypto"
 	"crypto/rand"
@@ -22,7 +23,8 @@ import (
 // it cannot is left to Recover.
 const settleTime = 10 * time.Second
 
-// Order asks for one certificate. Issuer is the authority's name. Of Request
+// Order asks for one certificate. Issuer is a kind of authority: its generation
+// that issues at this moment signs. Of Request
 // the caller fills Profile, Subject, PublicKey and Validity; the authority sets
 // the rest. Holder is who the register files it under (by default the user id
 // or the common name), Card which card it lies on, RequestID what the asker
@@ -33,6 +35,9 @@ type Order struct {
 	Holder    string
 	Card      string
 	RequestID string
+
+	by      *hand  // this one and no other generation
+	subject []byte // the raw Name that must come of it
 }
 
 // Issued is a certificate that was signed for an order.
@@ -73,6 +78,12 @@ func (a *Authority) Issue(ctx context.Context, orders []Order, record func(tx *l
 		return nil, 0, fmt.Errorf("issuing: %w", err)
 	}
 	issued, position, err := a.carryOut(ctx, jobs, record)
+	if errors.Is(err, register.ErrNotIssuing) { // it stopped in this moment; nothing was reserved
+		if jobs, err = a.decideAgain(ctx, orders); err != nil {
+			return nil, 0, fmt.Errorf("issuing: %w", err)
+		}
+		issued, position, err = a.carryOut(ctx, jobs, record)
+	}
 	if err != nil {
 		a.settle(ctx, jobs, err)
 		return nil, 0, fmt.Errorf("issuing: %w", err)
@@ -81,6 +92,14 @@ func (a *Authority) Issue(ctx context.Context, orders []Order, record func(tx *l
 		a.Logger.Info("certificate issued", "issuer", one.Issuer, "serial", one.Serial, "profile", one.Profile)
 	}
 	return issued, position, nil
+}
+
+// decideAgain decides with what the register says now.
+func (a *Authority) decideAgain(ctx context.Context, orders []Order) ([]*job, error) {
+	if err := a.Refresh(ctx); err != nil {
+		return nil, err
+	}
+	return a.decideAll(orders)
 }
 
 // decideAll takes the decisions side by side, at one time for all, so that the
@@ -115,12 +134,15 @@ func each(n int, fn func(i int) error) error {
 // decide draws the serial, whose last octet chooses the shard, and has the
 // order judged.
 func (a *Authority) decide(o *Order, now time.Time) (*job, error) {
-	at := a.byName[o.Issuer]
+	at, err := o.by, error(nil)
 	if at == nil {
-		return nil, fmt.Errorf("%w: %q", ErrUnknownIssuer, o.Issuer)
+		at, err = a.issuing(o.Issuer, now)
+	}
+	if err != nil {
+		return nil, err
 	}
 	if at.Signer == nil {
-		return nil, fmt.Errorf("%w: %s", ErrNoKey, o.Issuer)
+		return nil, fmt.Errorf("%w: %s", ErrNoKey, at.name)
 	}
 	serial, err := certs.NewSerial(rand.Reader)
 	if err != nil {
@@ -132,6 +154,9 @@ func (a *Authority) decide(o *Order, now time.Time) (*job, error) {
 	approved, err := a.Policies.Decide(r)
 	if err != nil {
 		return nil, err
+	}
+	if o.subject != nil && !bytes.Equal(approved.Template().RawSubject, o.subject) {
+		return nil, fmt.Errorf("%w: it would be called %s", ErrOtherName, approved.Template().RawSubject)
 	}
 	j := newJob(at, approved, r.Shard)
 	j.intent.Holder, j.intent.Card, j.intent.Request = o.Holder, o.Card, o.RequestID
@@ -191,11 +216,25 @@ func (a *Authority) reserve(tx *ledger.Tx, jobs []*job) error {
 		return fmt.Errorf("the ledger's time is %s from the host's: %w", skew.Round(time.Millisecond), ledger.ErrClock)
 	}
 	for _, j := range jobs {
+		if err := a.mayIssue(tx, j); err != nil {
+			return err
+		}
 		if err := register.Reserve(tx, j.intent); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// mayIssue asks the register, whatever this process believes. Responders are
+// certified for every authority that has not been retired: an answer is owed
+// for each of its certificates, by one that was revoked most of all.
+func (a *Authority) mayIssue(tx *ledger.Tx, j *job) error {
+	err := register.MayIssue(tx, j.at.id)
+	if j.issued.Profile != policies.ProfileResponder || !errors.Is(err, register.ErrNotIssuing) {
+		return err
+	}
+	return register.Unretired(tx, j.at.id)
 }
 
 // asRefusal gives the register's own rule the form of every other rule.
@@ -293,11 +332,11 @@ func (a *Authority) recoverBefore(ctx context.Context, limit time.Time) error {
 // for an authority of ours and gives its DER; 48 hours, by the profile. It is
 // filed under the responder's name.
 func (a *Authority) Responder(ctx context.Context, issuer certs.IssuerID, pub crypto.PublicKey) ([]byte, error) {
-	at := a.byKey[issuer]
+	at := a.known.Load().byKey[issuer]
 	if at == nil {
 		return nil, fmt.Errorf("enrolling a responder of %s: %w", issuer, ErrUnknownIssuer)
 	}
-	issued, _, err := a.Issue(ctx, []Order{{Issuer: at.name, Request: policies.Request{
+	issued, _, err := a.Issue(ctx, []Order{{by: at, Request: policies.Request{
 		Profile: policies.ProfileResponder, PublicKey: pub,
 		Subject: policies.Subject{CommonName: "OCSP responder " + at.name},
 	}}}, nil)

@@ -30,7 +30,7 @@ const rootListMonths = 6
 // register.ErrListOvertaken when that happens again and again, ErrNoKey for an authority whose key is elsewhere,
 // ledger.ErrQuarantine while lost revocations would be missing from it.
 func (a *Authority) PublishList(ctx context.Context, issuer string, shard uint16) (certs.ListPublished, error) {
-	at := a.byName[issuer]
+	at := a.known.Load().byName[issuer]
 	if at == nil {
 		return certs.ListPublished{}, fmt.Errorf("publishing a list: %w: %q", ErrUnknownIssuer, issuer)
 	}
@@ -142,8 +142,11 @@ func (a *Authority) listHeader(at *hand, shard uint16, asOf time.Time) header {
 		h.url = fmt.Sprintf("%s/crl/%s/%d.crl", a.PublicURL, at.name, shard)
 	}
 	h.nextUpdate = h.thisUpdate.Add(listLife)
-	if at.name == Root {
+	if certs.IssuerKind(at.name) == Root {
 		h.nextUpdate = h.thisUpdate.AddDate(0, rootListMonths, 0)
+	}
+	if at.stage != nil && at.stage.How == register.StoppedRetired {
+		h.nextUpdate = never()
 	}
 	return h
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"cardinal/certs"
 	"cardinal/certs/register"
 	"cardinal/internal/journal"
 	"cardinal/internal/ledger"
@@ -90,11 +91,12 @@ func (p *Publisher) round(ctx context.Context, interval time.Duration) (journal.
 	if err != nil {
 		return seen, fmt.Errorf("looking for lists to publish: %w", err)
 	}
-	var errs []error
+	errs := []error{a.Refresh(ctx)}
+	known := a.known.Load()
 	for i := range shards {
 		s := &shards[i]
-		at := a.byKey[s.Issuer]
-		if at == nil || at.name == Root || at.Signer == nil || !due(s, a.Now(), interval) {
+		at := known.byKey[s.Issuer]
+		if at == nil || certs.IssuerKind(at.name) == Root || at.Signer == nil || !due(s, a.Now(), interval) {
 			continue
 		}
 		if _, err := a.publish(ctx, at, s.Shard); err != nil && !errors.Is(err, register.ErrListOvertaken) {

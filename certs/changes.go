@@ -22,9 +22,7 @@ const (
 var ErrChange = errors.New("not a change about certificates")
 
 // IssuerAdded says that a CA of ours exists from here on, by its certificate.
-// Name is root, authentication, signing or services, as it stands in URLs; a
-// later generation has a name of its own, because its lists have URLs of their
-// own. Shards is the number of lists its certificates are spread over.
+// Name is an IssuerName as it stands in URLs. Shards is the number of lists its certificates are spread over.
 type IssuerAdded struct {
 	Name   string
 	DER    []byte

@@ -48,6 +48,9 @@ func samples() map[string]body {
 		"list-published-1": certs.ListPublished{Issuer: issuer, Shard: 15, Number: 1 << 40,
 			ThisUpdate: time.Date(2027, 1, 2, 3, 4, 5, 0, time.UTC), NextUpdate: time.Date(2027, 1, 9, 3, 4, 5, 0, time.UTC),
 			Content: fill(0x80), Size: 5_000_000_000},
+		"generation-1": certs.GenerationChanged{Issuer: issuer, Starts: time.Date(2027, 1, 2, 3, 4, 5, 0, time.UTC),
+			Stopped: time.Date(2029, 1, 2, 3, 4, 5, 0, time.UTC), How: "retired", Ceremony: fill(0x60)},
+		"cross-1": certs.CrossCertified{Issuer: issuer, DER: []byte{0x30, 0x03, 0x02, 0x01, 0x05}, Ceremony: fill(0x60)},
 	}
 }
 
@@ -60,6 +63,10 @@ func parse(name string, b []byte) (body, error) {
 		return certs.ParseRecorded(b)
 	case "list":
 		return certs.ParseListPublished(b)
+	case "generation":
+		return certs.ParseGenerationChanged(b)
+	case "cross":
+		return certs.ParseCrossCertified(b)
 	}
 	c, err := certs.ParseStatusChange(b)
 	return &c, err
@@ -247,6 +254,8 @@ func FuzzIssuerAdded(f *testing.F)   { fuzzBody(f, "issuer") }
 func FuzzRecorded(f *testing.F)      { fuzzBody(f, "recorded") }
 func FuzzStatusChange(f *testing.F)  { fuzzBody(f, "status") }
 func FuzzListPublished(f *testing.F) { fuzzBody(f, "list") }
+func FuzzGeneration(f *testing.F)    { fuzzBody(f, "generation") }
+func FuzzCross(f *testing.F)         { fuzzBody(f, "cross") }
 
 func BenchmarkStatusChangeParse(b *testing.B) {
 	c := certs.StatusChange{Serials: randomSerials(b, 3900), Status: certs.Revoked(certs.ReasonSuperseded)}

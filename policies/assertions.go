@@ -43,7 +43,9 @@ func isPair(profile string) bool {
 	return profile == ProfileAuthentication || profile == ProfileSignature
 }
 
-func isAuthority(profile string) bool { return profile == ProfileRoot || profile == ProfileIssuing }
+func isAuthority(profile string) bool {
+	return profile == ProfileRoot || profile == ProfileIssuing || profile == ProfileCross
+}
 
 func authorityOnlyWhereNamed(profile string, c, _ *x509.Certificate) string {
 	signs := c.KeyUsage&(x509.KeyUsageCertSign|x509.KeyUsageCRLSign) != 0
@@ -56,6 +58,8 @@ func authorityOnlyWhereNamed(profile string, c, _ *x509.Certificate) string {
 		return "an authority without CA:TRUE"
 	case profile == ProfileIssuing && (c.MaxPathLen != 0 || !c.MaxPathLenZero):
 		return "an issuing authority without pathLen 0"
+	case profile == ProfileCross && c.MaxPathLen != 1:
+		return "a cross-certificate without pathLen 1"
 	}
 	return ""
 }
@@ -166,7 +170,7 @@ func purposeStated(profile string, c, _ *x509.Certificate) string {
 // lifetimeWithin holds the most each kind may live; data may say less.
 func lifetimeWithin(profile string, c, _ *x509.Certificate) string {
 	most := map[string]Validity{
-		ProfileRoot: {Years: 20}, ProfileIssuing: {Years: 10}, ProfileAuthentication: {Years: 3}, ProfileSignature: {Years: 3},
+		ProfileRoot: {Years: 20}, ProfileIssuing: {Years: 10}, ProfileCross: {Years: 20}, ProfileAuthentication: {Years: 3}, ProfileSignature: {Years: 3},
 		ProfileResponder: {Hours: 48}, ProfileServer: {Years: 3}, ProfileClient: {Years: 3}, ProfileOperator: {Days: 30},
 	}
 	_, end := most[profile].Lifetime(c.NotBefore.Add(backdate))
@@ -198,7 +202,7 @@ func statusFound(profile string, c, _ *x509.Certificate) string {
 		return "not one http revocation list"
 	case len(c.IssuingCertificateURL) != 1 || !strings.HasPrefix(c.IssuingCertificateURL[0], "http://"):
 		return "not one http address of the issuer's certificate"
-	case profile != ProfileIssuing && (len(c.OCSPServer) != 1 || !strings.HasPrefix(c.OCSPServer[0], "http://")):
+	case !isAuthority(profile) && (len(c.OCSPServer) != 1 || !strings.HasPrefix(c.OCSPServer[0], "http://")):
 		return "not one http OCSP address"
 	case len(c.Policies) == 0:
 		return "no certificate policy"

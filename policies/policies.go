@@ -205,7 +205,7 @@ func (s *Set) take(name string, text []byte) (err error) {
 
 // profileNames are all the kinds of certificate there are: a folder cannot add one.
 func profileNames() []string {
-	return []string{ProfileRoot, ProfileIssuing, ProfileAuthentication, ProfileSignature,
+	return []string{ProfileRoot, ProfileIssuing, ProfileCross, ProfileAuthentication, ProfileSignature,
 		ProfileResponder, ProfileServer, ProfileClient, ProfileOperator}
 }
 

@@ -12,6 +12,7 @@ import (
 const (
 	ProfileRoot           = "root"
 	ProfileIssuing        = "issuing"
+	ProfileCross          = "cross"
 	ProfileAuthentication = "authentication"
 	ProfileSignature      = "signature"
 	ProfileResponder      = "responder"

@@ -14,7 +14,7 @@ import (
 type Request struct {
 	Profile    string
 	Issuer     *x509.Certificate // nil for a root, which is its own issuer
-	IssuerName string            // root, authentication, signing, services: as in the URLs
+	IssuerName string            // as in the URLs (certs.IssuerName); its kind is what a profile names
 	Serial     certs.Serial
 	Now        time.Time
 	Subject    Subject

@@ -25,7 +25,7 @@ func rules() []func(*decision) *Refusal {
 
 // issuerMayIssue: a profile belongs to certain authorities (profile data, line issuers).
 func issuerMayIssue(d *decision) *Refusal {
-	if slices.Contains(d.profile.Issuers, d.IssuerName) {
+	if slices.Contains(d.profile.Issuers, certs.IssuerKind(d.IssuerName)) {
 		return nil
 	}
 	return refuse("issuer", d.profile.Citations["issuers"], "%s certificates are not issued by %q", d.profile.Name, d.IssuerName)

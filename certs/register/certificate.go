@@ -165,3 +165,9 @@ func keyUses(tx *ledger.Tx, digest [sha256.Size]byte) ([]KeyUse, error) {
 	}
 	return uses, rows.Err()
 }
+
+// OfIssuer gives every certificate of one authority, ordered by serial, one at a
+// time. While it runs the transaction can do nothing else.
+func OfIssuer(tx *ledger.Tx, id certs.IssuerID) iter.Seq2[Certificate, error] {
+	return query(tx, ` AND s.issuer = $1 ORDER BY s.serial`, journal.Hash(id))
+}

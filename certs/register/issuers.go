@@ -22,7 +22,8 @@ type Issuer struct {
 }
 
 // AddIssuer writes an issuer down, with its shards, and announces it. A key is
-// an issuer once, and so is a name: it stands in the URLs of its lists.
+// an issuer once, and so is a name: it stands in the URLs of its lists. It
+// issues nothing before StartIssuer.
 func AddIssuer(tx *ledger.Tx, added certs.IssuerAdded) error {
 	c, err := x509.ParseCertificate(added.DER)
 	if err != nil {
@@ -40,6 +41,7 @@ func AddIssuer(tx *ledger.Tx, added certs.IssuerAdded) error {
 	if err != nil {
 		return fmt.Errorf("adding issuer %s: %w", added.Name, err)
 	}
+	tx.Defer(`INSERT INTO certs_generation (issuer, how) VALUES ($1, '')`, journal.Hash(id))
 	for shard := range added.Shards {
 		tx.Defer(`INSERT INTO certs_shard (issuer, shard, changes) VALUES ($1, $2, 0)`, journal.Hash(id), shard)
 	}

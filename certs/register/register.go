@@ -40,7 +40,7 @@ var (
 
 // Room is what ledger.Options needs to hold this room's tables.
 func Room() ledger.Room {
-	return ledger.Room{Name: "certs", Migrations: []string{tables}}
+	return ledger.Room{Name: "certs", Migrations: []string{tables, generationTables}}
 }
 
 // The state of a serial in certs_serial.

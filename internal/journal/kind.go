@@ -12,11 +12,13 @@ const (
 	// KindCheckpoint carries a signed statement about an earlier position ([SignedCheckpoint]).
 	KindCheckpoint Kind = 2
 
-	// KindIssuerAdded to KindListPublished are defined by package certs.
+	// KindIssuerAdded to KindCrossCertified are defined by package certs.
 	KindIssuerAdded          Kind = 16
 	KindCertificatesRecorded Kind = 17
 	KindStatusChanged        Kind = 18
 	KindListPublished        Kind = 19
+	KindGenerationChanged    Kind = 20
+	KindCrossCertified       Kind = 21
 
 	// KindSuffixLoaded to KindSecretsChanged are defined by package directory.
 	KindSuffixLoaded    Kind = 32
@@ -43,6 +45,10 @@ func (k Kind) describe() (name string, class Class) {
 		return "statusChanged", ClassPublic
 	case KindListPublished:
 		return "listPublished", ClassPublic
+	case KindGenerationChanged:
+		return "generationChanged", ClassPublic
+	case KindCrossCertified:
+		return "crossCertified", ClassPublic
 	case KindSuffixLoaded:
 		return "suffixLoaded", ClassPublic
 	case KindEntryAdded:

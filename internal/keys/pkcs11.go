@@ -7,6 +7,7 @@ import (
 	"crypto"
 	"errors"
 	"fmt"
+	"io"
 	"reflect"
 	"strings"
 
@@ -70,6 +71,25 @@ func createInToken(ctx context.Context, uri string, algorithm Algorithm, pass []
 	}
 	token.Close()
 	return nil, fmt.Errorf("creating key %s: %w", shown(uri), tokenError(err))
+}
+
+func destroyInToken(ctx context.Context, uri string, pass []byte) error {
+	token, err := connect(ctx, uri, pass)
+	if err != nil {
+		return err
+	}
+	defer token.Close()
+	signer, err := token.CreateSigner(&apiv1.CreateSignerRequest{SigningKey: uri})
+	if err != nil {
+		return fmt.Errorf("destroying key %s: %w", shown(uri), tokenError(err))
+	}
+	if closer, ok := signer.(io.Closer); ok {
+		defer closer.Close()
+	}
+	if err := token.DeleteKey(uri); err != nil {
+		return fmt.Errorf("destroying key %s: %w", shown(uri), tokenError(err))
+	}
+	return nil
 }
 
 // shown is the URI without its query, where a PIN may stand (RFC 7512 §2.4).

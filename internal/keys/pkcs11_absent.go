@@ -14,3 +14,5 @@ func openToken(context.Context, string, []byte) (crypto.Signer, error) {
 func createInToken(context.Context, string, Algorithm, []byte) (crypto.Signer, error) {
 	return nil, ErrUnsupported
 }
+
+func destroyInToken(context.Context, string, []byte) error { return ErrUnsupported }

@@ -15,18 +15,26 @@ import (
 //
 // The handshake does not judge time or revocation: that is done for every
 // request from the register, which then can say in a problem document that a
-// card has expired instead of ending the connection with an alert.
-func TLSConfig(certificate tls.Certificate, issuers *x509.CertPool) *tls.Config {
-	return &tls.Config{
+// card has expired instead of ending the connection with an alert. issuers is
+// asked at each handshake, since authorities come and go; it must be safe for
+// concurrent use.
+func TLSConfig(certificate tls.Certificate, issuers func() *x509.CertPool) *tls.Config {
+	c := &tls.Config{
 		Certificates: []tls.Certificate{certificate},
 		MinVersion:   tls.VersionTLS13,
 		ClientAuth:   tls.RequireAnyClientCert,
-		ClientCAs:    issuers, // offered, so that a client with several cards picks the right one
 		NextProtos:   []string{"h2", "http/1.1"},
 		VerifyConnection: func(state tls.ConnectionState) error {
-			return signedByUs(state.PeerCertificates, issuers)
+			return signedByUs(state.PeerCertificates, issuers())
 		},
 	}
+	c.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) {
+		offered := c.Clone()
+		offered.GetConfigForClient = nil
+		offered.ClientCAs = issuers() // so that a client with several cards picks the right one
+		return offered, nil
+	}
+	return c
 }
 
 var errNoClientCertificate = errors.New("no client certificate")

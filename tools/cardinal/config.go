@@ -76,6 +76,9 @@ type KeysConfig struct {
 	Authentication string `yaml:"authentication"`
 	Signing        string `yaml:"signing"`
 	Services       string `yaml:"services"`
+	// Generations are the keys of later generations, by name (authentication-2).
+	// Default file:keys/NAME.key.
+	Generations map[string]string `yaml:"generations,omitempty"`
 }
 
 // CertificatesConfig shapes the subjects and rules of what is issued.

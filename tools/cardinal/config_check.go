@@ -7,9 +7,13 @@ import (
 	"io"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"cardinal/ca"
+	"cardinal/certs"
 )
 
 // readConfig reads cardinal.yaml strictly and checks it. The error holds every
@@ -78,15 +82,26 @@ func (c Config) check() error {
 	if scheme, rest, _ := strings.Cut(c.Ledger.URL, ":"); rest == "" || scheme != "sqlite" && scheme != "postgres" && scheme != "postgresql" {
 		bad("ledger.url", "%q is neither sqlite:PATH nor postgres://…", c.Ledger.URL)
 	}
-	for key, uri := range map[string]string{"authentication": c.Keys.Authentication, "signing": c.Keys.Signing, "services": c.Keys.Services} {
-		if !strings.HasPrefix(uri, "file:") && !strings.HasPrefix(uri, "pkcs11:") {
-			bad("keys."+key, "%q is neither file:PATH nor pkcs11:…", uri)
-		}
-	}
+	c.Keys.check(bad)
 	c.checkFeed(bad)
 	c.Limits.check(bad)
 	c.Directory.History.check(bad)
 	return errors.Join(problems...)
+}
+
+func (k KeysConfig) check(bad func(key, format string, args ...any)) {
+	all := map[string]string{"authentication": k.Authentication, "signing": k.Signing, "services": k.Services}
+	for name, uri := range k.Generations {
+		if n, err := certs.ParseIssuerName(name); err != nil || n.Generation < 2 || !slices.Contains(ca.Names()[1:], n.Kind) {
+			bad("keys.generations."+name, "is no later generation of an issuing CA, as authentication-2 is")
+		}
+		all["generations."+name] = uri
+	}
+	for key, uri := range all {
+		if !strings.HasPrefix(uri, "file:") && !strings.HasPrefix(uri, "pkcs11:") {
+			bad("keys."+key, "%q is neither file:PATH nor pkcs11:…", uri)
+		}
+	}
 }
 
 func (c Config) checkAddresses(bad func(key, format string, args ...any)) {

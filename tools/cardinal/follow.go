@@ -156,7 +156,7 @@ func newFollower(a *app, f folder, config Config) (*follower, error) {
 func (fw *follower) takeConfiguration(ctx context.Context, local Config, fresh bool) (Config, error) {
 	said, err := fw.askConfiguration(ctx)
 	if err == nil {
-		if err := makeFolders(string(fw.folder), fw.folder.keys(), fw.folder.certificates(), filepath.Dir(fw.folder.replica())); err != nil {
+		if err := makeFolders(string(fw.folder), fw.folder.keys(), filepath.Dir(fw.folder.replica())); err != nil {
 			return local, err
 		}
 		if err := said.store(fw.folder); err != nil {

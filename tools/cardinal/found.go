@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"path/filepath"
 
-	"cardinal/ca"
 	"cardinal/issuance"
 	"cardinal/policies"
 )
@@ -80,14 +79,6 @@ func cardMakers(f folder, c Config) (*x509.CertPool, error) {
 		}
 	}
 	return pool, nil
-}
-
-// hands gives the CAs whose certificates operators come with.
-func (w *writeSide) hands() *x509.CertPool {
-	pool := x509.NewCertPool()
-	pool.AddCert(w.issuers[ca.Authentication].Certificate)
-	pool.AddCert(w.issuers[ca.Services].Certificate)
-	return pool
 }
 
 func (f folder) simulator() string { return filepath.Join(string(f), "simulator.pem") }

@@ -233,7 +233,13 @@ func algorithmOf(name string) keys.Algorithm {
 
 // of gives the URI of an issuing CA's key.
 func (k KeysConfig) of(name string) string {
-	return map[string]string{ca.Authentication: k.Authentication, ca.Signing: k.Signing, ca.Services: k.Services}[name]
+	if uri := k.Generations[name]; uri != "" {
+		return uri
+	}
+	if uri := map[string]string{ca.Authentication: k.Authentication, ca.Signing: k.Signing, ca.Services: k.Services}[name]; uri != "" {
+		return uri
+	}
+	return "file:keys/" + name + ".key"
 }
 
 // set tells whether there is such an issuing CA.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -23,7 +24,7 @@ import (
 type mergeWorld struct {
 	*testing.T
 	dir, pass string
-	issuers   map[string]ca.Issuer // the same in all histories, and opened once: that takes long
+	keys      func(context.Context, string) (crypto.Signer, error) // the same in all histories
 }
 
 func newMergeWorld(t *testing.T) *mergeWorld {
@@ -100,6 +101,21 @@ func (w *mergeWorld) live(name string, n int, revoke []certs.Ref) (issued []cert
 	return issued
 }
 
+// openedOnce keeps what was opened: that takes long.
+func openedOnce(open func(context.Context, string) (crypto.Signer, error)) func(context.Context, string) (crypto.Signer, error) {
+	opened := map[string]crypto.Signer{}
+	return func(ctx context.Context, name string) (crypto.Signer, error) {
+		if known := opened[name]; known != nil {
+			return known, nil
+		}
+		signer, err := open(ctx, name)
+		if err == nil {
+			opened[name] = signer
+		}
+		return signer, err
+	}
+}
+
 func (w *mergeWorld) writeSide(a *app, f folder, c Config, l *ledger.Ledger) *writeSide {
 	w.Helper()
 	set, err := loadPolicies(f, c)
@@ -110,12 +126,13 @@ func (w *mergeWorld) writeSide(a *app, f folder, c Config, l *ledger.Ledger) *wr
 	if err != nil {
 		w.Fatal(err)
 	}
-	if w.issuers == nil {
-		if w.issuers, err = openIssuers(w.Context(), f, c, []byte("x")); err != nil {
-			w.Fatal(err)
-		}
+	if w.keys == nil {
+		w.keys = openedOnce(signersOf(f, c, []byte("x")))
 	}
-	side, err := a.writeSide(writeSideOf{folder: f, config: c, ledger: l, policies: set, directory: d, issuers: w.issuers})
+	side, err := a.writeSide(writeSideOf{folder: f, config: c, ledger: l, policies: set, directory: d, keys: w.keys})
+	if err == nil {
+		err = side.openKeys(w.Context())
+	}
 	if err != nil {
 		w.Fatal(err)
 	}

@@ -37,6 +37,7 @@ type newNode struct {
 	scope      string
 	node       feed.Node
 	known      bool // it was added before
+	issuer     *x509.Certificate
 	folder     folder
 	config     Config
 }
@@ -143,15 +144,14 @@ func (a *app) issuingSide(ctx context.Context, f folder, config Config, passphra
 	if err != nil {
 		return nil, err
 	}
-	issuers, err := openIssuers(ctx, f, config, pass)
-	if err != nil {
-		return nil, err
-	}
 	l, err := a.openLedger(ctx, f, config)
 	if err != nil {
 		return nil, err
 	}
-	w, err := a.writeSide(writeSideOf{folder: f, config: config, ledger: l, policies: set, issuers: issuers, directory: directory, now: a.now})
+	w, err := a.writeSide(writeSideOf{folder: f, config: config, ledger: l, policies: set, keys: signersOf(f, config, pass), directory: directory, now: a.now})
+	if err == nil {
+		err = w.openKeys(ctx)
+	}
 	if err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
@@ -196,6 +196,7 @@ func (w *writeSide) certifyNode(ctx context.Context, n *newNode, pub crypto.Publ
 	if err != nil {
 		return nil, nodeProblem(n.node.Name, err)
 	}
+	n.issuer = w.authority.ByKey(issued[0].Ref.Issuer)
 	return issued[0].Certificate, w.ledger.Read(ctx, func(tx *ledger.Tx) (err error) {
 		n.node, err = nodes.Find(tx, n.node.Name)
 		return err
@@ -216,15 +217,11 @@ func (n *newNode) write(out string, leaf *x509.Certificate, key *ecdsa.PrivateKe
 	f, config := n.folder, n.config
 	made := enrolled{Node: n.node.Name, Scope: string(n.node.Scope), Hosts: n.node.Hosts, Ends: leaf.NotAfter.Format("2006-01-02"),
 		Certificate: filepath.Join(out, "node.cer"), Trust: filepath.Join(out, "trust.pem")}
-	issuer, err := os.ReadFile(filepath.Join(f.certificates(), ca.Services+".cer"))
-	if err != nil {
-		return err
-	}
 	trust, err := os.ReadFile(f.trust())
 	if err != nil {
 		return err
 	}
-	chain := append(pemBlock("CERTIFICATE", leaf.Raw), pemBlock("CERTIFICATE", issuer)...)
+	chain := append(pemBlock("CERTIFICATE", leaf.Raw), pemBlock("CERTIFICATE", n.issuer.Raw)...)
 	if err := errors.Join(os.WriteFile(made.Certificate, chain, 0o600), os.WriteFile(made.Trust, trust, 0o600)); err != nil {
 		return err
 	}

@@ -13,6 +13,7 @@ import (
 
 	"cardinal/ca"
 	"cardinal/certs"
+	certificates "cardinal/certs/register"
 	"cardinal/directory/ldap"
 	"cardinal/directory/register"
 	"cardinal/directory/tree"
@@ -99,7 +100,7 @@ func (e enroller) Responder(ctx context.Context, issuer certs.IssuerID, pub cryp
 // root: its key is not here, and its list says all there is to say.
 func (w *writeSide) responder(ctx context.Context, issuer certs.IssuerID, pub crypto.PublicKey) ([]byte, error) {
 	der, err := w.authority.Responder(ctx, issuer, pub)
-	if errors.Is(err, ca.ErrNoKey) || errors.Is(err, ca.ErrUnknownIssuer) {
+	if errors.Is(err, certificates.ErrGenerationEnded) || errors.Is(err, ca.ErrNoKey) || errors.Is(err, ca.ErrUnknownIssuer) {
 		return nil, ocsp.ErrNotServed
 	}
 	return der, err

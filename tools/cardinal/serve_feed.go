@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/x509"
 	"net/http"
 	"time"
 
@@ -33,9 +32,7 @@ func (n *node) serveFeed() error {
 	if err != nil {
 		return err
 	}
-	clients := x509.NewCertPool()
-	clients.AddCert(n.write.issuers[ca.Services].Certificate)
-	s := &http.Server{Handler: n.feed.server, TLSConfig: feed.TLSConfig(n.certificate.get, clients, n.now), Protocols: new(http.Protocols)}
+	s := &http.Server{Handler: n.feed.server, TLSConfig: feed.TLSConfig(n.certificate.get, n.clientAuthorities(ca.Services), n.now), Protocols: new(http.Protocols)}
 	s.Protocols.SetHTTP1(true)
 	s.RegisterOnShutdown(n.feed.server.End)
 	n.addresses.Feed = "https://" + l.Addr().String()

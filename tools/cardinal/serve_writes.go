@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"path/filepath"
 	"slices"
 	"time"
 
@@ -24,12 +23,11 @@ func (n *node) openWriteSide(ctx context.Context) (*writeSide, error) {
 	if err != nil {
 		return nil, err
 	}
-	issuers, err := openIssuers(ctx, n.folder, n.config, n.passphrase)
+	w, err := n.a.writeSide(writeSideOf{folder: n.folder, config: n.config, ledger: n.ledger, policies: set, keys: signersOf(n.folder, n.config, n.passphrase), directory: n.directory, now: n.now, logger: n.logger})
 	if err != nil {
 		return nil, err
 	}
-	w, err := n.a.writeSide(writeSideOf{folder: n.folder, config: n.config, ledger: n.ledger, policies: set, issuers: issuers, directory: n.directory, now: n.now, logger: n.logger})
-	if err != nil {
+	if err := w.openKeys(ctx); err != nil {
 		return nil, err
 	}
 	if err := w.authority.Recover(ctx); err != nil {
@@ -75,15 +73,7 @@ func (n *node) openCertificate(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	// A card holds its own certificate only, so a client sends no chain: its issuer is an anchor here.
-	n.certificate = &serverCertificate{clients: x509.NewCertPool(), now: n.now, logger: n.logger}
-	for _, name := range []string{ca.Authentication, ca.Services} {
-		issuer, err := readCertificate(filepath.Join(n.folder.certificates(), name+".cer"))
-		if err != nil {
-			return usage("reading the CA "+name, err)
-		}
-		n.certificate.clients.AddCert(issuer)
-	}
+	n.certificate = &serverCertificate{clients: n.clientAuthorities(ca.Authentication, ca.Services), now: n.now, logger: n.logger}
 	n.certificate.current.Store(mine)
 	renew := func(context.Context) (*tls.Certificate, error) { return readServerCertificate(n.folder) }
 	switch {
@@ -143,7 +133,7 @@ func (n *node) serveWrites() error {
 	if err != nil {
 		return err
 	}
-	secure := server.TLSConfig(tls.Certificate{}, n.write.hands())
+	secure := server.TLSConfig(tls.Certificate{}, n.clientAuthorities(ca.Authentication, ca.Services))
 	secure.Certificates, secure.GetCertificate = nil, n.certificate.get
 	n.addresses.Issuance = "https://" + l.Addr().String()
 	n.serveHTTPS("issuance", l, &http.Server{Handler: n.countIssuance(handler), TLSConfig: secure})

@@ -74,7 +74,7 @@ func (w *writeSide) newServerCertificate(ctx context.Context) (*tls.Certificate,
 	}
 	// One file holds both: key and certificate change together or not at all.
 	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: issued[0].Certificate.Raw})
-	text = append(text, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: w.issuers[ca.Services].Certificate.Raw})...)
+	text = append(text, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: w.authority.ByKey(issued[0].Ref.Issuer).Raw})...)
 	chain := slices.Clone(text)
 	text = append(text, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private})...)
 	if err := errors.Join(replaceFile(w.folder.serverKey(), text), replaceFile(w.folder.serverCertificate(), chain)); err != nil {
@@ -104,7 +104,7 @@ func replaceFile(path string, data []byte) error {
 // serverCertificate is the certificate in use; it is replaced while serving.
 type serverCertificate struct {
 	current atomic.Pointer[tls.Certificate]
-	clients *x509.CertPool // the CAs clients' certificates come from; named to them, so that they pick the right one
+	clients func() *x509.CertPool // the CAs clients' certificates come from; named to them, so that they pick the right one
 	now     func() time.Time
 	logger  *slog.Logger
 }
@@ -112,8 +112,13 @@ type serverCertificate struct {
 // tlsConfig asks clients for certificates. Whether one is needed, and whether
 // it is still good, is the server's to say.
 func (s *serverCertificate) tlsConfig(auth tls.ClientAuthType) *tls.Config {
-	return &tls.Config{MinVersion: tls.VersionTLS12, ClientAuth: auth, ClientCAs: s.clients, Time: s.now,
-		GetCertificate: s.get}
+	c := &tls.Config{MinVersion: tls.VersionTLS12, ClientAuth: auth, Time: s.now, GetCertificate: s.get}
+	c.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) {
+		offered := c.Clone()
+		offered.GetConfigForClient, offered.ClientCAs = nil, s.clients()
+		return offered, nil
+	}
+	return c
 }
 
 // get gives the certificate in use (tls.Config.GetCertificate).

@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"strings"
 
-	"cardinal/ca"
 	"cardinal/internal/journal/feed"
 )
 
@@ -46,9 +45,6 @@ func (n *node) shareConfiguration(w http.ResponseWriter, r *http.Request, to fee
 	}
 	if len(out.Directory.Referrals) == 0 {
 		out.Directory.Referrals = n.ownReferral(r.Host)
-	}
-	for _, name := range ca.Names() {
-		s.take("ca/"+name+".cer", filepath.Join(n.folder.certificates(), name+".cer"))
 	}
 	text, err := out.withDefaults().commented()
 	if err = errors.Join(s.err, err); err != nil {
@@ -132,7 +128,7 @@ var errSharedPath = errors.New("the writer shares a file outside the node's fold
 func (s *shared) store(f folder) error {
 	for name, data := range s.Files {
 		local := filepath.FromSlash(name)
-		if !filepath.IsLocal(local) || !strings.HasPrefix(name, sharedFolder+"/") && !strings.HasPrefix(name, "ca/") {
+		if !filepath.IsLocal(local) || !strings.HasPrefix(name, sharedFolder+"/") {
 			return fmt.Errorf("%w: %q", errSharedPath, name)
 		}
 		if err := os.MkdirAll(filepath.Dir(f.path(local)), 0o700); err != nil {

@@ -42,7 +42,7 @@ func openCounter(t *testing.T) *counter {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	c.check(err)
 	web := &http.Server{Handler: handler, ReadHeaderTimeout: time.Minute, TLSConfig: server.TLSConfig(tls.Certificate{PrivateKey: key,
-		Certificate: [][]byte{issued[0].Certificate.Raw, c.Issuers[ca.Services].Certificate.Raw}}, issuers)}
+		Certificate: [][]byte{issued[0].Certificate.Raw, c.Issuers[ca.Services].Certificate.Raw}}, func() *x509.CertPool { return issuers })}
 	go func() { _ = web.ServeTLS(listener, "", "") }()
 	t.Cleanup(func() { _ = web.Close() })
 	c.url = "https://" + listener.Addr().String()

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto"
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/x509"
@@ -19,7 +20,6 @@ import (
 	"cardinal/ca"
 	"cardinal/certs"
 	"cardinal/directory/register"
-	"cardinal/internal/keys"
 	"cardinal/internal/ledger"
 	"cardinal/issuance"
 	"cardinal/policies"
@@ -31,7 +31,8 @@ type writeSideOf struct {
 	config    Config
 	ledger    *ledger.Ledger
 	policies  *policies.Set
-	issuers   map[string]ca.Issuer
+	issuers   map[string]ca.Issuer // by init alone, which made them
+	keys      func(ctx context.Context, name string) (crypto.Signer, error)
 	directory *directoryOf
 	now       func() time.Time
 	logger    *slog.Logger
@@ -54,7 +55,7 @@ func (a *app) writeSide(of writeSideOf) (*writeSide, error) {
 	if of.config.PublicURL == "" {
 		return nil, usage("publicURL", errNoPublicName)
 	}
-	authority, err := ca.New(ca.Config{Ledger: of.ledger, Issuers: of.issuers, Policies: of.policies, PublicURL: of.config.PublicURL, Now: of.now, Logger: of.logger})
+	authority, err := ca.New(ca.Config{Ledger: of.ledger, Issuers: of.issuers, Open: of.keys, Policies: of.policies, PublicURL: of.config.PublicURL, Now: of.now, Logger: of.logger})
 	if err != nil {
 		return nil, fmt.Errorf("configuring the CA: %w", err)
 	}
@@ -74,33 +75,15 @@ func (a *app) writeSide(of writeSideOf) (*writeSide, error) {
 	return &writeSide{writeSideOf: of, authority: authority, register: entries, desk: desk}, nil
 }
 
-// openIssuers reads the CA certificates of a folder and opens the issuing CAs'
-// keys. The root's key is never opened here.
-func openIssuers(ctx context.Context, f folder, c Config, pass []byte) (map[string]ca.Issuer, error) {
-	issuers := map[string]ca.Issuer{}
-	for _, name := range ca.Names() {
-		certificate, err := readCertificate(filepath.Join(f.certificates(), name+".cer"))
-		if err != nil {
-			return nil, usage("reading the CA "+name, err)
-		}
-		issuer := ca.Issuer{Certificate: certificate, Shards: 1}
-		if name != ca.Root {
-			issuer.Shards = ca.Shards
-			if issuer.Signer, err = keys.Open(ctx, f.keyURI(c.Keys.of(name)), pass); err != nil {
-				return nil, usage("opening the key of the CA "+name, err)
-			}
-		}
-		issuers[name] = issuer
-	}
-	return issuers, nil
-}
-
 // writeOperator leaves an operator's key and certificates as PEM and PKCS #12,
 // and the password of the latter beside it. It is one of its own: whoever
 // carries the file to another machine must not need the passphrase of the CA's
 // keys for it.
 func (w *writeSide) writeOperator(name string, id *identity) error {
-	chain := []*x509.Certificate{w.issuers[ca.Services].Certificate, w.issuers[ca.Root].Certificate}
+	chain, err := w.chainOf(id.leaf)
+	if err != nil {
+		return err
+	}
 	private, err := x509.MarshalPKCS8PrivateKey(id.key)
 	if err != nil {
 		return err

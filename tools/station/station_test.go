@@ -58,7 +58,7 @@ func openOffice(t *testing.T) *office {
 		}
 		handler.ServeHTTP(w, r)
 	})
-	config := server.TLSConfig(o.certificate(), issuers)
+	config := server.TLSConfig(o.certificate(), func() *x509.CertPool { return issuers })
 	config.Certificates = nil // a new one each time, since the clock is turned by years
 	config.GetCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 		certificate := o.certificate()

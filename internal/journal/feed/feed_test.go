@@ -62,7 +62,7 @@ func newWorld(t *testing.T, scope feed.Scope) *world {
 	pool.AddCert(authority)
 	serving := leaf(t, authority, key, x509.ExtKeyUsageServerAuth)
 	w.mine = leaf(t, authority, key, x509.ExtKeyUsageClientAuth)
-	config := feed.TLSConfig(func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return &serving, nil }, pool, time.Now)
+	config := feed.TLSConfig(func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return &serving, nil }, func() *x509.CertPool { return pool }, time.Now)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -68,9 +68,15 @@ func NewServer(c Config) *Server {
 
 // TLSConfig is what the server's listener speaks: TLS 1.3 with a client certificate of one of the authorities, and
 // HTTP/1.1.
-func TLSConfig(certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error), clients *x509.CertPool, now func() time.Time) *tls.Config {
-	return &tls.Config{MinVersion: tls.VersionTLS13, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: clients,
+func TLSConfig(certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error), clients func() *x509.CertPool, now func() time.Time) *tls.Config {
+	c := &tls.Config{MinVersion: tls.VersionTLS13, ClientAuth: tls.RequireAndVerifyClientCert,
 		GetCertificate: certificate, Time: now, NextProtos: []string{"http/1.1"}}
+	c.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) { // authorities come and go
+		asked := c.Clone()
+		asked.GetConfigForClient, asked.ClientCAs = nil, clients()
+		return asked, nil
+	}
+	return c
 }
 
 // Handle adds a handler for a pattern of http.ServeMux. It is called for admitted nodes only; one that works for long asks

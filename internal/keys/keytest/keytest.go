@@ -39,6 +39,7 @@ func Run(t *testing.T, open func(t *testing.T) Place) {
 	t.Run("MissingKeyIsTold", s.missing)
 	t.Run("UnknownAlgorithmMakesNothing", s.unknownAlgorithm)
 	t.Run("SignsFromManyGoroutines", s.concurrent)
+	t.Run("DestroyedKeyIsGone", s.destroyed)
 }
 
 type suite struct {
@@ -143,6 +144,19 @@ func (s suite) wrongPassphrase(t *testing.T) {
 	}
 	if _, err := keys.Open(s.ctx, s.place.URI("locked"), s.place.Wrong); !errors.Is(err, keys.ErrPassphrase) {
 		t.Errorf("a wrong passphrase: %v", err)
+	}
+}
+
+func (s suite) destroyed(t *testing.T) {
+	s.create(t, "spent", keys.P256)
+	if err := keys.Destroy(s.ctx, s.place.URI("spent"), s.place.Pass); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := keys.Open(s.ctx, s.place.URI("spent"), s.place.Pass); !errors.Is(err, keys.ErrNoKey) {
+		t.Errorf("after it was destroyed: %v", err)
+	}
+	if err := keys.Destroy(s.ctx, s.place.URI("spent"), s.place.Pass); !errors.Is(err, keys.ErrNoKey) {
+		t.Errorf("destroyed twice: %v", err)
 	}
 }
 
