@@ -1,0 +1,380 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/go-ldap/ldap/v3"
+	xocsp "golang.org/x/crypto/ocsp"
+)
+
+// followWorld is a writer and machines that follow it, as processes.
+type followWorld struct {
+	t        *testing.T
+	dir      string
+	pass     string
+	feed     string // host:port the writer listens on for nodes
+	writer   *served
+	services *x509.Certificate
+}
+
+// served is one serving process.
+type served struct {
+	ready
+	name    string
+	command *exec.Cmd
+	log     *lockedBuffer
+}
+
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+const openRules = `rules:
+  - name: anyone reads
+    who: [anyone]
+    attributes: ["entry", "*", "+"]
+    rights: [read, search, compare]
+`
+
+func newFollowWorld(t *testing.T) *followWorld {
+	t.Helper()
+	w := &followWorld{t: t, dir: t.TempDir()}
+	w.pass = w.path("pass")
+	w.check(os.WriteFile(w.pass, []byte("x\n"), 0o600))
+	w.run("init", "--dir", w.path("w"), "--public-url", "http://127.0.0.1:1", "--passphrase-file", w.pass)
+	var err error
+	w.feed, err = freeAddress()
+	w.check(err)
+	w.configure(w.path("w"))
+	w.services, err = readCertificate(filepath.Join(folder(w.path("w")).certificates(), "services.cer"))
+	w.check(err)
+	return w
+}
+
+func (w *followWorld) path(parts ...string) string {
+	return filepath.Join(append([]string{w.dir}, parts...)...)
+}
+
+func (w *followWorld) check(err error) {
+	w.t.Helper()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// configure lets an installation be followed, read by anyone and written by a root identity.
+func (w *followWorld) configure(dir string) {
+	w.t.Helper()
+	c, err := readConfig(folder(dir).config())
+	w.check(err)
+	const free = "127.0.0.1:0"
+	c.Listen = Listen{LDAP: free, LDAPS: free, Status: free, Issuance: free, Operations: free}
+	c.Feed.Listen = w.feed
+	c.Suffixes = []Suffix{{DN: "o=nhs", RootDN: "cn=root,o=nhs", PasswordFile: "root.password"}}
+	c.Directory.AllowPlaintextBind, c.Directory.Rules = true, "rules.yaml"
+	text, err := c.commented()
+	w.check(err)
+	w.check(errors.Join(os.WriteFile(folder(dir).config(), text, 0o600), os.WriteFile(filepath.Join(dir, "rules.yaml"), []byte(openRules), 0o600),
+		os.WriteFile(filepath.Join(dir, "root.password"), []byte("root\n"), 0o600)))
+}
+
+// run runs a command that must succeed and gives the JSON it printed.
+func (w *followWorld) run(args ...string) map[string]any {
+	w.t.Helper()
+	code, out, stderr := program(w.t, args...)
+	if code != 0 {
+		w.t.Fatalf("%s: code %d: %s", strings.Join(args, " "), code, stderr)
+	}
+	var v map[string]any
+	_ = json.Unmarshal([]byte(out), &v)
+	return v
+}
+
+// serve starts a process and waits until it can be asked.
+func (w *followWorld) serve(name string, args ...string) *served {
+	w.t.Helper()
+	s, out := w.start(name, args...)
+	if err := json.NewDecoder(out).Decode(&s.ready); err != nil {
+		w.t.Fatalf("%s does not come up: %v\n%s", name, err, s.log)
+	}
+	return s
+}
+
+// start starts a process; what it prints is to be read.
+func (w *followWorld) start(name string, args ...string) (*served, io.Reader) {
+	w.t.Helper()
+	s := &served{name: name, log: &lockedBuffer{}}
+	s.command = exec.Command(filepath.Join(shippedProgram(w.t), "cardinal"), append([]string{"serve"}, args...)...)
+	s.command.Stderr = s.log
+	out, err := s.command.StdoutPipe()
+	w.check(err)
+	w.check(s.command.Start())
+	w.t.Cleanup(func() {
+		_ = s.command.Process.Kill()
+		_ = s.command.Wait()
+		if w.t.Failed() {
+			w.t.Logf("%s said:\n%s", name, s.log)
+		}
+	})
+	return s, out
+}
+
+func (w *followWorld) serveWriter(dir string) {
+	w.t.Helper()
+	w.writer = w.serve("writer", "--dir", dir, "--passphrase-file", w.pass)
+}
+
+// enrol adds a node; its files lie in a folder of its name.
+func (w *followWorld) enrol(name, scope string) {
+	w.t.Helper()
+	w.run("node", "add", name, "--dir", w.path("w"), "--scope", scope, "--out", w.path(name), "--passphrase-file", w.pass)
+}
+
+const freePorts = "ldap=127.0.0.1:0,ldaps=127.0.0.1:0,status=127.0.0.1:0,operations=127.0.0.1:0"
+
+// follow makes a node's first start: one command on an empty folder.
+func (w *followWorld) follow(name, address string) *served {
+	w.t.Helper()
+	return w.serve(name, w.following(name, address)...)
+}
+
+func (w *followWorld) following(name, address string) []string {
+	return []string{"--role", "read", "--dir", w.path(name + "-node"), "--follow", "https://" + address, "--cert", w.path(name, "node.cer"),
+		"--key", w.path(name, "node.key"), "--listen", freePorts}
+}
+
+// kill ends a process with SIGKILL.
+func (s *served) kill() {
+	_ = s.command.Process.Kill()
+	_ = s.command.Wait()
+}
+
+// stop ends a process as its operator would.
+func (w *followWorld) stop(s *served) {
+	w.t.Helper()
+	w.check(s.command.Process.Signal(os.Interrupt))
+	_ = s.command.Wait()
+}
+
+// add adds an entry at the writer.
+func (w *followWorld) add(cn string) {
+	w.t.Helper()
+	c, err := ldap.DialURL(w.writer.LDAP)
+	w.check(err)
+	defer c.Close()
+	w.check(c.Bind("cn=root,o=nhs", "root"))
+	add := ldap.NewAddRequest("cn="+cn+",ou=Services,o=nhs", nil)
+	add.Attribute("objectClass", []string{"applicationProcess", "simpleSecurityObject"})
+	add.Attribute("userPassword", []string{"secret of " + cn})
+	w.check(c.Add(add))
+}
+
+// entries are all entries a server shows, as text; an error ends with its LDAP code.
+func entries(s *served) (string, error) {
+	c, err := ldap.DialURL(s.LDAP)
+	if err != nil {
+		return "", err
+	}
+	defer c.Close()
+	c.SetTimeout(20 * time.Second)
+	found, err := c.Search(ldap.NewSearchRequest("o=nhs", ldap.ScopeWholeSubtree, 0, 0, 0, false, "(objectClass=*)", []string{"*", "+"}, nil))
+	if err != nil {
+		return "", err
+	}
+	var b strings.Builder
+	for _, e := range found.Entries {
+		b.WriteString(e.DN + "\n")
+		for _, a := range e.Attributes {
+			b.WriteString(" " + a.Name + ": " + strings.Join(a.Values, "|") + "\n")
+		}
+	}
+	return b.String(), nil
+}
+
+// ask asks a server about a certificate of the Services CA.
+func (w *followWorld) ask(s *served, path string) (*xocsp.Response, error) {
+	w.t.Helper()
+	found, err := readCertificates(path)
+	w.check(err)
+	request, err := xocsp.CreateRequest(found[0], w.services, nil)
+	w.check(err)
+	answer, err := http.Post(s.Status+"/ocsp", "application/ocsp-request", bytes.NewReader(request))
+	if err != nil {
+		return nil, err
+	}
+	defer answer.Body.Close()
+	body, err := io.ReadAll(answer.Body)
+	if err != nil {
+		return nil, err
+	}
+	return xocsp.ParseResponse(body, w.services)
+}
+
+// isLater reports an OCSP answer that says tryLater.
+func isLater(err error) bool {
+	var told xocsp.ResponseError
+	return errors.As(err, &told) && told.Status == xocsp.TryLater
+}
+
+func (w *followWorld) list(s *served) []byte {
+	w.t.Helper()
+	answer, err := http.Get(s.Status + "/crl/services/3.crl")
+	w.check(err)
+	defer answer.Body.Close()
+	body, err := io.ReadAll(answer.Body)
+	w.check(err)
+	if answer.StatusCode != http.StatusOK || len(body) == 0 {
+		w.t.Errorf("%s: list: %s", s.name, answer.Status)
+	}
+	return body
+}
+
+// until waits for what must come true before long.
+func (w *followWorld) until(what string, holds func() bool) {
+	w.t.Helper()
+	for deadline := time.Now().Add(60 * time.Second); !holds(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			w.t.Fatalf("after a minute it is not so: %s", what)
+		}
+	}
+}
+
+// same waits until servers show the same entries as the writer.
+func (w *followWorld) same(readers ...*served) {
+	w.t.Helper()
+	for _, s := range readers {
+		w.until(s.name+" shows what the writer shows", func() bool {
+			here, err := entries(s)
+			there, err2 := entries(w.writer)
+			return err == nil && err2 == nil && here == there && here != ""
+		})
+	}
+}
+
+// link is a wire between a node and the writer that can be cut or held up.
+type link struct {
+	listener net.Listener
+	to       string
+	mu       sync.Mutex
+	conns    []net.Conn
+	passing  chan struct{} // closed while bytes pass
+}
+
+func newLink(t *testing.T, to string) *link {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := &link{listener: l, to: to, passing: make(chan struct{})}
+	close(x.passing)
+	t.Cleanup(func() { _ = l.Close(); x.cut(); x.let() })
+	go x.accept()
+	return x
+}
+
+func (x *link) accept() {
+	for {
+		near, err := x.listener.Accept()
+		if err != nil {
+			return
+		}
+		far, err := net.Dial("tcp", x.to)
+		if err != nil {
+			near.Close()
+			continue
+		}
+		x.mu.Lock()
+		x.conns = append(x.conns, near, far)
+		x.mu.Unlock()
+		go x.pass(near, far)
+		go x.pass(far, near)
+	}
+}
+
+func (x *link) pass(to, from net.Conn) {
+	defer to.Close()
+	room := make([]byte, 16<<10)
+	for {
+		n, err := from.Read(room)
+		x.mu.Lock()
+		passing := x.passing
+		x.mu.Unlock()
+		<-passing
+		if _, broken := to.Write(room[:n]); broken != nil || err != nil {
+			return
+		}
+	}
+}
+
+// cut ends every connection.
+func (x *link) cut() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for _, c := range x.conns {
+		c.Close()
+	}
+	x.conns = nil
+}
+
+// hold keeps what is sent, and lets connections stand.
+func (x *link) hold() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.passing = make(chan struct{})
+}
+
+// let sends on what was held.
+func (x *link) let() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	select {
+	case <-x.passing:
+	default:
+		close(x.passing)
+	}
+}
+
+// readyz is what a server says of itself.
+func readyz(s *served) (r readiness) {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.Operations+"/readyz", nil)
+	if err != nil {
+		return r
+	}
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return r
+	}
+	defer answer.Body.Close()
+	_ = json.NewDecoder(answer.Body).Decode(&r)
+	return r
+}
