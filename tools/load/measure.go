@@ -42,6 +42,7 @@ type report struct {
 	P50         int64   `json:"p50_us"`
 	P95         int64   `json:"p95_us"`
 	P99         int64   `json:"p99_us"`
+	P999        int64   `json:"p99.9_us"`
 	CPU         float64 `json:"cpu_us_per_op"`
 	ClientCPU   float64 `json:"client_cpu_us_per_op"`
 	Wrong       int     `json:"wrong"`  // answers that were not what the data demand
@@ -67,6 +68,9 @@ type checker interface {
 type wrongAnswer struct{ error }
 
 func wrong(format string, args ...any) error { return wrongAnswer{fmt.Errorf(format, args...)} }
+
+// errFinished: a worker has nothing more to do.
+var errFinished = errors.New("there is nothing more to do")
 
 var (
 	errNothing  = errors.New("no operation was finished")
@@ -179,6 +183,9 @@ func (c *crew) repeat(ctx context.Context, i int, until time.Time) *lap {
 		}
 		err := c.workers[i].operate(ctx, c.next[i])
 		now := time.Now()
+		if errors.Is(err, errFinished) {
+			break
+		}
 		if err == nil {
 			own.took = append(own.took, now.Sub(start))
 		} else if !own.note(err, i) {
@@ -216,7 +223,7 @@ func (a *lap) report(operation string, connections int) (report, error) {
 	slices.Sort(a.took)
 	at := func(share float64) int64 { return a.took[int(share*float64(len(a.took)-1))].Microseconds() }
 	n := float64(len(a.took))
-	r.Rate, r.P50, r.P95, r.P99 = n/r.Seconds, at(0.50), at(0.95), at(0.99)
+	r.Rate, r.P50, r.P95, r.P99, r.P999 = n/r.Seconds, at(0.50), at(0.95), at(0.99), at(0.999)
 	r.CPU, r.ClientCPU = float64(a.cpu.Microseconds())/n, float64(a.own.Microseconds())/n
 	return r, nil
 }

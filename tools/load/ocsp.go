@@ -5,21 +5,25 @@ import (
 	"bytes"
 	"context"
 	"crypto"
-	"crypto/sha256"
+	"crypto/rand"
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
+	"math/big"
 	"net"
-	"net/http"
 	"net/url"
 	"os"
-	"sync"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/crypto/cryptobyte"
+	"golang.org/x/crypto/cryptobyte/asn1"
 
 	"cardinal/certs"
 	"cardinal/ocsp/relying"
@@ -30,42 +34,83 @@ type ocspLoad struct {
 	load
 	url          string
 	certificates string
+	serials      string
 	issuers      []string
 	post         bool
+	nonce        bool
+	once         bool
+	rate         float64
+	sample       int
 	expect       string
 
 	host    string
+	target  *url.URL
 	queries []ocspQuery
+	whole   *judge
 }
 
-// ocspQuery is one question, encoded beforehand, and the answers to it that
-// have been judged already.
+// ocspQuery is one question, encoded beforehand.
 type ocspQuery struct {
 	query   relying.Query
-	request []byte // a whole HTTP request
-	judged  *sync.Map
+	request []byte // a whole HTTP request; nil when each is made anew, for its nonce
+	id      []byte // the CertID, which the answer must repeat
 }
 
 func ocspCommand(out io.Writer) *cobra.Command {
 	l := &ocspLoad{}
 	c := &cobra.Command{Use: "ocsp", Short: "Ask for the status of certificates", Args: cobra.NoArgs,
-		Long: `Each answer's signature, signer, certificate and time are judged as a relying system must.
-An answer of the same octets as one already judged counts as judged, while it is fresh.`,
+		Long: `Of each answer the generator checks that it names the certificate, says what it must and holds the
+nonce; one in --judge it judges in full, as a relying system must: signature, signer, its certificate, and
+times. Three kinds of load: the same certificates again and again (stored answers), each once (--once:
+answers that must be made), and each with a nonce (--nonce: always made). With --rate the requests come at
+fixed times, and what one took is counted from when it was due.`,
 		Example: "  load ocsp --url http://127.0.0.1:8080/ocsp --certificates pairs.pem --issuer ca/authentication.cer --pid 4711",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := l.prepare(); err != nil {
 				return err
 			}
-			r, err := l.measure(cmd.Context(), "ocsp", l.open)
+			r, err := l.run(cmd.Context())
 			return l.finish(out, r, err)
 		}}
 	l.flags(c)
-	c.Flags().StringVar(&l.url, "url", "http://127.0.0.1:8080/ocsp", "the responder")
-	c.Flags().StringVar(&l.certificates, "certificates", "", "PEM file of certificates to ask about")
-	c.Flags().StringArrayVar(&l.issuers, "issuer", nil, "file of an issuing CA's certificate; may be repeated")
-	c.Flags().BoolVar(&l.post, "post", false, "ask by POST instead of GET")
-	c.Flags().StringVar(&l.expect, "expect", "good", "the status every certificate must have: good, held, revoked, or any")
+	f := c.Flags()
+	f.StringVar(&l.url, "url", "http://127.0.0.1:8080/ocsp", "the responder")
+	f.StringVar(&l.certificates, "certificates", "", "PEM file of certificates to ask about")
+	f.StringVar(&l.serials, "serials", "", "file of serials of the first --issuer, in hexadecimal, one a line, instead of --certificates")
+	f.StringArrayVar(&l.issuers, "issuer", nil, "file of an issuing CA's certificate; may be repeated")
+	f.BoolVar(&l.post, "post", false, "ask by POST instead of GET")
+	f.BoolVar(&l.nonce, "nonce", false, "ask with a nonce of 16 octets (by POST)")
+	f.BoolVar(&l.once, "once", false, "ask about each certificate once, and end when all were asked about")
+	f.Float64Var(&l.rate, "rate", 0, "requests a second, at fixed times; 0: each connection asks as soon as it is answered")
+	f.IntVar(&l.sample, "judge", 1000, "one in how many answers is judged in full")
+	f.StringVar(&l.expect, "expect", "good", "the status every certificate must have: good, held, revoked, or any")
 	return c
+}
+
+// run does the load; what it is called says which kind it was.
+func (l *ocspLoad) run(ctx context.Context) (report, error) {
+	name := "ocsp stored"
+	switch {
+	case l.nonce:
+		name = "ocsp nonce"
+	case l.once:
+		name = "ocsp first"
+	}
+	c, err := l.assemble(l.open)
+	if err != nil {
+		return report{}, err
+	}
+	defer c.Close()
+	var done *lap
+	if l.rate > 0 {
+		done, err = c.paced(ctx, l.length(), l.rate)
+	} else {
+		done, err = c.work(ctx, l.length())
+	}
+	if err != nil {
+		return report{}, err
+	}
+	return done.report(name, l.connections)
 }
 
 var errNoIssuer = errors.New("its issuer is not among --issuer")
@@ -77,6 +122,7 @@ func (l *ocspLoad) prepare() error {
 		return err
 	}
 	l.host = u.Host
+	l.target = u
 	var issuers []*x509.Certificate
 	for _, path := range l.issuers {
 		found, err := readCertificates(path)
@@ -85,38 +131,80 @@ func (l *ocspLoad) prepare() error {
 		}
 		issuers = append(issuers, found...)
 	}
-	leaves, err := readCertificates(l.certificates)
+	leaves, err := l.leaves(issuers)
 	if err != nil {
 		return err
 	}
 	for _, leaf := range leaves {
-		q, err := l.question(u, leaf, issuers)
+		q, err := l.question(leaf, issuers)
 		if err != nil {
 			return fmt.Errorf("certificate %x: %w", leaf.SerialNumber, err)
 		}
 		l.queries = append(l.queries, q)
 	}
+	l.whole = newJudge(l.expect)
 	return nil
 }
 
-func (l *ocspLoad) question(u *url.URL, leaf *x509.Certificate, issuers []*x509.Certificate) (ocspQuery, error) {
+// leaves are the certificates to ask about, or of each as much as a question needs.
+func (l *ocspLoad) leaves(issuers []*x509.Certificate) ([]*x509.Certificate, error) {
+	if l.serials == "" {
+		return readCertificates(l.certificates)
+	}
+	if len(issuers) == 0 {
+		return nil, errNoIssuer
+	}
+	data, err := os.ReadFile(l.serials)
+	if err != nil {
+		return nil, err
+	}
+	var leaves []*x509.Certificate
+	for line := range strings.FieldsSeq(string(data)) {
+		serial, ok := new(big.Int).SetString(line, 16)
+		if !ok {
+			return nil, fmt.Errorf("reading %s: %q is no serial", l.serials, line)
+		}
+		leaves = append(leaves, &x509.Certificate{SerialNumber: serial, RawIssuer: issuers[0].RawSubject})
+	}
+	return leaves, nil
+}
+
+func (l *ocspLoad) question(leaf *x509.Certificate, issuers []*x509.Certificate) (ocspQuery, error) {
 	for _, issuer := range issuers {
 		if !bytes.Equal(issuer.RawSubject, leaf.RawIssuer) {
 			continue
 		}
-		q := relying.Query{Leaf: leaf, Issuer: issuer, Hash: crypto.SHA1}
-		der, err := q.Encode()
+		q := ocspQuery{query: relying.Query{Leaf: leaf, Issuer: issuer, Hash: crypto.SHA1}}
+		der, err := q.query.Encode()
 		if err != nil {
-			return ocspQuery{}, err
+			return q, err
 		}
-		return ocspQuery{query: q, request: l.encode(u, der), judged: new(sync.Map)}, nil
+		if q.id, err = certIDIn(der); err == nil && !l.nonce {
+			q.request = l.encode(der)
+		}
+		return q, err
 	}
 	return ocspQuery{}, errNoIssuer
 }
 
+// certIDIn is the CertID of a request for one certificate: five sequences down.
+func certIDIn(der []byte) ([]byte, error) {
+	in, id := cryptobyte.String(der), cryptobyte.String(nil)
+	for range 4 {
+		if !in.ReadASN1(&in, asn1.SEQUENCE) {
+			return nil, errors.New("not a request")
+		}
+	}
+	if !in.ReadASN1Element(&id, asn1.SEQUENCE) {
+		return nil, errors.New("not a request")
+	}
+	return id, nil
+}
+
 // encode makes the whole HTTP request (RFC 6960 Appendix A.1).
-func (l *ocspLoad) encode(u *url.URL, der []byte) []byte {
-	if l.post {
+func (l *ocspLoad) encode(der []byte) []byte {
+	u := l.target
+	if l.post || l.nonce {
 		return append(fmt.Appendf(nil, "POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: application/ocsp-request\r\nContent-Length: %d\r\n\r\n", u.Path, u.Host, len(der)), der...)
 	}
 	return fmt.Appendf(nil, "GET %s/%s HTTP/1.1\r\nHost: %s\r\n\r\n", u.Path, url.PathEscape(base64.StdEncoding.EncodeToString(der)), u.Host)
@@ -157,56 +245,108 @@ type ocspWorker struct {
 	l    *ocspLoad
 	conn net.Conn
 	in   *bufio.Reader
+	body []byte
 }
 
 func (w *ocspWorker) Close() error { return w.conn.Close() }
 
 func (w *ocspWorker) operate(_ context.Context, n int) error {
-	q := &w.l.queries[scatter(n)%len(w.l.queries)]
+	at := scatter(n) % len(w.l.queries)
+	if w.l.once { // worker i has every i-th of them
+		own, step := n/stride, n%stride
+		if at = own + step*w.l.connections; at >= len(w.l.queries) {
+			return errFinished
+		}
+	}
+	q := w.l.queries[at]
+	if w.l.nonce {
+		if err := q.renew(w.l); err != nil {
+			return err
+		}
+	}
 	if _, err := w.conn.Write(q.request); err != nil {
 		return err
 	}
-	response, err := http.ReadResponse(w.in, nil)
+	body, err := readAnswer(w.in, w.body[:0])
 	if err != nil {
 		return err
 	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
-	if err != nil {
-		return err
-	}
-	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("answered with %s", response.Status)
-	}
-	if err := w.l.judge(q, body); err != nil {
-		return wrongAnswer{err}
-	}
-	return nil
+	w.body = body
+	return w.l.whole.see(&q, body, n%w.l.sample == 0)
 }
 
-// judge believes an answer of the same octets for as long as it was fresh when
-// it was judged in full.
-func (l *ocspLoad) judge(q *ocspQuery, body []byte) error {
-	now := time.Now()
-	key := sha256.Sum256(body)
-	if until, ok := q.judged.Load(key); ok && now.Before(until.(time.Time)) {
+// renew gives the question a nonce.
+func (q *ocspQuery) renew(l *ocspLoad) error {
+	nonce := make([]byte, 16)
+	_, _ = rand.Read(nonce) // never fails
+	q.query.Nonce = nonce
+	der, err := q.query.Encode()
+	q.request = l.encode(der)
+	return err
+}
+
+// readAnswer reads an HTTP answer with a Content-Length.
+func readAnswer(in *bufio.Reader, body []byte) ([]byte, error) {
+	length := -1
+	for first := true; ; first = false {
+		line, err := in.ReadSlice('\n')
+		switch {
+		case err != nil:
+			return nil, err
+		case first && !bytes.HasPrefix(line, []byte("HTTP/1.1 200 ")):
+			return nil, fmt.Errorf("answered with %q", line)
+		case len(line) <= 2 && length < 0:
+			return nil, errors.New("an answer without a length")
+		case len(line) <= 2:
+			body = slices.Grow(body, length)[:length]
+			_, err = io.ReadFull(in, body)
+			return body, err
+		}
+		if name, value, _ := bytes.Cut(line, []byte(":")); len(name) == 14 && strings.EqualFold(string(name), "content-length") {
+			if length, err = strconv.Atoi(string(bytes.TrimSpace(value))); err != nil || length > relying.MaxResponse {
+				return nil, fmt.Errorf("an answer with %q", line)
+			}
+		}
+	}
+}
+
+// judge looks at answers.
+type judge struct {
+	expect string
+	begins []byte // how the CertStatus must begin, nil for any
+}
+
+func newJudge(expect string) *judge {
+	return &judge{expect, map[string][]byte{"good": {0x80, 0}, "held": {0xa1}, "revoked": {0xa1}}[expect]}
+}
+
+// see checks an answer: what is cheap always, and all of it when asked to.
+func (j *judge) see(q *ocspQuery, body []byte, whole bool) error {
+	at := bytes.Index(body, q.id)
+	switch {
+	case at < 0:
+		return wrong("certificate %x: the answer is not about it: %.20x", q.query.Leaf.SerialNumber, body)
+	case !bytes.HasPrefix(body[at+len(q.id):], j.begins):
+		return wrong("certificate %x: not %s", q.query.Leaf.SerialNumber, j.expect)
+	case q.query.Nonce != nil && !bytes.Contains(body, q.query.Nonce):
+		return wrong("certificate %x: the nonce is missing", q.query.Leaf.SerialNumber)
+	case !whole:
 		return nil
 	}
-	answer, err := q.query.Judge(body, now)
+	answer, err := q.query.Judge(body, time.Now())
+	if err == nil {
+		err = j.expected(answer)
+	}
 	if err != nil {
-		return err
+		return wrong("certificate %x: %w", q.query.Leaf.SerialNumber, err)
 	}
-	if err := l.expected(answer); err != nil {
-		return fmt.Errorf("certificate %x: %w", q.query.Leaf.SerialNumber, err)
-	}
-	q.judged.Store(key, answer.NextUpdate)
 	return nil
 }
 
-func (l *ocspLoad) expected(a relying.Answer) error {
+func (j *judge) expected(a relying.Answer) error {
 	want := map[string]certs.State{"good": certs.StateGood, "held": certs.StateHeld, "revoked": certs.StateRevoked}
-	if l.expect == "any" || a.Known && a.Status.State == want[l.expect] {
+	if j.expect == "any" || a.Known && a.Status.State == want[j.expect] {
 		return nil
 	}
-	return fmt.Errorf("known %v, status %v; want %s", a.Known, a.Status.State, l.expect)
+	return fmt.Errorf("known %v, status %v; want %s", a.Known, a.Status.State, j.expect)
 }

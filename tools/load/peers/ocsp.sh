@@ -1,0 +1,62 @@
+#!/bin/bash
+# Measures the OCSP responder on one core, the generator on the other, and
+# beside it what else answers OCSP on this machine, all in one run.
+#
+#   ocsp.sh DIR [SERIALS]     measure over so many certificates (200000)
+#   ocsp.sh DIR cards FOLDER  measure a cardinal that serves FOLDER, over DIR/pairs.pem
+#                             (load issuance --out), whose process id is in DIR/pid
+#
+# Prints one line of JSON for each load. SECONDS_EACH (10) is how long one is,
+# CONNECTIONS (64) how many connections it has.
+set -euo pipefail
+dir=$(mkdir -p "$1" && cd "$1" && pwd) what=${2:-200000} each=${SECONDS_EACH:-10} connections=${CONNECTIONS:-64}
+here=$(cd "$(dirname "$0")/../../.." && pwd)
+load=$dir/load
+
+(cd "$here" && go build -o "$load" ./tools/load)
+
+measure() { # NAME ARGS…: of the server whose process id is $pid
+	local name=$1; shift
+	printf '%s: ' "$name"
+	taskset -c 1 "$load" ocsp --json --pid "$pid" --connections "$connections" --seconds "$each" "$@" || true
+}
+
+ours() { # ARGS…: where to ask, and about what
+	measure 'first, 2000/s' --once --rate 2000 "$@"
+	measure 'stored (the first round makes them)' "$@"
+	measure stored "$@"
+	measure 'stored, POST' --post "$@"
+	measure 'stored, 20000/s' --rate 20000 "$@"
+	measure nonce --nonce "$@"
+}
+
+if [[ $what == cards ]]; then
+	pid=$(cat "$dir/pid")
+	ours --url "$(sed -n 's/.*"status":"\([^"]*\)".*/\1/p' "$dir/serve.out")/ocsp" --certificates "$dir/pairs.pem" --issuer "$3/ca/authentication.cer"
+	exit
+fi
+
+(cd "$here" && go test -c -o "$dir/ocsp.test" ./ocsp)
+mkfifo "$dir/stdin" 2>/dev/null || true
+rm -f "$dir/address"
+# The program lets its heap grow by 64 MiB before it collects (tools/cardinal/memory.go); the test binary is told the like.
+CARDINAL_OCSP_LOAD=$dir CARDINAL_OCSP_SERIALS=$what GOGC=${GOGC:-400} GOMAXPROCS=1 \
+	taskset -c 0 "$dir/ocsp.test" -test.run '^TestServeForLoad$' -test.timeout 0 < "$dir/stdin" > "$dir/serve.out" 2>&1 &
+pid=$!
+exec 9> "$dir/stdin"
+trap 'exec 9>&-; wait $pid || true' EXIT
+until [[ -s $dir/address ]]; do kill -0 $pid; sleep 0.2; done
+ours --url "http://$(cat "$dir/address")/ocsp" --serials "$dir/serials" --issuer "$dir/ca.cer"
+exec 9>&-; wait $pid || true; trap - EXIT
+
+if command -v openssl > /dev/null; then
+	openssl ecparam -name prime256v1 -genkey -noout -out "$dir/o.key"
+	openssl req -x509 -new -key "$dir/o.key" -subj /CN=peer -days 30 -out "$dir/o.pem" 2> /dev/null
+	openssl x509 -in "$dir/o.pem" -outform DER -out "$dir/o.cer"
+	tr a-f A-F < "$dir/serials" | sed 's/.*/V\t361231235959Z\t\t&\tunknown\t\/CN=&/' > "$dir/index.txt"
+	taskset -c 0 openssl ocsp -index "$dir/index.txt" -port 18888 -rsigner "$dir/o.pem" -rkey "$dir/o.key" -CA "$dir/o.pem" -nmin 5 > "$dir/openssl.out" 2>&1 &
+	pid=$!
+	trap 'kill $pid' EXIT
+	sleep 8 # it reads its index
+	connections=16 measure 'openssl ocsp, stored' --post --url http://127.0.0.1:18888/ --serials "$dir/serials" --issuer "$dir/o.cer"
+fi
