@@ -6,10 +6,13 @@ import (
 	"encoding/asn1"
 	"fmt"
 	"maps"
+	"os/exec"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
+
+	"cardinal/certs"
 )
 
 // cell is one way to ask about one state.
@@ -71,6 +74,14 @@ func askers() []asker {
 			covers: func(c cell) bool {
 				return c.method == "GET" && c.nonce == "none" && c.hash == "SHA-1" && c.state != "foreign"
 			}},
+		{name: "java", programs: []string{"javac", "default-jdk-headless"}, ask: askJava, // its CertIDs are by SHA-1
+			covers: func(c cell) bool { return c.hash == "SHA-1" }},
+		{name: "nginx", programs: []string{"nginx", "nginx-light", "openssl", "openssl"}, ask: askNginx,
+			covers: func(c cell) bool {
+				return c.method == "GET" && c.nonce == "none" && c.hash == "SHA-1" && c.state != "foreign"
+			}},
+		{name: "python", programs: []string{"python3", "python3-cryptography"}, ask: askPython,
+			covers: func(cell) bool { return true }},
 	}
 }
 
@@ -90,6 +101,9 @@ func TestAcceptanceMatrix(t *testing.T) {
 			for i := 0; i < len(a.programs); i += 2 {
 				need(t, a.programs[i], a.programs[i+1])
 			}
+			if a.name == "python" && exec.CommandContext(t.Context(), "python3", "-c", "import cryptography").Run() != nil {
+				t.Skipf("needs %s: apt-get install -y %s", "python3", "python3-cryptography")
+			}
 			s := newStage(t)
 			a.all(t, s)
 		})
@@ -108,17 +122,42 @@ func TestAcceptanceMatrix(t *testing.T) {
 
 // all asks in every cell the client covers.
 func (a *asker) all(t *testing.T, s *stage) {
+	asked, right := 0, 0
+	var plain cell // a way of asking without a nonce, so that the answer may be a stored one
 	for _, c := range matrix() {
 		if !a.covers(c) {
 			continue
 		}
+		if c.state == "good" && c.nonce == "none" {
+			plain = c
+		}
+		asked++
 		if verdict, output := a.ask(t, s, c); verdict != c.verdict() {
 			t.Errorf("%s, %+v: %q, want %q\n%s", a.name, c, verdict, c.verdict(), output)
+		} else {
+			right++
 		}
 	}
+	t.Logf("%s: %d of %d cells right; %s", a.name, right, asked, a.loss(t, s, plain))
 	if a.name == "nss" && s.gets.Load() == 0 {
 		t.Errorf("vfychain was expected to ask by GET")
 	}
+}
+
+// loss has a certificate called good, revokes it, and asks once more: the first answer must say so.
+func (a *asker) loss(t *testing.T, s *stage, c cell) string {
+	c.state = "lost"
+	for range 2 {
+		if verdict, output := a.ask(t, s, c); verdict != "good" {
+			t.Errorf("%s, before the loss: %q\n%s", a.name, verdict, output)
+		}
+	}
+	s.set(s.auth, revoked(certs.ReasonKeyCompromise), s.certs["lost"])
+	if verdict, output := a.ask(t, s, c); verdict != "revoked" {
+		t.Errorf("%s, first question after the loss: %q\n%s", a.name, verdict, output)
+		return "a loss was missed"
+	}
+	return "the first question after a loss was answered revoked"
 }
 
 func askRaw(t *testing.T, s *stage, c cell) (verdict, output string) {

@@ -70,13 +70,15 @@ type stage struct {
 	dir     string
 	certs   map[string]*x509.Certificate
 	foreign *authority
+	talkers map[string]*talker
+	nginx   string // its address once it runs
 }
 
 func newStage(t *testing.T) *stage {
-	s := &stage{world: newWorld(t), dir: t.TempDir(), certs: map[string]*x509.Certificate{}}
+	s := &stage{world: newWorld(t), dir: t.TempDir(), certs: map[string]*x509.Certificate{}, talkers: map[string]*talker{}}
 	url := s.serve()
 	s.ready()
-	for _, name := range []string{"good", "revoked", "held", "released", "unknown"} {
+	for _, name := range []string{"good", "revoked", "held", "released", "unknown", "lost"} {
 		s.certs[name] = s.leaf(s.auth, url)
 		writePEM(t, s.dir, name, s.certs[name])
 		if name != "unknown" {

@@ -29,11 +29,15 @@ type Policy struct {
 	Extended bool
 }
 
+// retention is how long the status of a signature certificate is told after it has ended: signatures are checked for as
+// long as records must be kept, 11 years. Nothing is ever taken out of the table, so this only says so.
+const retention = (11*365 + 3) * 24 * time.Hour
+
 // DefaultPolicy is the policy for an issuer by its name: logins must see a loss within two minutes even from an answer
 // kept by the client; signatures are checked in bulk and may take ten.
 func DefaultPolicy(issuerName string) Policy {
 	if issuerName == "signing" {
-		return Policy{NextUpdate: 10 * time.Minute, MaxAge: 2 * time.Minute}
+		return Policy{NextUpdate: 10 * time.Minute, MaxAge: 2 * time.Minute, Retain: retention}
 	}
 	return Policy{NextUpdate: 2 * time.Minute}
 }

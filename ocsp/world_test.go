@@ -88,6 +88,7 @@ type world struct {
 	spoil     func(*x509.Certificate)
 	enrolled  atomic.Int64
 	gets      atomic.Int64
+	keys      map[*x509.Certificate]*ecdsa.PrivateKey // of leaves
 }
 
 // Responder implements ocsp.Enroller.
@@ -108,7 +109,7 @@ type setting func(*world, *ocsp.Config, *replica.Options)
 
 func newWorld(t testing.TB, settings ...setting) *world {
 	t.Helper()
-	w := &world{t: t, feed: journal.NewMemory(), table: ocsp.NewTable(), now: time.Now,
+	w := &world{t: t, feed: journal.NewMemory(), table: ocsp.NewTable(), now: time.Now, keys: map[*x509.Certificate]*ecdsa.PrivateKey{},
 		auth: newAuthority(t, "authentication"), signing: newAuthority(t, "signing")}
 	options := replica.Options{Path: filepath.Join(t.TempDir(), "replica.db"), Feed: w.feed,
 		Appliers: []replica.Applier{w.table}}
@@ -260,7 +261,9 @@ func (w *world) leaf(a *authority, url string) *x509.Certificate {
 	if url != "" {
 		template.OCSPServer = []string{url + "/ocsp"}
 	}
-	return a.sign(w.t, template, a.cert, key.Public())
+	c := a.sign(w.t, template, a.cert, key.Public())
+	w.keys[c] = key
+	return c
 }
 
 func serialOf(t testing.TB, c *x509.Certificate) certs.Serial {
