@@ -125,13 +125,13 @@ type Rules struct {
 	schema  *Schema
 	list    []*rule
 	filters map[string]*Query // on identities, by their text
-	text    [32]byte          // SHA-256 of the file
 }
 
 type rule struct {
 	name   string
 	line   int
 	deny   bool
+	text   [32]byte // digest of the rule as it was written
 	rights Right
 	who    []subject
 	manner

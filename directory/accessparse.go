@@ -2,7 +2,6 @@ package directory
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -73,7 +72,7 @@ func (s *Schema) ParseRules(text []byte) (*Rules, error) {
 	if err := yaml.Unmarshal(text, &doc); err != nil {
 		return nil, fmt.Errorf("parsing access rules: %w", err)
 	}
-	out := &Rules{schema: s, filters: map[string]*Query{}, text: sha256.Sum256(text)}
+	out := &Rules{schema: s, filters: map[string]*Query{}}
 	var problems []error
 	names := map[string]bool{}
 	for i := range f.Rules {
@@ -86,6 +85,9 @@ func (s *Schema) ParseRules(text []byte) (*Rules, error) {
 		}
 		names[p.rule.name] = true
 		p.parse(&f, i)
+		written := f.Rules[i]
+		written.Name = ""
+		p.rule.text = ruleDigest(p.given, written)
 		for _, e := range p.problems {
 			problems = append(problems, &RuleError{Line: p.rule.line, Rule: p.rule.name, Number: i + 1, Problem: e})
 		}

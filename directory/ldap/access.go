@@ -19,7 +19,7 @@ type sight struct {
 // look sets s up for an identity and the base of its operation. A root
 // identity is one only within its own suffix.
 func (s *sight) look(c asker, base directory.Key) {
-	s.rules, s.who, s.outlook = c.server.config.Rules, c.who.Identity, c.outlook(directory.RightSearch)
+	s.rules, s.who, s.outlook = c.rules(), c.who.Identity, c.outlook(directory.RightSearch)
 	s.who.Root = c.who.rootOf != "" && c.who.rootOf.Contains(base)
 	_, s.fixed = s.rules.Fixed(&s.who, base, &s.grant)
 }
@@ -51,7 +51,7 @@ type outlook struct {
 }
 
 func (c asker) outlook(using directory.Right) outlook {
-	return outlook{all: c.server.config.Rules, asks: c.who, using: using}
+	return outlook{all: c.rules(), asks: c.who, using: using}
 }
 
 func (o outlook) on(e *tree.Entry) *directory.Access {

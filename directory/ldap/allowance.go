@@ -68,23 +68,6 @@ func bound[T int | time.Duration](given, otherwise T) T {
 	return given
 }
 
-// allow finds what an identity's searches may cost: the first that fits.
-func (s *Server) allow(who *Identity) {
-	for i := range s.allowances {
-		if a := &s.allowances[i]; a.who == nil || a.who.Fit(&who.Identity) {
-			who.allowed = a
-			return
-		}
-	}
-}
-
-func (s *Server) settleAllowances() {
-	for _, a := range s.config.Allowances {
-		s.allowances = append(s.allowances, a.settle(&s.config.Limits))
-	}
-	s.allowances = append(s.allowances, Allowance{}.settle(&s.config.Limits))
-}
-
 // limit settles how much may be returned and how long it may take: what the
 // client asks for, within what it is given. A root identity is bound by time
 // alone; a paged search by its pages, unless there is a bound on all of them.

@@ -46,7 +46,7 @@ func (c *conn) handleBind(m *message) directory.Code {
 // become makes the connection someone else's.
 func (c *conn) become(who Identity) {
 	c.who = who
-	c.regrouped.Store(nil)
+	c.renewed.Store(nil)
 	c.who.Peer, c.who.Strength = c.peerAddress(), c.strength()
 	c.server.allow(&c.who)
 	c.bound = c.bound || !who.Anonymous()

@@ -184,6 +184,10 @@ func (l *logRead) exists(n uint64) (found bool) {
 func (l *logRead) entries(ctx context.Context, from, to uint64) error {
 	t := l.conn.server.config.Tree
 	for from <= to {
+		if !l.unchanged() {
+			return errChanged
+		}
+		l.targets.look(l.conn, l.log.suffix)
 		n, full := 0, false
 		_, err := t.Numbered(from, followStep, func(c *tree.Change) bool {
 			if c.Number > to {

@@ -48,7 +48,7 @@ type conn struct {
 	mu          sync.Mutex // guards requests, tasks and transaction
 	requests    map[int64]*task
 	transaction *transaction
-	regrouped   atomic.Pointer[Identity] // who, when memberships had changed since the bind
+	renewed     atomic.Pointer[Identity] // who, when terms or memberships had changed since the bind
 	tasks       int                      // running; requests that share a message id count one by one
 
 	writing sync.Mutex

@@ -28,8 +28,7 @@ type follower struct {
 	seen      tree.Point // every change up to here has been told
 	standing  tree.Standing
 	// tell appends what a change means for the client.
-	tell    func(out []byte, c *tree.Change) ([]byte, error)
-	grouped uint64 // tree.Memberships when the groups were last seen to be the same
+	tell func(out []byte, c *tree.Change) ([]byte, error)
 }
 
 // errRefresh: what has changed cannot be told change by change.
@@ -157,26 +156,6 @@ const (
 	memberYes
 )
 
-// errRegrouped ends a search that follows changes when its client is in other
-// groups than when it began: what it may see has changed.
-var errRegrouped = &directory.Error{Code: directory.Unavailable, Message: "memberships of this identity have changed: begin again"}
-
-// sameGroups reports whether the client is still in the groups its rights rest
-// on. If that cannot be told it is not.
-func (f *follower) sameGroups() bool {
-	who := f.conn.who
-	now := f.conn.server.config.Tree.Memberships()
-	if who.Key == "" || who.rootOf != "" || who.asOf == now || f.grouped == now {
-		return true
-	}
-	groups, err := f.conn.server.groupsOf(who.DN)
-	if err != nil || !slices.Equal(groups, who.Groups) {
-		return false
-	}
-	f.grouped = now
-	return true
-}
-
 // holds decides for an entry of any time. Maybe: he may see it, and whether it
 // matches cannot be told any more.
 func (f *follower) holds(e *tree.Entry) membership {
@@ -261,8 +240,8 @@ func (f *follower) catchUp(ctx context.Context) error {
 	out := c.server.takeBuffer()
 	defer func() { c.server.giveBuffer(out) }()
 	for ctx.Err() == nil {
-		if !f.sameGroups() {
-			return errRegrouped
+		if !f.unchanged() {
+			return errChanged
 		}
 		var told error
 		var err error

@@ -20,6 +20,7 @@ type Identity struct {
 	// State: the modifications are, or hold besides the client's own, state of
 	// passwords that the server keeps, which no client may write.
 	State      bool
+	terms      *terms     // under which it was looked at
 	asOf       uint64     // tree.Memberships when the groups were looked up
 	allowed    *allowance // what its searches may cost
 	mustChange bool       // nothing is allowed but a new password

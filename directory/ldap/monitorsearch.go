@@ -53,7 +53,7 @@ func (q *searching) searchMonitor() result {
 func (q *searching) monitorGrant(view directory.EntryView) *directory.Access {
 	who := q.conn.who.Identity
 	who.Root = q.conn.who.rootOf != ""
-	return q.conn.server.config.Rules.On(&who, view, nil)
+	return q.conn.rules().On(&who, view, nil)
 }
 
 // searchable is an entry without what the asker may not search by.

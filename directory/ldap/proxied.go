@@ -68,7 +68,7 @@ func (a asker) mayBecome(who *Identity) error {
 	by := a.who.at(who.Key)
 	var name []byte
 	err := a.server.config.Tree.Get(who.Key, func(e *tree.Entry) (err error) {
-		if !a.server.config.Rules.On(&by.Identity, e, nil).Allows(nil, directory.RightProxy) {
+		if !a.rules().On(&by.Identity, e, nil).Allows(nil, directory.RightProxy) {
 			return errProxy
 		}
 		who.UUID = e.UUID()

@@ -339,9 +339,12 @@ func (q *searching) finish(ctx context.Context, t *task) directory.Code {
 	for ctx.Err() == nil {
 		var err error
 		finished := false
-		if time.Now().After(q.deadline) {
+		switch {
+		case time.Now().After(q.deadline):
 			finished, err = true, context.DeadlineExceeded
-		} else {
+		case q.scan != nil && !q.unchanged():
+			finished, err = true, errChanged
+		default:
 			out, finished, err = q.advance(out, stepCandidates, stepOutput)
 		}
 		if finished {

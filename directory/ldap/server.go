@@ -122,26 +122,26 @@ type Suffix struct {
 // Server answers on any number of listeners. Its methods may be used by
 // several goroutines.
 type Server struct {
-	config     Config
-	schema     *directory.Schema
-	suffixes   []suffix
-	root       rootDSE
-	hashing    chan struct{}
-	sorts      chan struct{}
-	hides      tree.Hide
-	allowances []allowance
-	verified   verified
-	feed       feed
-	logs       []*changeLog
-	nobody     []byte // a verifier no password fits
-	policies   []*policy
-	guard      *guard
-	waiting    atomic.Int64  // binds that are held back
-	noting     chan struct{} // states of passwords being written
-	shapes     shapes
-	metrics    *metrics
-	pagedKey   [32]byte
-	buffers    sync.Pool
+	config   Config
+	schema   *directory.Schema
+	suffixes []suffix
+	root     rootDSE
+	hashing  chan struct{}
+	sorts    chan struct{}
+	hides    tree.Hide
+	terms    atomic.Pointer[terms]
+	verified verified
+	feed     feed
+	logs     []*changeLog
+	nobody   []byte // a verifier no password fits
+	policies []*policy
+	guard    *guard
+	waiting  atomic.Int64  // binds that are held back
+	noting   chan struct{} // states of passwords being written
+	shapes   shapes
+	metrics  *metrics
+	pagedKey [32]byte
+	buffers  sync.Pool
 
 	inFlight    atomic.Int64
 	connections atomic.Int64
@@ -178,12 +178,11 @@ func New(c Config) (*Server, error) {
 	c.Limits = c.Limits.withDefaults(runtime.GOMAXPROCS(0))
 	s := &Server{config: c, schema: c.Tree.Schema(), guard: newGuard(), noting: make(chan struct{}, maxNoting),
 		hashing: make(chan struct{}, c.Limits.Hashing), sorts: make(chan struct{}, c.Limits.Sorts), listeners: map[net.Listener]bool{}, open: map[*conn]bool{}}
-	var err error
-	if s.config.Rules == nil {
-		if s.config.Rules, err = s.schema.ParseRules([]byte(directory.DefaultRules)); err != nil {
-			return nil, err
-		}
+	t, err := s.newTerms(c.Rules, c.Allowances)
+	if err != nil {
+		return nil, fmt.Errorf("configuring LDAP: %w", err)
 	}
+	s.terms.Store(t)
 	if s.suffixes, err = s.resolveSuffixes(c.Suffixes); err != nil {
 		return nil, fmt.Errorf("configuring LDAP: %w", err)
 	}
@@ -200,7 +199,6 @@ func New(c Config) (*Server, error) {
 	if c.CardStatus != nil {
 		s.hides = goodCards{c.CardStatus}
 	}
-	s.settleAllowances()
 	if err = s.prepareLogs(); err != nil {
 		return nil, fmt.Errorf("configuring LDAP: %w", err)
 	}

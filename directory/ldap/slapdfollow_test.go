@@ -31,7 +31,14 @@ type consumer struct {
 	log     bytes.Buffer
 }
 
+// copying is how a consumer copies, and who it binds as.
+type copying struct{ kind, dn, password string }
+
 func newConsumer(t testing.TB, provider, kind string, more ...string) *consumer {
+	return newConsumerOf(t, provider, copying{kind, rootDN, rootPassword}, more...)
+}
+
+func newConsumerOf(t testing.TB, provider string, how copying, more ...string) *consumer {
 	need(t, "/usr/sbin/slapd", "slapd")
 	dir := t.TempDir()
 	nhs, err := filepath.Abs("../schema/nhs/nhs.schema")
@@ -46,6 +53,7 @@ include /etc/ldap/schema/inetorgperson.schema
 include %s
 modulepath /usr/lib/ldap
 moduleload back_mdb
+moduleload ppolicy
 database mdb
 suffix "o=nhs"
 rootdn "cn=here,o=nhs"
@@ -56,7 +64,7 @@ maxsize 1073741824
 index objectClass,entryUUID,entryCSN eq
 syncrepl rid=001 provider=ldap://%s type=%s searchbase="o=nhs" bindmethod=simple
   binddn="%s" credentials="%s" retry="1 +" interval=00:00:00:01 schemachecking=off
-`, nhs, dir, strings.Join(more, "\n"), provider, kind, rootDN, rootPassword)
+`, nhs, dir, strings.Join(more, "\n"), provider, how.kind, how.dn, how.password)
 	must(t, os.WriteFile(c.conf, []byte(conf), 0o600))
 	c.start()
 	t.Cleanup(c.stop)
@@ -139,7 +147,7 @@ func (c *consumer) equals(r *rig, when string) {
 			return
 		}
 	}
-	c.t.Errorf("%s: the consumer never became equal:\n%s\nits log ends with\n%s", when, difference, tail(c.log.String(), 3000))
+	c.t.Fatalf("%s: the consumer never became equal:\n%s\nits log ends with\n%s", when, difference, tail(c.log.String(), 3000))
 }
 
 func tail(s string, n int) string { return s[max(0, len(s)-n):] }
@@ -272,6 +280,11 @@ func TestUnmodifiedSlapdFollowsAndStaysEqual(t *testing.T) {
 		persists.equals(r, when+", persisting")
 		polls.equals(r, when+", polling")
 	}
+	mod := client.NewModifyRequest(reader, nil)
+	mod.Replace("userPassword", []string{"changed alone"})
+	must(t, l.conn.Modify(mod))
+	both("after a password was changed")
+	r.copies(persists, reader)
 	for range 60 {
 		l.step()
 	}
@@ -305,14 +318,16 @@ func TestUnmodifiedSlapdFollowsAndStaysEqual(t *testing.T) {
 }
 
 // copiesPasswords checks that one who may replicate has the verifiers.
-func (r *rig) copiesPasswords(c *consumer) {
+func (r *rig) copiesPasswords(c *consumer) { r.copies(c, alex) }
+
+func (r *rig) copies(c *consumer, whose string) {
 	conn, err := client.DialURL("ldap://" + c.address)
 	must(r.t, err)
 	defer conn.Close()
 	must(r.t, conn.Bind("cn=here,o=nhs", "here"))
-	got, err := search(conn, alex, "(objectClass=*)", "userPassword", "entryUUID")
+	got, err := search(conn, whose, "(objectClass=*)", "userPassword", "entryUUID")
 	must(r.t, err)
-	key, err := r.schema.ParseKey(alex)
+	key, err := r.schema.ParseKey(whose)
 	must(r.t, err)
 	must(r.t, r.tree.Get(key, func(e *tree.Entry) error {
 		want, err := e.Secrets("userPassword")

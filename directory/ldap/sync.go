@@ -28,13 +28,27 @@ type syncing struct {
 	given []byte           // the last cookie
 	since journal.Position // the content as it was here is known to the client; 0: none
 	same  []directory.UUID // entries that are as they were then, not told yet
+	// after: the client holds what another search, or one with other rights, was
+	// told up to then; see outdo.
+	after  time.Time
+	raised tree.Point // the least place an entry is said to be of
 }
 
 // sameAtOnce is how many entries one syncIdSet names.
 const sameAtOnce = 1_000
 
-// sync answers a search with the Sync Request control.
+// sync answers a search with the Sync Request control. Where what the client may
+// see has changed he has to read the content anew, as he has where what changed
+// cannot be told.
 func (f *follower) sync(ctx context.Context, t *task) (result, error) {
+	r, err := f.keepInStep(ctx, t)
+	if errors.Is(err, errRefresh) || errors.Is(err, errChanged) {
+		return refuse(refreshRequired, "the content has to be read anew"), nil
+	}
+	return r, err
+}
+
+func (f *follower) keepInStep(ctx context.Context, t *task) (result, error) {
 	if r, stale := f.conn.stale(); stale {
 		return r, nil
 	}
@@ -54,11 +68,7 @@ func (f *follower) sync(ctx context.Context, t *task) (result, error) {
 	if err := f.conn.write(appendRefreshDone(nil, f.id, by, s.cookie())); err != nil {
 		return result{}, context.Canceled
 	}
-	r, err := f.lasting(ctx, t, s.appendNewCookie)
-	if errors.Is(err, errRefresh) {
-		return refuse(refreshRequired, "the content has to be read anew"), nil
-	}
-	return r, err
+	return f.lasting(ctx, t, s.appendNewCookie)
 }
 
 // mayBegin asks for the base, which must be there, and lifts the limits for
@@ -98,6 +108,7 @@ func (s *syncing) resume() bool {
 	}
 	csn, ok := s.named.place(cookie)
 	if !ok {
+		s.after, _, _ = directory.ParseCSN(cookie.told())
 		return false
 	}
 	at, position, ok := directory.ParseCSN(csn)
@@ -127,20 +138,26 @@ func (f *follower) settled() bool {
 // afterwards.
 func (s *syncing) scan(ctx context.Context) error {
 	t := s.conn.server.config.Tree
-	var err error
+	now, err := s.outdo(ctx)
+	if err != nil {
+		return err
+	}
 	if s.standing, err = t.Standing(); err != nil {
 		return err
 	}
 	s.seen = s.standing.Last
+	if !s.after.IsZero() {
+		s.raised = tree.Point{Position: s.seen.Position, Micro: max(s.standing.Micro(s.seen), uint64(now.UnixMicro()))}
+	}
 	ids, err := s.gather(ctx)
 	if err != nil {
 		return err
 	}
-	now, err := t.Standing()
+	then, err := t.Standing()
 	if err != nil {
 		return err
 	}
-	moved := now.Last != s.seen
+	moved := then.Last != s.seen
 	out := s.conn.server.takeBuffer()
 	defer func() { s.conn.server.giveBuffer(out) }()
 	for len(ids) > 0 {
@@ -165,6 +182,32 @@ func (s *syncing) scan(ctx context.Context) error {
 	}
 	return nil
 }
+
+// outdo waits, for a client who holds the content of another search, until the
+// copy is complete up to a time later than all he was told, and returns that. The
+// entries are said to have changed then: a slapd passes over an entry whose
+// entryCSN it knows, and would keep attributes that this search does not show.
+func (s *syncing) outdo(ctx context.Context) (time.Time, error) {
+	limit := time.NewTimer(s.conn.server.config.Limits.Wait)
+	defer limit.Stop()
+	tick := time.NewTicker(outdoPause)
+	defer tick.Stop()
+	for {
+		now := s.conn.server.config.Replica.State().Time
+		if s.after.IsZero() || now.After(s.after) {
+			return now, nil
+		}
+		select {
+		case <-tick.C: // the ledger says each second what time it is
+		case <-limit.C:
+			return now, &directory.Error{Code: directory.Unavailable, Message: "the cookie is of a time that is still to come"}
+		case <-ctx.Done():
+			return now, context.Canceled
+		}
+	}
+}
+
+const outdoPause = 50 * time.Millisecond
 
 // gather finds the entries of the content, by depth.
 func (s *syncing) gather(ctx context.Context) ([]uint32, error) {
@@ -201,8 +244,11 @@ func (s *syncing) gather(ctx context.Context) ([]uint32, error) {
 
 // pass writes what is gathered, if the search may go on.
 func (f *follower) pass(ctx context.Context, out *[]byte) error {
-	if err := ctx.Err(); err != nil {
+	switch {
+	case ctx.Err() != nil:
 		return context.Canceled
+	case !f.unchanged():
+		return errChanged
 	}
 	if !f.deadline.IsZero() && time.Now().After(f.deadline) {
 		return context.DeadlineExceeded
@@ -236,6 +282,9 @@ func (s *syncing) tellContent(out []byte, e *tree.Entry) ([]byte, error) {
 // renames (it does, unless the attribute stands in the same place on both sides),
 // and does not see that it is missing but from an entry with another entryCSN.
 func (s *syncing) appendState(out []byte, e *tree.Entry, state int64, again bool) ([]byte, error) {
+	if s.raised.Position > 0 {
+		e = e.Raised(s.raised)
+	}
 	if again {
 		var err error
 		if out, err = s.appendFollowed(out, e.Preliminary(), oidSyncState, appendSyncState(nil, state, e.UUID())); err != nil {
@@ -301,7 +350,11 @@ func (s *syncing) cookie() []byte {
 	if s.seen.Position == 0 {
 		return nil
 	}
-	s.given = s.named.cookie(s.rid, s.standing.CSN(s.seen))
+	place := s.seen
+	if place.Position == s.raised.Position {
+		place = s.raised
+	}
+	s.given = s.named.cookie(s.rid, s.standing.CSN(place))
 	return s.given
 }
 

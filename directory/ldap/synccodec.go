@@ -2,6 +2,7 @@ package ldap
 
 import (
 	"encoding/hex"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -75,25 +76,29 @@ func parseSyncRequest(value []byte) (*syncRequest, error) {
 }
 
 // syncCookie is what a cookie says. It is written as slapd's is, since a slapd
-// that follows reads it and keeps nothing of it but the change sequence number:
+// that follows reads it and keeps nothing of it but the change sequence numbers,
+// the newest of each server's:
 //
-//	rid=NNN,csn=TIME#COUNT#000#MOD;TIME#COUNT#SID#MOD,of=DIGEST
+//	rid=NNN,csn=TIME#COUNT#000#MOD;TIME#DIGEST#SID#DIGEST,of=DIGEST
 //
-// rid is the client's own. SID, three digits of the digest, stands where slapd
-// has the number of a server; the number 000 is that of every entryCSN, and
-// without it a slapd would drop nothing in the end of a refresh. The digest is of
-// who asks, what for, and what he may see: a cookie of another search, or of
-// other access rights, names no state of this one's content.
+// rid is the client's own. The first number names the place; 000 is the server of
+// every entryCSN too, and without it a slapd would drop nothing in the end of a
+// refresh. The second has the same time and is of a server whose number is made
+// of the digest, as its other parts are. The digest is of who asks, what for, and
+// what he may see: a cookie of another search, or of other access rights, names no
+// state of this one's content. Nor does one whose numbers have different times:
+// what this digest stands for was told at some time, and then something else.
 type syncCookie struct {
 	rid  string
 	csns []string
 	of   string // "" where the client keeps only the csn
 }
 
-// Limits of what a client may call a cookie.
+// Limits of what a client may call a cookie: a slapd shows a number for each
+// digest it ever met, of which three digits tell one from another.
 const (
-	maxCookie  = 4 << 10
-	maxCookies = 64
+	maxCookies = 1 << 12
+	maxCookie  = maxCookies * 48
 )
 
 func parseSyncCookie(value []byte) (c syncCookie, ok bool) {
@@ -119,32 +124,41 @@ func parseSyncCookie(value []byte) (c syncCookie, ok bool) {
 	return c, true
 }
 
+// told is the number of the place up to which the client of a cookie was told
+// things, of whatever search; "" if it is none of ours.
+func (c syncCookie) told() string {
+	for _, one := range c.csns {
+		if _, _, ok := directory.ParseCSN(one); ok {
+			return one
+		}
+	}
+	return ""
+}
+
 // scope is the digest that cookies of one search carry.
 type syncScope [16]byte
 
-func (s syncScope) sid() string {
-	if sid := hex.EncodeToString(s[:2])[:3]; sid != "000" {
-		return sid
-	}
-	return "001"
-}
-
+// of is the digest as text.
 func (s syncScope) of() string { return hex.EncodeToString(s[:]) }
 
+// mark is the number that goes with another: with its time.
+func (s syncScope) mark(csn string) string {
+	at, _, _ := strings.Cut(csn, "#")
+	sid := s.of()[:3]
+	if sid == "000" {
+		sid = "001"
+	}
+	return at + "#" + s.of()[3:9] + "#" + sid + "#" + s.of()[9:15]
+}
+
 // place finds the change sequence number of this scope in a cookie, in the form
-// the tree gives: with no server's number.
+// the tree gives.
 func (s syncScope) place(c syncCookie) (csn string, ok bool) {
-	if c.of != "" && c.of != s.of() {
+	csn = c.told()
+	if csn == "" || c.of != "" && c.of != s.of() {
 		return "", false
 	}
-	for _, one := range c.csns {
-		parts := strings.Split(one, "#")
-		if len(parts) == 4 && parts[2] == s.sid() {
-			parts[2] = "000"
-			return strings.Join(parts, "#"), true
-		}
-	}
-	return "", false
+	return csn, slices.Contains(c.csns, s.mark(csn))
 }
 
 // cookie names a place to this scope's client.
@@ -152,8 +166,7 @@ func (s syncScope) cookie(rid string, csn []byte) []byte {
 	if rid == "" {
 		rid = "000"
 	}
-	at := strings.Replace(string(csn), "#000#", "#"+s.sid()+"#", 1)
-	return []byte("rid=" + rid + ",csn=" + string(csn) + ";" + at + ",of=" + s.of())
+	return []byte("rid=" + rid + ",csn=" + string(csn) + ";" + s.mark(string(csn)) + ",of=" + s.of())
 }
 
 func (c *controls) takeFollowing(oid string, value []byte) error {

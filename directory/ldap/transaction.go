@@ -189,7 +189,7 @@ func (c *conn) commit(ctx context.Context, t *transaction) result {
 	if r, stale := c.stale(); stale {
 		return r
 	}
-	r := c.asking().apply(ctx, t.updates, func(journal.Position) result {
+	r := c.asking().applyRenewed(ctx, t.updates, func(journal.Position) result {
 		return result{value: updatesControls(t.updates)}
 	})
 	if r.code != directory.Success && r.failed != 0 {

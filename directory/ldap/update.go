@@ -67,6 +67,14 @@ func (c *conn) parseUpdate(m *message) (u *update, err error) {
 	return u, err
 }
 
+// renew puts an update that has waited under the terms that are in force now.
+func (u *update) renew() (err error) {
+	if u.conn, err = u.conn.anew(); err == nil {
+		u.who = u.conn.who.at(u.key)
+	}
+	return err
+}
+
 // run makes the update and waits until this node's copy shows it.
 func (u *update) run(ctx context.Context) result {
 	if r, refused := u.refused(); refused {
@@ -175,6 +183,16 @@ func (u *update) ready(ctx context.Context, together bool) error {
 		return u.setFirstPassword(ctx)
 	}
 	return u.setPassword(ctx)
+}
+
+// applyRenewed is apply for updates that have waited.
+func (c asker) applyRenewed(ctx context.Context, list []*update, done func(journal.Position) result) result {
+	for i, u := range list {
+		if err := u.renew(); err != nil {
+			return c.refusedAt(list, i, err)
+		}
+	}
+	return c.apply(ctx, list, done)
 }
 
 // refusedAt is the answer when one of several updates was refused.

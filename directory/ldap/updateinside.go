@@ -20,7 +20,7 @@ func (u *update) showInside(e *directory.Entry) (*directory.Entry, *directory.Ac
 		return nil, nil, err
 	}
 	who := u.conn.who.at(view.Key())
-	grant := u.conn.server.config.Rules.On(&who.Identity, view, nil)
+	grant := u.conn.rules().On(&who.Identity, view, nil)
 	if !grant.Allows(nil, directory.RightRead) {
 		return nil, nil, errHidden
 	}

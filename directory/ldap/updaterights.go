@@ -47,7 +47,7 @@ func noneInside(err error) error {
 // sees reports whether an entry may be known to exist.
 func (u *update) sees(e directory.EntryView) bool {
 	who := u.conn.who.at(e.Key())
-	return u.conn.server.config.Rules.On(&who.Identity, e, nil).Allows(nil, directory.RightRead)
+	return u.conn.rules().On(&who.Identity, e, nil).Allows(nil, directory.RightRead)
 }
 
 var errNoWrite = &directory.Error{Code: directory.InsufficientAccessRights}
@@ -76,7 +76,7 @@ func (u *update) may(right directory.Right, on directory.EntryView, types []stri
 	if who.Root {
 		return nil
 	}
-	grant := u.conn.server.config.Rules.On(&who.Identity, on, nil)
+	grant := u.conn.rules().On(&who.Identity, on, nil)
 	if types == nil && !grant.Allows(nil, right) || u.controls.relax && !grant.Allows(nil, directory.RightManage) {
 		return errNoWrite
 	}

@@ -7,7 +7,6 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"time"
 
@@ -111,61 +110,6 @@ func (v *verified) remember(whose string, mac [32]byte) {
 		}
 	}
 	v.known[whose] = mac
-}
-
-// acquaint finds out what access rules ask of an identity: its groups, which are
-// looked up again when memberships change, and filters on its own entry, which
-// hold until the next bind.
-func (s *Server) acquaint(who *Identity) error {
-	if err := s.regroup(who); err != nil {
-		return err
-	}
-	if rules := s.config.Rules; rules.AsksFacts() {
-		err := s.config.Tree.Get(who.Key, func(e *tree.Entry) error {
-			who.Facts = rules.Facts(e)
-			return nil
-		})
-		if err != nil { // no entry: no filter fits
-			who.Facts = rules.Facts(nil)
-		}
-	}
-	return nil
-}
-
-// regroup looks the groups of an identity up.
-func (s *Server) regroup(who *Identity) (err error) {
-	who.asOf = s.config.Tree.Memberships() // first: a change after it is looked up again
-	if s.asksGroups() {
-		who.Groups, err = s.groupsOf(who.DN)
-	}
-	return err
-}
-
-// current is the connection's identity with the groups it is in now. Where they
-// cannot be told it is nobody, since rules may refuse by group as well.
-func (c *conn) current() *Identity {
-	now := c.server.config.Tree.Memberships()
-	if c.who.Key == "" || c.who.rootOf != "" || c.who.asOf == now {
-		return &c.who
-	}
-	if r := c.regrouped.Load(); r != nil && r.asOf == now {
-		return r
-	}
-	who := c.who
-	if err := c.server.regroup(&who); err != nil {
-		c.server.config.Logger.Error("looking for the groups of an identity", "connection", c.number, "error", err)
-		who = Identity{}
-		who.Peer, who.Strength = c.who.Peer, c.who.Strength
-	}
-	c.server.allow(&who)
-	c.regrouped.Store(&who)
-	return &who
-}
-
-// asksGroups reports whether anything depends on the groups of identities.
-func (s *Server) asksGroups() bool {
-	return s.config.Rules.AsksGroups() ||
-		slices.ContainsFunc(s.config.Allowances, func(a Allowance) bool { return a.Who != nil && a.Who.AsksGroups() })
 }
 
 // maxGroups bounds the groups an identity is looked up in.

@@ -56,6 +56,9 @@ type Standing struct {
 // have taken back, names no place any more; see Entry.CSN.
 func (s Standing) CSN(p Point) []byte { return told(p, s.epoch).csn() }
 
+// Micro is the time in that number, in microseconds since 1970.
+func (s Standing) Micro(p Point) uint64 { return told(p, s.epoch).Micro }
+
 // Before reports whether a CSN names a place of this history that lies before
 // what is kept.
 func (s Standing) Before(position journal.Position, at time.Time) bool {
@@ -125,8 +128,9 @@ func (rd *reader) point(history *bbolt.Bucket, n uint64) (Point, bool) {
 	return p, !d.short
 }
 
-// Locate finds the place in history that a CSN of Standing names. ErrHistoryGone if history does not
-// reach back so far, or knows no such change: that of another history.
+// Locate finds the place in history that a CSN of Standing names, or one with
+// its position and any time until the next change. ErrHistoryGone if history does
+// not reach back so far, or knows no such change: that of another history.
 func (t *Tree) Locate(position journal.Position, at time.Time) (Point, error) {
 	s, rd, err := t.open()
 	if err != nil {
@@ -152,10 +156,20 @@ func (t *Tree) Locate(position journal.Position, at time.Time) (Point, error) {
 	if i > 0 {
 		found, _ = rd.point(history, now.Start.Number+uint64(i))
 	}
-	if found.Position != want.Position || rd.told(found).Micro != want.Micro {
+	if found.Position != want.Position || !rd.during(found, want.Micro) {
 		return Point{}, ErrHistoryGone
 	}
 	return found, nil
+}
+
+// during reports whether a place was the last one at some time.
+func (rd *reader) during(p Point, micro uint64) bool {
+	told := rd.told(p).Micro
+	if micro <= told {
+		return micro == told
+	}
+	next, ok := rd.point(rd.history(), p.Number+1)
+	return !ok || micro <= next.Micro
 }
 
 // Changes shows the changes behind a place in their order, at most limit of

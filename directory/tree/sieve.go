@@ -1,6 +1,9 @@
 package tree
 
-import "cardinal/directory"
+import (
+	"cardinal/directory"
+	"cardinal/internal/journal"
+)
 
 // Sieve decides one filter for entries of any state of the copy, those of
 // history too. It is for one goroutine.
@@ -70,6 +73,17 @@ func (t *Tree) Visit(ids []uint32, visit func(e *Entry) (more bool)) (done int, 
 		}
 	}
 	return done, nil
+}
+
+// Raised is the entry with the change sequence number of a place, unless its own
+// is later.
+func (e *Entry) Raised(to Point) *Entry {
+	if told := e.reader.told(Point{Position: journal.Position(e.head.position), Micro: e.head.micro}); told.Micro > to.Micro {
+		return e
+	}
+	x := *e
+	x.head.position, x.head.micro = max(uint64(to.Position), e.head.position), to.Micro
+	return &x
 }
 
 // Preliminary is the entry with a change sequence number just before its own.

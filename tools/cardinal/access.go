@@ -14,7 +14,7 @@ import (
 
 func accessCommand(a *app) *cobra.Command {
 	return parent("access", "Check and explain the access rules of the directory", "  cardinal access check --dir cards\n  cardinal access explain --dir cards --as cn=app,ou=Services,o=nhs --on uid=900000000017,ou=People,o=nhs --attr mail",
-		accessCheckCommand(a), accessExplainCommand(a), accessTestCommand(a))
+		accessCheckCommand(a), accessExplainCommand(a), accessTestCommand(a), accessReloadCommand(a))
 }
 
 var (

@@ -133,6 +133,8 @@ type DirectoryConfig struct {
 	Referrals []string `yaml:"referrals"`
 	// History bounds what is kept of what changed.
 	History HistoryConfig `yaml:"history"`
+	// Followers bounds those who follow what changes.
+	Followers FollowersConfig `yaml:"followers"`
 	// ChangeLog shows the changes as entries at cn=Changelog of each suffix. Default false.
 	ChangeLog bool `yaml:"changelog"`
 	// Limits are what searches of some identities may cost, in place of limits.searchEntries and limits.searchTime.
@@ -167,6 +169,8 @@ type Limits struct {
 	SearchEntries int `yaml:"searchEntries"`
 	// SearchTime is the longest one search runs. Default 10s.
 	SearchTime time.Duration `yaml:"searchTime"`
+	// Stalled is how long a client may take to accept a piece of an answer before its connection is cut. Default 30s.
+	Stalled time.Duration `yaml:"stalled"`
 	// ClockSkew is how far the host's and the database's clock may differ before issuing stops. Default 2s.
 	ClockSkew time.Duration `yaml:"clockSkew"`
 	// Drain is how long a server that was told to end waits for work in hand. Default 8s, so that it has ended after 10.
@@ -199,6 +203,7 @@ func (c Config) withDefaults() Config {
 	fill(&c.Limits.Connections, 4096)
 	fill(&c.Limits.SearchEntries, 1000)
 	fill(&c.Limits.SearchTime, 10*time.Second)
+	fill(&c.Limits.Stalled, 30*time.Second)
 	fill(&c.Limits.ClockSkew, 2*time.Second)
 	fill(&c.Limits.Drain, 8*time.Second)
 	return c

@@ -86,6 +86,7 @@ func (c Config) check() error {
 	c.checkFeed(bad)
 	c.Limits.check(bad)
 	c.Directory.History.check(bad)
+	c.Directory.Followers.check(bad)
 	return errors.Join(problems...)
 }
 
@@ -148,7 +149,7 @@ func checkPublicURL(text string, bad func(key, format string, args ...any)) {
 func (l Limits) check(bad func(key, format string, args ...any)) {
 	for key, n := range map[string]int64{
 		"ocspAge": int64(l.OCSPAge), "directoryAge": int64(l.DirectoryAge), "connections": int64(l.Connections),
-		"searchEntries": int64(l.SearchEntries), "searchTime": int64(l.SearchTime), "clockSkew": int64(l.ClockSkew), "drain": int64(l.Drain),
+		"searchEntries": int64(l.SearchEntries), "searchTime": int64(l.SearchTime), "stalled": int64(l.Stalled), "clockSkew": int64(l.ClockSkew), "drain": int64(l.Drain),
 	} {
 		if n < 0 {
 			bad("limits."+key, "is negative")

@@ -3,6 +3,7 @@ package main
 import (
 	"time"
 
+	"cardinal/directory/ldap"
 	"cardinal/directory/tree"
 )
 
@@ -25,6 +26,32 @@ func (h HistoryConfig) check(bad func(key, format string, args ...any)) {
 	}
 }
 
+// FollowersConfig bounds those who follow changes: by content sync or persistent search. They hold no
+// queue: one who does not keep up falls behind in history, and begins anew behind its end.
+type FollowersConfig struct {
+	// Total is how many such searches there are at most. Default 5000.
+	Total int `yaml:"total"`
+	// PerIdentity is the share of one identity. Default 500.
+	PerIdentity int `yaml:"perIdentity"`
+	// PerConnection is the share of one connection. Default 20.
+	PerConnection int `yaml:"perConnection"`
+}
+
+func (f FollowersConfig) check(bad func(key, format string, args ...any)) {
+	for key, n := range map[string]int{"total": f.Total, "perIdentity": f.PerIdentity, "perConnection": f.PerConnection} {
+		if n < 0 {
+			bad("directory.followers."+key, "is negative")
+		}
+	}
+}
+
 func (h HistoryConfig) bounds() tree.History {
 	return tree.History{Changes: h.Changes, Age: h.Age, Bytes: h.Bytes}
+}
+
+// ldapLimits are the limits the directory's server takes from the configuration.
+func (c Config) ldapLimits() ldap.Limits {
+	l, f := c.Limits, c.Directory.Followers
+	return ldap.Limits{MaxConnections: l.Connections, Size: l.SearchEntries, Time: l.SearchTime, Age: l.DirectoryAge, Write: l.Stalled,
+		MaxFollowing: f.Total, MaxFollowingPerIdentity: f.PerIdentity, MaxFollowingPerConnection: f.PerConnection}
 }

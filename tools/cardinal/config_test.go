@@ -96,7 +96,7 @@ func everythingSet() Config {
 		Cards: CardsConfig{AttestationRoots: []string{"a.pem", "b.pem"}},
 		Directory: DirectoryConfig{Managed: []string{"ou=x,o=nhs"}, Schema: []string{"s"},
 			Matching: []Matching{{Attribute: "a", Equality: "b", Ordering: "c", Substrings: "d"}}, Indexes: Indexes{Add: []string{"e"}, Drop: []string{"f", "g"}}, Rules: "r.yaml", AllowPlaintextBind: true,
-			History: HistoryConfig{Changes: 3, Age: time.Hour, Bytes: 4}, ChangeLog: true,
+			History: HistoryConfig{Changes: 3, Age: time.Hour, Bytes: 4}, Followers: FollowersConfig{Total: 5, PerIdentity: 4, PerConnection: 3}, ChangeLog: true,
 			Integrity:          Integrity{Attributes: []string{"member", "manager"}, Subtrees: []string{"ou=a,o=nhs", "ou=b,o=nhs"}, Nothing: "cn=x", Limit: 7},
 			Unique:             []Unique{{Attributes: []string{"mail", "uid"}, Base: "ou=y,o=nhs", Filter: "(cn=*)"}, {Attributes: []string{"cn"}}},
 			Limits:             []DirectoryLimit{{Who: []string{"anyone"}, Size: SizeBounds{Soft: 1, Hard: 2}, Time: TimeBounds{Soft: Patience(time.Second), Hard: Patience(time.Minute)}, Candidates: 3, FilterNodes: 4, Paged: 5}},
@@ -108,7 +108,7 @@ func everythingSet() Config {
 				Lockout: true, MaxFailure: 5, LockoutDuration: Age(time.Second), FailureCountInterval: Age(36 * time.Hour)}, {Name: "q"}},
 			Referrals: []string{"ldap://a", "ldaps://b"}},
 		Limits: Limits{OCSPAge: time.Hour, DirectoryAge: 90 * time.Second, Connections: 1, SearchEntries: 2, SearchTime: time.Second,
-			ClockSkew: time.Minute, Drain: 1500 * time.Millisecond},
+			Stalled: time.Second, ClockSkew: time.Minute, Drain: 1500 * time.Millisecond},
 		Demo: DemoConfig{Enabled: true, Clock: 26000 * time.Hour},
 	}
 }

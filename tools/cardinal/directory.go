@@ -66,17 +66,9 @@ func loadDirectory(f folder, c Config) (*directoryOf, error) {
 		d.managed = append(d.managed, dn)
 	}
 	problems = append(problems, d.managesPeople(), d.watching(c.Directory))
-	text := []byte(directory.DefaultRules)
-	if c.Directory.Rules != "" {
-		if text, err = os.ReadFile(f.path(c.Directory.Rules)); err != nil {
-			return nil, usage("reading the access rules", err)
-		}
-	}
-	d.rules, err = schema.ParseRules(text)
+	d.rules, d.limits, err = c.Directory.terms(f, schema)
 	problems = append(problems, err)
 	d.binding, err = c.Directory.binding(f)
-	problems = append(problems, err)
-	d.limits, err = c.Directory.allowances(schema)
 	if problems = append(problems, err); errors.Join(problems...) != nil {
 		return nil, usage("configuring the directory", errors.Join(problems...))
 	}

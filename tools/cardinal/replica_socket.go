@@ -16,11 +16,12 @@ import (
 )
 
 // A serving process holds its replica's lock. verify reads the file through a Unix socket that only
-// the folder's owner can open: the server sends a consistent copy while it goes on.
+// the folder's owner can open: the server sends a consistent copy while it goes on. By the same socket
+// it is told that its access rules have changed.
 
 func (f folder) replicaSocket() string { return filepath.Join(string(f), "replica.sock") }
 
-// serveReplica sends copies of the replica.
+// serveReplica sends copies of the replica, and takes other access rules.
 func (n *node) serveReplica() error {
 	os.Remove(n.folder.replicaSocket()) // left by a process that was killed; the replica's lock tells of one that runs
 	l, err := net.Listen("unix", n.folder.replicaSocket())
@@ -30,7 +31,10 @@ func (n *node) serveReplica() error {
 	if err := os.Chmod(n.folder.replicaSocket(), 0o600); err != nil {
 		return errors.Join(err, l.Close())
 	}
-	n.serveHTTP("replica copies", l, http.HandlerFunc(n.copyReplica))
+	handlers := http.NewServeMux()
+	handlers.HandleFunc("GET /{$}", n.copyReplica)
+	handlers.HandleFunc("POST "+accessPath, n.answerReload)
+	n.serveHTTP("replica copies", l, handlers)
 	return nil
 }
 

@@ -130,6 +130,7 @@ func (n *node) serve(ctx context.Context) (err error) {
 	if err := n.serveOperations(); err != nil {
 		return err
 	}
+	n.task("hangups", n.reloadOnHangup)
 	return n.run(ctx)
 }
 
