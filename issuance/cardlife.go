@@ -19,6 +19,9 @@ type Cancellation struct {
 	Note          string
 	Since         time.Time
 	PasscodeKnown bool
+	// SignaturesFall says that it is known and meant that signatures the card made
+	// before count no longer; without it such a cancellation is refused.
+	SignaturesFall bool
 }
 
 func (c Cancellation) check(now time.Time) error {
@@ -144,6 +147,9 @@ func (d *Desk) turnCard(ctx context.Context, op Operator, t turning) (*Card, jou
 // reasons maps why a card ends to a CRL reason for each certificate.
 func (d *Desk) reasons(why Cancellation) (policies.PairReasons, error) {
 	reasons, err := d.policies.Events().Cancel(why.Reason, why.PasscodeKnown)
+	if err == nil && reasons.SignaturesFall() && !why.SignaturesFall {
+		return reasons, cancelFall.in("signatures_fall", "with %s the signature certificate is revoked as keyCompromise, and verifiers then hold every signature the card ever made void: say that this is meant", why.Reason)
+	}
 	return reasons, turnedDown(KindInput, "reason", err)
 }
 

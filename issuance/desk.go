@@ -1,6 +1,7 @@
 package issuance
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"errors"
@@ -18,7 +19,7 @@ import (
 	"cardinal/policies"
 )
 
-// Config says what the desk stands on. Every field but the last three is
+// Config says what the desk stands on. Every field but the last five is
 // required.
 type Config struct {
 	Ledger    *ledger.Ledger // with Room among its rooms, beside those of certs and the directory
@@ -30,6 +31,8 @@ type Config struct {
 	// Attestation holds the roots of card makers. With roots every pair must
 	// come with an attestation below one of them; without, none is asked for.
 	Attestation *x509.CertPool
+	Undo        time.Duration    // how long a suspension of many cards can be undone; 0 = 1 h
+	Expiry      time.Duration    // how long an order waits for the second administrator; 0 = 24 h
 	Now         func() time.Time // for what is judged before a transaction; nil = time.Now
 	Logger      *slog.Logger     // refusals and faults, never evidence; nil = discard
 }
@@ -47,6 +50,9 @@ type Desk struct {
 	logger      *slog.Logger
 	place       *time.Location
 	turns       turns
+	undo        time.Duration
+	expiry      time.Duration
+	ordered     chan struct{} // one is in it while orders may be waiting for the worker
 }
 
 // New makes a desk. It does no I/O.
@@ -65,7 +71,8 @@ func New(c Config) (*Desk, error) {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	return &Desk{ledger: c.Ledger, ca: c.CA, directory: c.Directory, policies: c.Policies, suffix: c.Suffix,
-		attestation: c.Attestation, now: c.Now, logger: c.Logger, place: place}, nil
+		attestation: c.Attestation, now: c.Now, logger: c.Logger, place: place,
+		undo: cmp.Or(c.Undo, undoUsual), expiry: cmp.Or(c.Expiry, expiryUsual), ordered: make(chan struct{}, 1)}, nil
 }
 
 // write runs fn as the operator, found anew, in one transaction. The position

@@ -191,6 +191,14 @@ func (d *Desk) moment(tx *ledger.Tx) time.Time {
 
 func day(t time.Time) string { return t.UTC().Format(time.DateOnly) }
 
+// micros is how tables hold a time; the zero time is 0.
+func micros(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMicro()
+}
+
 func fromMicros(n int64) time.Time {
 	if n == 0 {
 		return time.Time{}

@@ -73,10 +73,29 @@ var (
 	cardUnknown  = rule{"card.unknown", KindUnknown, clauseForm}
 	cardState    = rule{"card.state", KindConflict, clauseCard}
 	cardExpired  = rule{"card.expired", KindConflict, clauseCard}
+	cancelFall   = rule{"cancel.signatures-fall", KindRule, "policies/events.yaml; RFC 5280 §5.3.1 keyCompromise"}
 	cancelSince  = rule{"cancel.since", KindInput, "RFC 5280 §5.3.2"}
 	renewEarly   = rule{"renew.too-early", KindRule, clauseCard}
 	renewRenamed = rule{"renew.name-changed", KindRule, clauseTwoPersons}
 	renewProof   = rule{"renew.proof", KindRule, clauseTwoPersons}
+
+	// Many cards.
+	orderUnknown   = rule{"order.unknown", KindUnknown, clauseForm}
+	orderVerb      = rule{"order.verb", KindInput, clauseForm}
+	orderSelection = rule{"order.selection", KindInput, clauseForm}
+	orderFilter    = rule{"order.filter", KindInput, "RFC 4515"}
+	orderNobody    = rule{"order.nothing-chosen", KindRule, clauseForm}
+	orderMany      = rule{"order.too-many-open", KindConflict, clauseCard}
+	orderOther     = rule{"order.other-content", KindConflict, clauseForm}
+	orderState     = rule{"order.state", KindConflict, clauseCard}
+	orderExpired   = rule{"order.expired", KindConflict, clauseCard}
+	orderSame      = rule{"order.same-person", KindRight, clauseTwoPersons}
+	orderContent   = rule{"order.content", KindConflict, clauseTwoPersons}
+	orderUndo      = rule{"order.undo", KindConflict, clauseCard}
+	orderSpared    = rule{"order.break-glass", KindRule, clauseCard}
+	breakGlassLast = rule{"break-glass.many", KindRule, clauseCard}
+	breakGlassCard = rule{"break-glass.card", KindRule, clauseCard}
+	positionAhead  = rule{"position.ahead", KindInput, clauseForm}
 
 	// Certificates.
 	certificateUnknown = rule{"certificate.unknown", KindUnknown, "RFC 5280 §4.1.2.2"}

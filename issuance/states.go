@@ -23,6 +23,18 @@ const (
 	CardExpired   = "expired"
 )
 
+// States of an order on many cards. Preparing is before it counts; awaiting is
+// for the second administrator. Withdrawn, expired and done are ends.
+const (
+	OrderPreparing = "preparing"
+	OrderAwaiting  = "awaiting"
+	OrderRunning   = "running"
+	OrderStopped   = "stopped"
+	OrderDone      = "done"
+	OrderWithdrawn = "withdrawn"
+	OrderExpired   = "expired"
+)
+
 // Verbs, as the log of decisions spells them.
 const (
 	verbRegister = "register"
@@ -45,7 +57,15 @@ const (
 	verbReplace  = "replace"
 	verbEnrol    = "enrol"
 	verbEnd      = "end"
-	verbRestore  = "restore" // what a copy knew and a restored ledger did not
+	verbOrder    = "order"
+	verbConfirm  = "confirm"
+	verbStop     = "stop"
+	verbContinue = "continue"
+	verbExpire   = "expire"
+	verbFinish   = "finish"
+	verbSpare    = "break-glass"     // put into the break-glass set
+	verbUnspare  = "not-break-glass" // taken out of it
+	verbRestore  = "restore"         // what a copy knew and a restored ledger did not
 )
 
 // move is one allowed transition; what is not in the tables is not allowed.
@@ -81,6 +101,21 @@ func cardMoves() []move {
 		{verbReplace, []string{CardCancelled, CardExpired}, CardReplaced},
 		{verbRestore, []string{CardIssued, CardActive, CardExpired}, CardSuspended},
 		{verbRestore, []string{CardIssued, CardActive, CardSuspended, CardExpired}, CardCancelled},
+	}
+}
+
+// orderMoves: what was confirmed may be stopped and go on, and what waits or
+// was stopped may be withdrawn; what a withdrawn order did stays done.
+func orderMoves() []move {
+	return []move{
+		{verbOrder, []string{OrderPreparing}, OrderAwaiting},
+		{verbOrder, []string{OrderPreparing}, OrderRunning},
+		{verbConfirm, []string{OrderAwaiting}, OrderRunning},
+		{verbStop, []string{OrderRunning}, OrderStopped},
+		{verbContinue, []string{OrderStopped}, OrderRunning},
+		{verbWithdraw, []string{OrderAwaiting, OrderStopped}, OrderWithdrawn},
+		{verbExpire, []string{OrderAwaiting}, OrderExpired},
+		{verbFinish, []string{OrderRunning}, OrderDone},
 	}
 }
 

@@ -9,8 +9,34 @@ import "cardinal/internal/ledger"
 // card's or an operator's name; n counts from 1 a subject; from_state and
 // to_state are set where the verb moved one.
 func Room() ledger.Room {
-	return ledger.Room{Name: "issuance", Migrations: []string{schemaOne}}
+	return ledger.Room{Name: "issuance", Migrations: []string{schemaOne, schemaTwo}}
 }
+
+// schemaTwo: orders on many cards. In issuance_order_cards a row with an empty
+// outcome and n up to the order's cursor is done; the others have the name of
+// the rule that left them out. request is the one who asks' own id.
+const schemaTwo = `
+CREATE TABLE issuance_orders (
+	id TEXT PRIMARY KEY, request TEXT NOT NULL UNIQUE, asked BYTEA NOT NULL,
+	verb TEXT NOT NULL, state TEXT NOT NULL, selection TEXT NOT NULL, undoes TEXT NOT NULL,
+	reason TEXT NOT NULL, note TEXT NOT NULL, since BIGINT NOT NULL,
+	passcode_known BIGINT NOT NULL, signatures_fall BIGINT NOT NULL,
+	by_identity TEXT NOT NULL, by_role TEXT NOT NULL, by_certificate BYTEA NOT NULL, placed BIGINT NOT NULL,
+	second_identity TEXT NOT NULL, second_role TEXT NOT NULL, second_certificate BYTEA NOT NULL, confirmed BIGINT NOT NULL,
+	expires BIGINT NOT NULL, content BYTEA NOT NULL, mass BIGINT NOT NULL,
+	total BIGINT NOT NULL, cursor_at BIGINT NOT NULL, done BIGINT NOT NULL, left_out BIGINT NOT NULL, spared BIGINT NOT NULL,
+	started BIGINT NOT NULL, ended BIGINT NOT NULL, held BIGINT NOT NULL
+);
+CREATE INDEX issuance_orders_state ON issuance_orders (state, placed);
+CREATE TABLE issuance_order_cards (
+	order_id TEXT NOT NULL, n BIGINT NOT NULL, card TEXT NOT NULL, outcome TEXT NOT NULL,
+	PRIMARY KEY (order_id, n)
+);
+CREATE INDEX issuance_order_cards_left ON issuance_order_cards (order_id, n) WHERE outcome <> '';
+CREATE TABLE issuance_break_glass (
+	card TEXT PRIMARY KEY, since BIGINT NOT NULL, by_identity TEXT NOT NULL, note TEXT NOT NULL
+);
+`
 
 const schemaOne = `
 CREATE TABLE issuance_persons (

@@ -23,11 +23,34 @@ type CancelReason struct {
 	Citation        string
 }
 
-// Events maps what happened to a card to revocation reasons.
-type Events struct {
-	Suspend PairReasons
-	Reasons []CancelReason // in the order of the data file
+// Verifier is a kind of relying system and how it takes each change of status.
+type Verifier struct {
+	Name        string `yaml:"verifier"`
+	Held        string `yaml:"held"`
+	Released    string `yaml:"released"`
+	Revoked     string `yaml:"revoked"`
+	Compromised string `yaml:"compromised"`
+	Citation    string `yaml:"cite"`
 }
+
+func (v Verifier) check() error {
+	if v.Name == "" || v.Held == "" || v.Released == "" || v.Revoked == "" || v.Compromised == "" {
+		return fmt.Errorf("verifier %q: want verifier, held, released, revoked and compromised", v.Name)
+	}
+	return cited(v.Name, v.Citation)
+}
+
+// Events maps what happened to a card to revocation reasons, and says what
+// those who ask make of them.
+type Events struct {
+	Suspend   PairReasons
+	Reasons   []CancelReason // in the order of the data file
+	Verifiers []Verifier
+}
+
+// SignaturesFall reports whether signatures made before the revocation count no
+// longer: verifiers hold every signature of a key void that was compromised.
+func (r PairReasons) SignaturesFall() bool { return r.Signature == certs.ReasonKeyCompromise }
 
 // Cancel gives the reasons for cancelling a card, or a *Refusal naming the
 // reasons there are.
@@ -67,6 +90,7 @@ func parseEvents(text []byte) (*Events, error) {
 			PasscodeKnown   pairText `yaml:"passcodeKnown"`
 			Cite            string   `yaml:"cite"`
 		} `yaml:"reasons"`
+		Verifiers []Verifier `yaml:"verifiers"`
 	}
 	if err := decodeStrict(text, &f); err != nil {
 		return nil, err
@@ -89,6 +113,10 @@ func parseEvents(text []byte) (*Events, error) {
 		problems = append(problems, err1, err2, cited(r.Reason, r.Cite))
 		e.Reasons = append(e.Reasons, CancelReason{Name: r.Reason, Meaning: r.Meaning, PasscodeUnknown: unknown, PasscodeKnown: known, Citation: r.Cite})
 	}
+	for _, v := range f.Verifiers {
+		problems = append(problems, v.check())
+	}
+	e.Verifiers = f.Verifiers
 	for _, must := range []string{"lost", "stolen", "damaged", "left", "superseded", "compromised"} {
 		if _, err := e.Cancel(must, false); err != nil {
 			problems = append(problems, fmt.Errorf("reasons: no %q", must))

@@ -53,6 +53,10 @@ const (
 	CardSuspend      Activity = "card.suspend"
 	CardResume       Activity = "card.resume"
 	CardCancel       Activity = "card.cancel"
+	CardOrder        Activity = "card.order"
+	CardConfirm      Activity = "card.confirm"
+	BreakGlassChange Activity = "break-glass.change"
+	EventRead        Activity = "event.read"
 	CardRead         Activity = "card.read"
 	CertificateRead  Activity = "certificate.read"
 	ListPublish      Activity = "list.publish"
@@ -68,7 +72,8 @@ func everyActivity() []Activity {
 	return []Activity{PersonAdd, PersonUpdate, PersonContact, PersonClose, PersonReopen, PersonRead,
 		PositionAssign, PositionRemove, PositionCloseAll, CaseRequest, CaseApprove, CaseRefuse, CaseRead,
 		CardIssue, CardHandOver, CardReplace, CardRepair, CardClear, CardUnlock, CardRenew, CardRenewExpired,
-		CardSuspend, CardResume, CardCancel, CardRead, CertificateRead, ListPublish, AuthorityRead,
+		CardSuspend, CardResume, CardCancel, CardOrder, CardConfirm, BreakGlassChange, EventRead, CardRead,
+		CertificateRead, ListPublish, AuthorityRead,
 		ServiceIssue, ServiceRevoke, LedgerAccept, RecordRead, OperatorRead}
 }
 

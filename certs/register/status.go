@@ -62,6 +62,9 @@ func step(from, to certs.Status, now time.Time) (certs.Status, bool) {
 			return certs.Status{}, true
 		case t.keeps:
 			to.At = from.At
+			if to.Invalidity.IsZero() { // what was known of the key's last good moment stays known
+				to.Invalidity = from.Invalidity
+			}
 		default:
 			to.At = wholeSecond(now)
 		}
@@ -150,6 +153,11 @@ func (c *changing) write(r *row, s certs.Status) {
 	c.tx.Defer(`UPDATE certs_serial SET status = $1, reason = $2, revoked = $3, invalidity = $4, changed = $5
 		WHERE issuer = $6 AND serial = $7`,
 		uint8(s.State), uint8(s.Reason), s.At, s.Invalidity, c.tx.Time(), journal.Hash(r.ref.Issuer), []byte(r.ref.Serial))
+	c.collect(r, s)
+}
+
+// collect notes a change that is written elsewhere.
+func (c *changing) collect(r *row, s certs.Status) {
 	at := slices.IndexFunc(c.sets, func(set *certs.StatusChange) bool {
 		return set.Issuer == r.ref.Issuer && set.Status.Equal(s)
 	})

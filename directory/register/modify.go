@@ -138,11 +138,7 @@ func (r *Register) ModifyAll(tx *ledger.Tx, by Author, dns []directory.DN, mods 
 		}
 		uuids = append(uuids, u)
 	}
-	slices.SortFunc(uuids, func(a, b directory.UUID) int { return bytes.Compare(a[:], b[:]) })
-	for part := range slices.Chunk(slices.Compact(uuids), directory.MaxSet) {
-		x := directory.EntriesModified{UUIDs: part, Mods: append(slices.Clone(mods), w.stamps...)}
-		tx.Append(journal.KindEntriesModified, directory.ChangeVersion, x.Append(nil))
-	}
+	w.announce(tx, uuids)
 	return nil
 }
 
@@ -168,13 +164,7 @@ func (w *setWrite) modify(tx *ledger.Tx, dn directory.DN) (u directory.UUID, err
 	if s == nil {
 		return u, w.r.noSuchObject(tx, p)
 	}
-	if _, err := w.r.modified(tx, s, w.mods, &directory.Update{}); err != nil {
-		return u, err
-	}
-	if s.entry, err = w.r.schema.Replay(s.entry, w.stamps); err != nil {
-		return u, err
-	}
-	return s.uuid, w.r.put(tx, s)
+	return s.uuid, w.modifyStored(tx, s)
 }
 
 func (r *Register) touchesClasses(mods []directory.Modification) bool {

@@ -20,6 +20,9 @@ const (
 	KindGenerationChanged    Kind = 20
 	KindCrossCertified       Kind = 21
 
+	// KindOrderMoved is defined by package issuance.
+	KindOrderMoved Kind = 24 // many cards at once: asked for, confirmed, begun, ended
+
 	// KindSuffixLoaded to KindSecretsChanged are defined by package directory.
 	KindSuffixLoaded    Kind = 32
 	KindEntryAdded      Kind = 33
@@ -49,6 +52,8 @@ func (k Kind) describe() (name string, class Class) {
 		return "generationChanged", ClassPublic
 	case KindCrossCertified:
 		return "crossCertified", ClassPublic
+	case KindOrderMoved:
+		return "orderMoved", ClassNodeOnly
 	case KindSuffixLoaded:
 		return "suffixLoaded", ClassPublic
 	case KindEntryAdded:
