@@ -19,7 +19,7 @@ import (
 	"cardinal/policies"
 )
 
-// Config says what the desk stands on. Every field but the last five is
+// Config says what the desk stands on. Every field but the last six is
 // required.
 type Config struct {
 	Ledger    *ledger.Ledger // with Room among its rooms, beside those of certs and the directory
@@ -31,6 +31,7 @@ type Config struct {
 	// Attestation holds the roots of card makers. With roots every pair must
 	// come with an attestation below one of them; without, none is asked for.
 	Attestation *x509.CertPool
+	Alone       int              // how many cards one administrator stops alone; 0, or above 100 = 100
 	Undo        time.Duration    // how long a suspension of many cards can be undone; 0 = 1 h
 	Expiry      time.Duration    // how long an order waits for the second administrator; 0 = 24 h
 	Now         func() time.Time // for what is judged before a transaction; nil = time.Now
@@ -50,6 +51,7 @@ type Desk struct {
 	logger      *slog.Logger
 	place       *time.Location
 	turns       turns
+	alone       int
 	undo        time.Duration
 	expiry      time.Duration
 	ordered     chan struct{} // one is in it while orders may be waiting for the worker
@@ -70,9 +72,12 @@ func New(c Config) (*Desk, error) {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
+	if c.Alone <= 0 || c.Alone > mostAlone {
+		c.Alone = mostAlone
+	}
 	return &Desk{ledger: c.Ledger, ca: c.CA, directory: c.Directory, policies: c.Policies, suffix: c.Suffix,
 		attestation: c.Attestation, now: c.Now, logger: c.Logger, place: place,
-		undo: cmp.Or(c.Undo, undoUsual), expiry: cmp.Or(c.Expiry, expiryUsual), ordered: make(chan struct{}, 1)}, nil
+		alone: c.Alone, undo: cmp.Or(c.Undo, undoUsual), expiry: cmp.Or(c.Expiry, expiryUsual), ordered: make(chan struct{}, 1)}, nil
 }
 
 // write runs fn as the operator, found anew, in one transaction. The position

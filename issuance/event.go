@@ -92,10 +92,14 @@ func (d *Desk) AwaitEvents(ctx context.Context, after journal.Position) error {
 // Head is where the journal is now.
 func (d *Desk) Head(ctx context.Context) (journal.Head, error) { return d.ledger.Head(ctx) }
 
-// CommittedAt is when a position was committed, for those who may read events;
-// the zero time when it is not known.
+// CommittedAt is when a position was committed, for those who may read events or
+// stop somebody's card; the zero time when it is not known.
 func (d *Desk) CommittedAt(ctx context.Context, op Operator, p journal.Position) (at time.Time, err error) {
 	err = d.read(ctx, op, func(tx *ledger.Tx, by *actor) error {
+		_, reads := d.may(by, policies.EventRead, policies.Situation{})
+		if _, stops := d.may(by, policies.CardSuspend, policies.Situation{}); reads != nil && stops != nil {
+			return stops
+		}
 		if head := tx.Head().Position; p > head {
 			return positionAhead.in("position", "the journal is at %d", head)
 		}

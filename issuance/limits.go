@@ -6,11 +6,11 @@ import "time"
 const (
 	// mostAlone is how many cards one administrator stops or ends without a
 	// second: a ward's worth, so that a night shift need not wake anybody, and
-	// not a hospital's.
+	// not a hospital's. An installation may want fewer.
 	mostAlone = 100
-	// leastBreakGlass is how many cards must still sign in when all others were
+	// LeastBreakGlass is how many cards must still sign in when all others were
 	// stopped: two persons lift a suspension, and one may be asleep.
-	leastBreakGlass = 3
+	LeastBreakGlass = 3
 	// mostBreakGlass bounds what a mass suspension leaves working.
 	mostBreakGlass = 100
 	// mostNamed is how many cards, persons and serials one order names: a national

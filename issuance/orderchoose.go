@@ -105,11 +105,12 @@ func (d *Desk) chooseUndone(ctx context.Context, order string, take taking) erro
 				return err
 			}
 			after = page[read-1].n
+			page = slices.DeleteFunc(page, func(i orderCard) bool {
+				return i.State != CardSuspended || i.Reason != order || i.outcome != ""
+			})
 			for _, i := range page {
-				if i.State == CardSuspended && i.Reason == order && i.outcome == "" {
-					if err := take(tx, i.Card); err != nil {
-						return err
-					}
+				if err := take(tx, i.Card); err != nil {
+					return err
 				}
 			}
 			return nil

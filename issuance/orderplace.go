@@ -78,7 +78,7 @@ func (o *Order) contentOf(cards []chosen) journal.Hash {
 // on many, and by filter, those who answer for all.
 func (d *Desk) mayOrder(by *actor, o *Order, r *OrderRequest) (policies.Role, error) {
 	role, err := d.may(by, o.activity(), policies.Situation{})
-	if err != nil || len(r.Names) > 0 && len(r.Names) <= mostAlone {
+	if err != nil || len(r.Names) > 0 && len(r.Names) <= d.alone {
 		return role, err
 	}
 	if _, err := d.may(by, policies.CardOrder, policies.Situation{}); err != nil {
@@ -111,7 +111,7 @@ func (d *Desk) PlaceOrder(ctx context.Context, op Operator, r OrderRequest) (*Or
 	if err != nil {
 		return nil, 0, errors.Join(err, d.forgetOrder(context.WithoutCancel(ctx), o.ID))
 	}
-	o.Content, o.Total, o.Mass = o.contentOf(cards), int64(len(cards)), len(cards) > mostAlone
+	o.Content, o.Total = o.contentOf(cards), int64(len(cards))
 	return d.settleOrder(ctx, op, o, &r)
 }
 
@@ -249,7 +249,8 @@ func (d *Desk) cardsOf(ctx context.Context, o *Order, s Selection) ([]chosen, er
 	if err != nil {
 		return nil, err
 	}
-	if !o.stops() || len(cards) <= mostAlone {
+	o.Mass = len(cards) > d.alone
+	if !o.stops() || !o.Mass {
 		return cards, nil
 	}
 	err = d.ledger.Read(ctx, func(tx *ledger.Tx) error {
@@ -268,8 +269,8 @@ func (d *Desk) breakGlass(tx *ledger.Tx) (map[string]bool, error) {
 	if err != nil {
 		return nil, err
 	}
-	if active < leastBreakGlass {
-		return nil, orderSpared.says("%d break-glass cards are active, and at least %d must be before more than %d cards are stopped: nobody could lift it", active, leastBreakGlass, mostAlone)
+	if active < LeastBreakGlass {
+		return nil, orderSpared.says("%d break-glass cards are active, and at least %d must be before more than %d cards are stopped: nobody could lift it", active, LeastBreakGlass, d.alone)
 	}
 	return spared(tx)
 }

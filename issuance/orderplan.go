@@ -115,7 +115,7 @@ func (k *planning) change(one PlannedCard) {
 func (k *planning) finish(chosen int) {
 	p := k.p
 	p.Chosen = int64(chosen)
-	mass := chosen > mostAlone
+	mass := chosen > k.d.alone
 	for _, one := range k.stopped {
 		if mass && k.o.stops() {
 			p.Spared++
@@ -124,7 +124,7 @@ func (k *planning) finish(chosen int) {
 		}
 		k.change(one)
 	}
-	p.Short = mass && k.o.stops() && p.BreakGlass < leastBreakGlass
+	p.Short = mass && k.o.stops() && p.BreakGlass < LeastBreakGlass
 	p.Second = mass || p.Verb == OrderResume && chosen > 1 && k.o.Undoes == ""
 	b := &block{d: k.d, o: k.o}
 	p.Authentication, p.Signature = b.statusesOf()
@@ -183,8 +183,23 @@ func (d *Desk) BreakGlass(ctx context.Context, op Operator) ([]BreakGlassCard, e
 	return all, err
 }
 
-// Spare puts an active card into the break-glass set, or takes one out of it.
-func (d *Desk) Spare(ctx context.Context, op Operator, id, note string, spare bool) (*Card, error) {
+// Spare puts an active card into the break-glass set.
+func (d *Desk) Spare(ctx context.Context, op Operator, id, note string) (*Card, error) {
+	return d.setSpared(ctx, op, sparing{id, note, true})
+}
+
+// Unspare takes a card out of the break-glass set.
+func (d *Desk) Unspare(ctx context.Context, op Operator, id, note string) (*Card, error) {
+	return d.setSpared(ctx, op, sparing{id, note, false})
+}
+
+type sparing struct {
+	id, note string
+	spare    bool
+}
+
+func (d *Desk) setSpared(ctx context.Context, op Operator, s sparing) (*Card, error) {
+	id, note, spare := s.id, s.note, s.spare
 	if err := checkText("reason", note, textMax); err != nil {
 		return nil, err
 	}

@@ -58,7 +58,11 @@ func (d *Desk) WorkOrders(ctx context.Context) (bool, error) {
 			return true, fmt.Errorf("working off order %s: %w", id, err)
 		}
 	}
-	return true, nil
+	_, err = d.ledger.Write(ctx, func(tx *ledger.Tx) error { // the last block could not know how long it would take
+		tx.Defer(`UPDATE issuance_orders SET held = $1 WHERE id = $2 AND held < $1`, w.held.Microseconds(), id)
+		return nil
+	})
+	return true, err
 }
 
 func (d *Desk) nextOrder(ctx context.Context) (id string, err error) {

@@ -175,9 +175,15 @@ const (
 	OutcomeWaiting = "waiting"
 )
 
-// OrderCards lists an order's cards in its order; left narrows to those a rule
-// left as they were.
-func (d *Desk) OrderCards(ctx context.Context, op Operator, id string, left bool, page Page) ([]OrderCard, string, error) {
+// CardsWanted asks for the cards of an order; Left narrows to those a rule left
+// as they were.
+type CardsWanted struct {
+	Order string
+	Left  bool
+}
+
+// OrderCards lists an order's cards in its order.
+func (d *Desk) OrderCards(ctx context.Context, op Operator, of CardsWanted, page Page) ([]OrderCard, string, error) {
 	limit, err := page.limit()
 	if err != nil {
 		return nil, "", err
@@ -190,15 +196,15 @@ func (d *Desk) OrderCards(ctx context.Context, op Operator, id string, left bool
 	}
 	var all []OrderCard
 	err = d.read(ctx, op, func(tx *ledger.Tx, by *actor) error {
-		o, err := d.visibleOrder(tx, by, id)
+		o, err := d.visibleOrder(tx, by, of.Order)
 		if err != nil {
 			return err
 		}
 		query := `SELECT n, card, outcome FROM issuance_order_cards WHERE order_id = $1 AND n > $2`
-		if left {
+		if of.Left {
 			query += ` AND outcome <> ''`
 		}
-		rows, err := tx.Query(query+` ORDER BY n LIMIT `+strconv.Itoa(limit+1), id, after)
+		rows, err := tx.Query(query+` ORDER BY n LIMIT `+strconv.Itoa(limit+1), of.Order, after)
 		if err != nil {
 			return err
 		}

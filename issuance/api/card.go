@@ -72,6 +72,9 @@ type CancelCard struct {
 	// PasscodeKnown says that somebody else may know the passcode: a lost
 	// card's signatures then no longer stand.
 	PasscodeKnown bool `json:"passcode_known,omitempty"`
+	// SignaturesFall says that this is known and meant; such a cancellation is
+	// refused without it.
+	SignaturesFall bool `json:"signatures_fall,omitempty"`
 }
 
 // CertificateStatus is good, held or revoked, with the CRL reason by its

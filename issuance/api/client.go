@@ -27,9 +27,11 @@ const (
 // goroutines and keeps connections open: a renewal may go on over a connection
 // that the card's old key opened.
 type Client struct {
-	base   *url.URL
-	http   *http.Client
-	routes map[string]Route
+	base *url.URL
+	http *http.Client
+	// patient is for what may take longer than answerTimeout: the caller's context bounds it.
+	patient *http.Client
+	routes  map[string]Route
 }
 
 // New makes a client for https://host:port. The TLS configuration brings the
@@ -51,7 +53,8 @@ func NewOver(base string, transport http.RoundTripper) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("parsing the address of the issuance server: %w", err)
 	}
-	c := &Client{base: u, http: &http.Client{Transport: transport, Timeout: answerTimeout, CheckRedirect: noRedirect}}
+	c := &Client{base: u, http: &http.Client{Transport: transport, Timeout: answerTimeout, CheckRedirect: noRedirect},
+		patient: &http.Client{Transport: transport, CheckRedirect: noRedirect}}
 	c.routes = make(map[string]Route)
 	for _, r := range Routes() {
 		c.routes[r.Name] = r
@@ -72,6 +75,8 @@ type call struct {
 	path  []string
 	query url.Values
 	body  any
+	// patient has no time limit of its own.
+	patient bool
 }
 
 func ask[T any](ctx context.Context, c *Client, q call) (*T, error) {
@@ -91,7 +96,11 @@ func (c *Client) exchange(ctx context.Context, q call) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	resp, err := c.http.Do(req)
+	client := c.http
+	if q.patient {
+		client = c.patient
+	}
+	resp, err := client.Do(req)
 	if err != nil {
 		return nil, unanswered(c.base.String(), err)
 	}

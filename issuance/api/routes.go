@@ -9,6 +9,7 @@ type Route struct {
 	Method string
 	Path   string
 	Body   bool // an application/json body is required
+	Large  bool // it may be of 16 MiB: a national workforce by name
 }
 
 // Routes lists every route once: the server registers exactly these, the
@@ -45,6 +46,21 @@ func Routes() []Route {
 		{Name: "Cancel", Method: post, Path: "/v1/cards/{card}/cancel", Body: true},
 		{Name: "Renew", Method: post, Path: "/v1/cards/{card}/renew", Body: true},
 		{Name: "Replace", Method: post, Path: "/v1/cards/{card}/replace", Body: true},
+
+		{Name: "PlanOrder", Method: post, Path: "/v1/orders/plan", Body: true, Large: true},
+		{Name: "PlaceOrder", Method: post, Path: "/v1/orders", Body: true, Large: true},
+		{Name: "Orders", Method: get, Path: "/v1/orders"},
+		{Name: "Order", Method: get, Path: "/v1/orders/{order}"},
+		{Name: "OrderCards", Method: get, Path: "/v1/orders/{order}/cards"},
+		{Name: "ConfirmOrder", Method: post, Path: "/v1/orders/{order}/confirm", Body: true},
+		{Name: "StopOrder", Method: post, Path: "/v1/orders/{order}/stop", Body: true},
+		{Name: "ContinueOrder", Method: post, Path: "/v1/orders/{order}/continue", Body: true},
+		{Name: "WithdrawOrder", Method: post, Path: "/v1/orders/{order}/withdraw", Body: true},
+		{Name: "BreakGlass", Method: get, Path: "/v1/break-glass"},
+		{Name: "AddBreakGlass", Method: post, Path: "/v1/break-glass/{card}/add", Body: true},
+		{Name: "RemoveBreakGlass", Method: post, Path: "/v1/break-glass/{card}/remove", Body: true},
+		{Name: "Served", Method: get, Path: "/v1/served"},
+		{Name: "Events", Method: get, Path: "/events"},
 
 		{Name: "Certificates", Method: get, Path: "/v1/certificates/{serial}"},
 		{Name: "Issuers", Method: get, Path: "/v1/issuers"},

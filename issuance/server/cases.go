@@ -23,7 +23,7 @@ func (s *server) requestCase(x *exchange) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	return answer{http.StatusCreated, s.caseWritten(x, c, at)}, nil
+	return answer{status: http.StatusCreated, body: s.caseWritten(x, c, at)}, nil
 }
 
 func (s *server) caseWritten(x *exchange, c *issuance.Case, at journal.Position) api.CaseWritten {

@@ -124,7 +124,7 @@ func TestCasesAndCardsGoOneWay(t *testing.T) {
 		{"resumed while active", 409, "card.state", resume},
 		{"no such reason", 400, "cancel-reason", func() error { return failed(o.manager.Cancel(ctx, made.Card, api.CancelCard{Reason: "bored"})) }},
 		{"since tomorrow", 400, "cancel.since", func() error {
-			return failed(o.manager.Cancel(ctx, made.Card, api.CancelCard{Reason: "compromised", Since: &tomorrow}))
+			return failed(o.manager.Cancel(ctx, made.Card, api.CancelCard{Reason: "compromised", Since: &tomorrow, SignaturesFall: true}))
 		}},
 		{"no such card", 404, "card.unknown", func() error { return failed(o.manager.Card(ctx, "C0000000000")) }},
 		{"no such certificate", 404, "certificate.unknown", func() error { return failed(o.manager.Certificates(ctx, "0123456789")) }},

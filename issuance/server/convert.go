@@ -130,7 +130,7 @@ func cardOut(c *issuance.Card) api.Card {
 }
 
 func cancellationIn(c *api.CancelCard) issuance.Cancellation {
-	out := issuance.Cancellation{Reason: c.Reason, Note: c.Note, PasscodeKnown: c.PasscodeKnown}
+	out := issuance.Cancellation{Reason: c.Reason, Note: c.Note, PasscodeKnown: c.PasscodeKnown, SignaturesFall: c.SignaturesFall}
 	if c.Since != nil {
 		out.Since = *c.Since
 	}

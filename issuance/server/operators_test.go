@@ -240,7 +240,7 @@ func TestRolesReachAsFarAsTheMatrixSays(t *testing.T) {
 	must(t, failed(holder.Card(ctx, holderCard)))
 	must(t, failed(holder.Cards(ctx, api.CardFilter{Person: string(holderID)})))
 	must(t, failed(holder.UpdatePerson(ctx, string(holderID), api.PersonChange{Phone: text("0100 000000")})))
-	must(t, failed(admin.Cancel(ctx, holderCard, api.CancelCard{Reason: "stolen", PasscodeKnown: true})))
+	must(t, failed(admin.Cancel(ctx, holderCard, api.CancelCard{Reason: "stolen", PasscodeKnown: true, SignaturesFall: true})))
 	lists, err := admin.PublishLists(ctx, api.PublishLists{Issuer: "signing"})
 	must(t, err)
 	if len(lists.Lists) != ca.Shards || !lists.Visible {

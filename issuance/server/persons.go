@@ -19,6 +19,10 @@ func (s *server) handlers() map[string]handler {
 		"Cards": s.cards, "Card": s.card, "HandOver": s.cardVerb(s.desk.HandOver),
 		"Suspend": s.cardVerb(s.desk.Suspend), "Resume": s.cardVerb(s.desk.Resume),
 		"Cancel": s.cancel, "Renew": s.renew, "Replace": s.replace,
+		"PlanOrder": s.planOrder, "PlaceOrder": s.placeOrder, "Orders": s.orders, "Order": s.order, "OrderCards": s.orderCards,
+		"ConfirmOrder": s.confirmOrder, "StopOrder": s.steer(s.desk.StopOrder), "ContinueOrder": s.steer(s.desk.ContinueOrder), "WithdrawOrder": s.steer(s.desk.WithdrawOrder),
+		"BreakGlass": s.breakGlass, "AddBreakGlass": s.spare(s.desk.Spare), "RemoveBreakGlass": s.spare(s.desk.Unspare),
+		"Served": s.served, "Events": s.events,
 		"Certificates": s.certificates, "Issuers": s.issuers, "Lists": s.lists, "PublishLists": s.publishLists,
 	}
 }
@@ -38,7 +42,7 @@ func (s *server) addPerson(x *exchange) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	return answer{http.StatusCreated, api.PersonWritten{UUID: string(uuid), Written: s.written(x, at)}}, nil
+	return answer{status: http.StatusCreated, body: api.PersonWritten{UUID: string(uuid), Written: s.written(x, at)}}, nil
 }
 
 func (s *server) updatePerson(x *exchange) (answer, error) {
@@ -106,7 +110,7 @@ func (s *server) addPosition(x *exchange) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	return answer{http.StatusCreated, api.PositionWritten{ID: id, Written: s.written(x, at)}}, nil
+	return answer{status: http.StatusCreated, body: api.PositionWritten{ID: id, Written: s.written(x, at)}}, nil
 }
 
 func (s *server) positions(x *exchange) (answer, error) {

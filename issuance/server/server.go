@@ -38,9 +38,11 @@ import (
 
 // Limits of a request, and of how long a write waits for the replica.
 const (
-	bodyMax   = 1 << 20 // a photograph of 512 KiB in base64 and its person
-	depthMax  = 8       // the deepest body has 4 levels
-	pemMax    = 16384   // as the OpenAPI document has it
+	bodyMax   = 1 << 20  // a photograph of 512 KiB in base64 and its person
+	orderMax  = 16 << 20 // a million cards by name
+	ordersAt  = 2        // requests of that size read at once
+	depthMax  = 8        // the deepest body has 4 levels
+	pemMax    = 16384    // as the OpenAPI document has it
 	waitLimit = 5 * time.Second
 )
 
@@ -55,6 +57,7 @@ type Config struct {
 	Issuance *issuance.Desk
 	Waiter   Waiter        // nil where no replica runs: no answer is then visible
 	Wait     time.Duration // how long a write waits for the replica; 0 = 5 s
+	Watch    *Watch        // knows how far the nodes are; nil where there are none
 	Logger   *slog.Logger  // one line a request; nil = discard
 }
 
@@ -62,6 +65,9 @@ type server struct {
 	desk     *issuance.Desk
 	waiter   Waiter
 	wait     time.Duration
+	watch    *Watch
+	large    chan struct{} // one for each large request being read
+	streams  chan struct{} // one for each stream of events
 	logger   *slog.Logger
 	document []byte
 }
@@ -78,9 +84,10 @@ type exchange struct {
 type answer struct {
 	status int
 	body   any
+	stream func(http.ResponseWriter) // instead of both
 }
 
-func done(body any) (answer, error) { return answer{http.StatusOK, body}, nil }
+func done(body any) (answer, error) { return answer{status: http.StatusOK, body: body}, nil }
 
 type handler func(*exchange) (answer, error)
 
@@ -99,7 +106,11 @@ func New(c Config) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &server{desk: c.Issuance, waiter: c.Waiter, wait: c.Wait, logger: c.Logger, document: document}
+	if c.Watch == nil {
+		c.Watch = NewWatch(nil, nil)
+	}
+	s := &server{desk: c.Issuance, waiter: c.Waiter, wait: c.Wait, watch: c.Watch, logger: c.Logger, document: document,
+		large: make(chan struct{}, ordersAt), streams: make(chan struct{}, mostStreams)}
 	return s.mux()
 }
 
@@ -156,7 +167,11 @@ func (s *server) serve(route api.Route, h handler) http.Handler {
 			s.refuse(w, x, err)
 			return
 		}
-		if route.Body {
+		if route.Large {
+			s.large <- struct{}{}
+			defer func() { <-s.large }()
+			r.Body = http.MaxBytesReader(w, r.Body, orderMax)
+		} else if route.Body {
 			r.Body = http.MaxBytesReader(w, r.Body, bodyMax)
 		}
 		start := time.Now()
@@ -166,6 +181,10 @@ func (s *server) serve(route api.Route, h handler) http.Handler {
 			return
 		}
 		s.logger.Info("answered", "request", x.id, "route", route.Name, "status", a.status, "took", time.Since(start))
+		if a.stream != nil {
+			a.stream(w)
+			return
+		}
 		s.say(w, x, a)
 	})
 }

@@ -15,11 +15,11 @@ func cardCommand(a *app) *cobra.Command {
 	return d.flags(parent("card", "Issue cards and keep them in order", "  cardinal card list --person 900000000017",
 		cardIssue(d),
 		cardVerb(d, "handover", "Make an issued card its holder's", (*api.Client).HandOver),
-		cardVerb(d, "suspend", "Put both certificates on hold", (*api.Client).Suspend),
-		cardVerb(d, "resume", "End a suspension", (*api.Client).Resume),
-		cardRenew(d),
-		cardEnd(d, "replace", "Cancel a card and open the case for its successor", (*api.Client).Replace),
-		cardEnd(d, "cancel", "End a card for good", (*api.Client).Cancel),
+		cardStop(d, api.OrderSuspend, "Put both certificates of cards on hold"),
+		cardStop(d, api.OrderResume, "End suspensions"),
+		cardRenew(d), cardReplace(d),
+		cardStop(d, api.OrderCancel, "End cards for good"),
+		ordersCommand(d), breakGlassCommand(d),
 		cardShow(d), cardList(d)))
 }
 
@@ -34,28 +34,20 @@ func cardVerb(d *desk, verb, short string, do func(*api.Client, context.Context,
 	return c
 }
 
-func cardEnd(d *desk, verb, short string, do func(*api.Client, context.Context, string, api.CancelCard) (*api.CardWritten, error)) *cobra.Command {
+func cardReplace(d *desk) *cobra.Command {
 	var how api.CancelCard
 	var since string
-	c := d.command(deskCommand{use: verb + " CARD", short: short, args: cobra.ExactArgs(1), example: "cardinal card " + verb + " CARD --reason lost",
-		ask: func(ctx context.Context, c *api.Client, args []string) error {
-			if since != "" {
-				at, err := time.Parse(time.RFC3339, since)
-				if err != nil {
-					return usage("--since", err)
-				}
-				how.Since = &at
+	c := d.command(deskCommand{use: "replace CARD", short: "Cancel a card and open the case for its successor", args: cobra.ExactArgs(1), example: "cardinal card replace CARD --reason lost",
+		ask: func(ctx context.Context, c *api.Client, args []string) (err error) {
+			if how.Since, err = parseSince(since); err != nil {
+				return err
 			}
-			answer, err := do(c, ctx, args[0], how)
+			answer, err := c.Replace(ctx, args[0], how)
 			return d.wrote(answer, err)
 		}})
-	c.Flags().StringVar(&how.Reason, "reason", "", "lost, stolen, damaged, left, superseded or compromised")
-	c.Flags().StringVar(&how.Note, "note", "", "what happened")
+	// A card that is replaced was cancelled before for a reason, or is superseded: no reason is required.
+	endFlags(c, &how)
 	c.Flags().StringVar(&since, "since", "", "when a key may have been in other hands, RFC 3339 (RFC 5280 §5.3.2)")
-	c.Flags().BoolVar(&how.PasscodeKnown, "passcode-known", false, "somebody else may know the passcode")
-	if verb == "cancel" { // a card that is replaced was cancelled before for a reason, or is superseded
-		require(c, "reason")
-	}
 	return c
 }
 

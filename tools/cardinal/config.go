@@ -31,6 +31,8 @@ type Config struct {
 	Certificates CertificatesConfig `yaml:"certificates"`
 	// Cards say which cards are accepted.
 	Cards CardsConfig `yaml:"cards"`
+	// Orders bound work on many cards.
+	Orders OrdersConfig `yaml:"orders"`
 	// Directory shapes the tree and who may ask it.
 	Directory DirectoryConfig `yaml:"directory"`
 	// Limits protect the servers; zero means the default.
@@ -99,6 +101,28 @@ type CardsConfig struct {
 	// AttestationRoots are PEM files of card makers' roots. Without any, keys
 	// need no attestation.
 	AttestationRoots []string `yaml:"attestationRoots"`
+}
+
+// OrdersConfig bounds work on many cards at once.
+type OrdersConfig struct {
+	// Alone is how many cards one administrator stops without a second. Default, and at most, 100.
+	Alone int `yaml:"alone"`
+	// Expiry is how long an order waits for the second administrator. Default 24h.
+	Expiry time.Duration `yaml:"expiry"`
+	// Undo is how long after its end a suspension of many cards can be undone as a whole. Default 1h.
+	Undo time.Duration `yaml:"undo"`
+}
+
+func (o OrdersConfig) check(bad func(key, format string, args ...any)) {
+	if o.Alone < 1 || o.Alone > 100 {
+		bad("orders.alone", "%d is not between 1 and 100", o.Alone)
+	}
+	if o.Expiry < 0 {
+		bad("orders.expiry", "is negative")
+	}
+	if o.Undo < 0 {
+		bad("orders.undo", "is negative")
+	}
 }
 
 // DirectoryConfig shapes the directory.
@@ -193,6 +217,9 @@ func (c Config) withDefaults() Config {
 	fill(&c.Keys.Signing, "file:keys/signing.key")
 	fill(&c.Keys.Services, "file:keys/services.key")
 	fill(&c.Certificates.Organization, "nhs")
+	fill(&c.Orders.Alone, 100)
+	fill(&c.Orders.Expiry, 24*time.Hour)
+	fill(&c.Orders.Undo, time.Hour)
 	if len(c.Directory.Managed) == 0 {
 		for _, s := range c.Suffixes {
 			c.Directory.Managed = append(c.Directory.Managed, "ou=People,"+s.DN)

@@ -68,7 +68,7 @@ func rootCommand(a *app) *cobra.Command {
 	}
 	group("house", initCommand(a), serveCommand(a), importCommand(a), exportCommand(a), backupCommand(a), restoreCommand(a), migrateCommand(a), verifyCommand(a), nodeCommand(a))
 	group("desk", personCommand(a), positionCommand(a), caseCommand(a), cardCommand(a))
-	group("look", certCommand(a), crlCommand(a), caCommand(a), accessCommand(a), loginCommand(a), monitorCommand(a), demoCommand(a))
+	group("look", certCommand(a), crlCommand(a), caCommand(a), accessCommand(a), loginCommand(a), watchCommand(a), monitorCommand(a), demoCommand(a))
 	markStarted(a, root)
 	return root
 }

@@ -33,6 +33,7 @@ func (n *node) openWriteSide(ctx context.Context) (*writeSide, error) {
 	if err := w.authority.Recover(ctx); err != nil {
 		return nil, err
 	}
+	n.task("orders", w.desk.RunOrders)
 	n.task("heartbeat", func(ctx context.Context) error { n.ledger.Beat(ctx); return nil })
 	n.task("sweeper", n.sweep)
 	n.task("references", n.fillReferences)
@@ -119,7 +120,9 @@ func coversNames(c *x509.Certificate, config Config) bool {
 // serveWrites listens for stations, and for the read role when that is another
 // process.
 func (n *node) serveWrites() error {
-	config := server.Config{Issuance: n.write.desk, Logger: n.logger}
+	nodes := &nodesOf{n: n}
+	watch := server.NewWatch(nodes, n.now)
+	config := server.Config{Issuance: n.write.desk, Watch: watch, Logger: n.logger}
 	if n.read != nil {
 		config.Waiter = n.read.replica
 	} else if err := n.serveEnrolment(); err != nil {
@@ -136,6 +139,10 @@ func (n *node) serveWrites() error {
 	secure := server.TLSConfig(tls.Certificate{}, n.clientAuthorities(ca.Authentication, ca.Services))
 	secure.Certificates, secure.GetCertificate = nil, n.certificate.get
 	n.addresses.Issuance = "https://" + l.Addr().String()
-	n.serveHTTPS("issuance", l, &http.Server{Handler: n.countIssuance(handler), TLSConfig: secure})
+	s := &http.Server{Handler: n.countIssuance(handler), TLSConfig: secure}
+	s.RegisterOnShutdown(watch.End)
+	n.serveHTTPS("issuance", l, s)
+	n.task("nodes", nodes.listen)
+	n.task("watch", watch.Run)
 	return nil
 }

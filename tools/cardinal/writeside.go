@@ -68,7 +68,7 @@ func (a *app) writeSide(of writeSideOf) (*writeSide, error) {
 		return nil, err
 	}
 	desk, err := issuance.New(issuance.Config{Ledger: of.ledger, CA: authority, Directory: entries, Policies: of.policies, Suffix: of.directory.suffixes[0],
-		Attestation: makers, Now: of.now, Logger: of.logger})
+		Attestation: makers, Alone: of.config.Orders.Alone, Undo: of.config.Orders.Undo, Expiry: of.config.Orders.Expiry, Now: of.now, Logger: of.logger})
 	if err != nil {
 		return nil, fmt.Errorf("configuring issuance: %w", err)
 	}
