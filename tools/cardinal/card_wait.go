@@ -27,8 +27,8 @@ func (o *waiting) flags(c *cobra.Command) {
 	c.Flags().DurationVar(&o.limit, "wait-limit", waitUsual, "the longest --wait waits")
 }
 
-// served is what --wait found.
-type served struct {
+// servedBy is what --wait found.
+type servedBy struct {
 	*api.Served
 	Others int `json:"others"` // nodes that may answer without knowing it
 }
@@ -69,7 +69,7 @@ func missing(s *api.Served) (n int) {
 }
 
 func (o *waiting) tell(a *app, s *api.Served) error {
-	out := served{Served: s}
+	out := servedBy{Served: s}
 	for i := range s.Nodes {
 		if mayAnswer(s, &s.Nodes[i]) {
 			out.Others++
