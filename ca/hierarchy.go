@@ -3,6 +3,7 @@ package ca
 import (
 	"cmp"
 	"context"
+	"crypto"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -196,4 +197,19 @@ func (a *Authority) ByKey(id certs.IssuerID) *x509.Certificate {
 		return at.Issuer.Certificate
 	}
 	return nil
+}
+
+// Give lends an authority its key until the next Refresh: one that was retired
+// is opened no more, and its last lists may not all be made.
+func (a *Authority) Give(name string, signer crypto.Signer) error {
+	at := a.known.Load().byName[name]
+	if at == nil {
+		return fmt.Errorf("%w: %q", ErrUnknownIssuer, name)
+	}
+	if !samePublicKey(signer.Public(), at.Issuer.Certificate.PublicKey) {
+		return fmt.Errorf("the key of authority %s does not belong to its certificate", name)
+	}
+	open := *at
+	open.Signer = signer
+	return a.add(&open)
 }

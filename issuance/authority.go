@@ -68,7 +68,7 @@ func (d *Desk) Operators(ctx context.Context, op Operator) ([]Bootstrap, error) 
 
 // Issuer is a certification authority of this house.
 type Issuer struct {
-	register.Issuer
+	register.Generation
 	Certificate *x509.Certificate
 }
 
@@ -76,7 +76,7 @@ type Issuer struct {
 func (d *Desk) Issuers(ctx context.Context, op Operator) ([]Issuer, error) {
 	var all []Issuer
 	err := d.read(ctx, op, func(tx *ledger.Tx, by *actor) error {
-		found, err := register.Issuers(tx)
+		found, err := register.Generations(tx)
 		if err != nil {
 			return err
 		}

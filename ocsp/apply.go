@@ -1,6 +1,7 @@
 package ocsp
 
 import (
+	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
 	"slices"
@@ -104,6 +105,10 @@ func (t *Table) Apply(b *replica.Batch, c journal.Change) error {
 		return t.recorded(b.Bucket(), c.Body)
 	case journal.KindStatusChanged:
 		return t.statusChanged(b.Bucket(), c)
+	case journal.KindGenerationChanged:
+		return nil // whoever certifies responders knows
+	case journal.KindCrossCertified:
+		return t.crossCertified(b.Bucket(), c.Body)
 	default:
 		return listPublished(b.Bucket(), c.Body)
 	}
@@ -136,6 +141,20 @@ func (t *Table) issuerAdded(b *bbolt.Bucket, body []byte) error {
 	}
 	_, err = statusBucket(b, id)
 	return err
+}
+
+func (t *Table) crossCertified(b *bbolt.Bucket, body []byte) error {
+	change, err := certs.ParseCrossCertified(body)
+	if err != nil {
+		return err
+	}
+	cross, err := b.CreateBucketIfNotExists([]byte(bucketCross))
+	if err != nil {
+		return err
+	}
+	t.notes.issuers = true
+	sum := sha256.Sum256(change.DER)
+	return cross.Put(append(change.Issuer[:], sum[:]...), change.DER)
 }
 
 func statusBucket(b *bbolt.Bucket, issuer certs.IssuerID) (*bbolt.Bucket, error) {
@@ -210,6 +229,9 @@ func (t *Table) statusChanged(b *bbolt.Bucket, c journal.Change) error {
 	if err != nil {
 		return err
 	}
+	if t.authorityAmong(change) {
+		t.notes.all = true // what is below it falls with it
+	}
 	from := min(cursor.at, len(change.Serials))
 	to := min(from+sliceSerials, len(change.Serials))
 	for _, serial := range change.Serials[from:to] {
@@ -232,6 +254,16 @@ func (t *Table) statusChanged(b *bbolt.Bucket, c journal.Change) error {
 		}
 	}
 	return cursor.move(to, len(change.Serials))
+}
+
+// authorityAmong reports whether a change is about the certificate of a CA of ours.
+func (t *Table) authorityAmong(change certs.StatusChange) bool {
+	for _, i := range t.issuers.Load().all {
+		if i.serial != "" && i.above == change.Issuer && slices.Contains(change.Serials, i.serial) {
+			return true
+		}
+	}
+	return false
 }
 
 // keyCursor holds position and index.

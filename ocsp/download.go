@@ -91,7 +91,7 @@ func (r *Responder) serveIssuer(w http.ResponseWriter, req *http.Request, name, 
 	}
 	body := issuer.DER
 	if mediaType != "application/pkix-cert" {
-		body = certsOnly(issuer.DER)
+		body = certsOnly(append([][]byte{issuer.DER}, issuer.Cross...)...)
 	}
 	sum := sha256.Sum256(body)
 	h := w.Header()

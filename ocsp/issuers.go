@@ -4,6 +4,7 @@ import (
 	"crypto/sha1" // OCSP clients name issuers by SHA-1 (RFC 6960 §4.1.1); no security rests on it
 	"crypto/sha256"
 	"crypto/sha512"
+	"crypto/x509"
 	"fmt"
 
 	"go.etcd.io/bbolt"
@@ -17,11 +18,14 @@ import (
 // Issuer is a CA of ours. It must not be changed.
 type Issuer struct {
 	ID      certs.IssuerID
-	Name    string // root, authentication, signing, services
-	Shards  uint16 // how many lists its certificates are spread over
-	DER     []byte // its certificate
-	Subject []byte // raw Name
-	order   uint64 // in which it was added
+	Name    string   // certs.IssuerName
+	Shards  uint16   // how many lists its certificates are spread over
+	DER     []byte   // its certificate
+	Subject []byte   // raw Name
+	Cross   [][]byte // further certificates of its key, DER, in no order
+	order   uint64   // in which it was added
+	above   certs.IssuerID
+	serial  certs.Serial // of its certificate among those of above; empty for a root
 }
 
 // issuerSet is all issuers, arranged for looking up. It is never changed, only replaced.
@@ -95,7 +99,48 @@ func loadIssuers(b *bbolt.Bucket) (*issuerSet, error) {
 		}
 		return s.add(i)
 	})
+	if err == nil {
+		err = s.loadCross(b.Bucket([]byte(bucketCross)))
+	}
+	for _, i := range s.all {
+		s.linkAbove(i)
+	}
 	return s, err
+}
+
+// loadCross reads further certificates: under the issuer's ID and the SHA-256 of the certificate stands its DER.
+func (s *issuerSet) loadCross(b *bbolt.Bucket) error {
+	if b == nil {
+		return nil
+	}
+	return b.ForEach(func(k, v []byte) error {
+		if i := s.byID[certs.IssuerID(k[:len(certs.IssuerID{})])]; i != nil {
+			i.Cross = append(i.Cross, append([]byte(nil), v...))
+		}
+		return nil
+	})
+}
+
+// linkAbove finds the CA of ours that an issuer's own certificate is of.
+func (s *issuerSet) linkAbove(i *Issuer) {
+	outline, err := certs.OutlineOf(i.DER)
+	if err != nil {
+		return // add read it
+	}
+	for _, above := range s.bySubject[string(outline.Issuer)] {
+		if above.ID != i.ID && signedBy(i.DER, above.DER) {
+			i.above, i.serial = above.ID, outline.Serial
+		}
+	}
+}
+
+func signedBy(der, by []byte) bool {
+	c, err := x509.ParseCertificate(der)
+	if err != nil {
+		return false
+	}
+	ca, err := x509.ParseCertificate(by)
+	return err == nil && c.CheckSignatureFrom(ca) == nil
 }
 
 func (s *issuerSet) add(i *Issuer) error {

@@ -36,7 +36,7 @@ const retention = (11*365 + 3) * 24 * time.Hour
 // DefaultPolicy is the policy for an issuer by its name: logins must see a loss within two minutes even from an answer
 // kept by the client; signatures are checked in bulk and may take ten.
 func DefaultPolicy(issuerName string) Policy {
-	if issuerName == "signing" {
+	if certs.IssuerKind(issuerName) == "signing" {
 		return Policy{NextUpdate: 10 * time.Minute, MaxAge: 2 * time.Minute, Retain: retention}
 	}
 	return Policy{NextUpdate: 2 * time.Minute}
@@ -268,7 +268,7 @@ func (r *Responder) lookUpAll(singles []single, ids []CertID) ([]single, uint64,
 		if issuer == nil {
 			continue // of another CA: unknown
 		}
-		record, ok, err := lookUp(snapshot, issuer.ID, ids[i].Serial)
+		record, ok, err := issuers.lookUp(snapshot, issuer.ID, ids[i].Serial)
 		if err != nil {
 			return nil, 0, err
 		}

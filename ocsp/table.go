@@ -23,6 +23,7 @@ const (
 // The nested buckets. Those with a zero byte in front are local to this copy.
 const (
 	bucketIssuers = "issuers"   // IssuerID → issuer
+	bucketCross   = "cross"     // IssuerID ‖ SHA-256 → a further certificate of the issuer's key
 	bucketStatus  = "status"    // IssuerID → bucket: serial → record
 	bucketLists   = "lists"     // IssuerID ‖ shard → the newest ListPublished
 	bucketWanted  = "\x00want"  // IssuerID ‖ shard of lists whose content is still to be fetched
@@ -95,7 +96,7 @@ func (t *Table) Record(issuer certs.IssuerID, serial certs.Serial) (Record, erro
 		return Record{}, err
 	}
 	defer s.Release()
-	r, ok, err := lookUp(s, issuer, []byte(serial))
+	r, ok, err := t.issuers.Load().lookUp(s, issuer, []byte(serial))
 	if err == nil && !ok {
 		err = ErrUnknown
 	}
@@ -105,24 +106,54 @@ func (t *Table) Record(issuer certs.IssuerID, serial certs.Serial) (Record, erro
 	return r, nil
 }
 
-// opened is what a snapshot keeps open for the next question.
+// opened is what a snapshot keeps open for the next question: where an issuer's records are, and what became of the
+// issuer itself.
 type opened struct {
 	status map[certs.IssuerID]*bbolt.Bucket
+	fallen map[certs.IssuerID]certs.Status
 }
 
-// lookUp reads a record within a snapshot. A damaged page is an error, replica.Damage.
-func lookUp(s *replica.Snapshot, issuer certs.IssuerID, serial []byte) (r Record, ok bool, err error) {
+// lookUp reads a record within a snapshot. What an issuer made that was itself revoked is revoked with it, as of then and
+// for the same reason, unless it was before (RFC 6960 §2.7; a path through the issuer is refused anyway, and here nobody
+// has to look for it). A damaged page is an error, replica.Damage.
+func (set *issuerSet) lookUp(s *replica.Snapshot, issuer certs.IssuerID, serial []byte) (r Record, ok bool, err error) {
 	err = s.Guard(func() (err error) {
-		r, ok, err = read(s, issuer, serial)
+		if r, ok, err = read(s, issuer, serial); err != nil || !ok || r.Status.State == certs.StateRevoked {
+			return err
+		}
+		fallen, err := set.fallen(s, issuer)
+		if fallen.State == certs.StateRevoked {
+			r.Status = fallen
+		}
 		return err
 	})
 	return r, ok && err == nil, err
 }
 
+// fallen is the status of an issuer's own certificate as of a snapshot; good for a root, and for one whose certificate was
+// never recorded.
+func (set *issuerSet) fallen(s *replica.Snapshot, issuer certs.IssuerID) (certs.Status, error) {
+	i := set.byID[issuer]
+	if i == nil || i.serial == "" {
+		return certs.Status{}, nil
+	}
+	o := s.Local.(*opened) // read put it there
+	known, ok := o.fallen[issuer]
+	if ok {
+		return known, nil
+	}
+	own, _, err := read(s, i.above, []byte(i.serial))
+	if err != nil {
+		return certs.Status{}, err
+	}
+	o.fallen[issuer] = own.Status
+	return own.Status, nil
+}
+
 func read(s *replica.Snapshot, issuer certs.IssuerID, serial []byte) (Record, bool, error) {
 	o, _ := s.Local.(*opened)
 	if o == nil {
-		o = &opened{status: map[certs.IssuerID]*bbolt.Bucket{}}
+		o = &opened{status: map[certs.IssuerID]*bbolt.Bucket{}, fallen: map[certs.IssuerID]certs.Status{}}
 		s.Local = o
 	}
 	b := o.status[issuer]
@@ -180,7 +211,7 @@ func (t *Table) Judge(der []byte) Judgement {
 	}
 	defer s.Release()
 	for _, i := range issuers {
-		r, ok, err := lookUp(s, i.ID, []byte(o.Serial))
+		r, ok, err := set.lookUp(s, i.ID, []byte(o.Serial))
 		if err != nil || !ok {
 			continue
 		}
@@ -250,5 +281,5 @@ var _ interface {
 
 // ours says whether the table reads a kind.
 func ours(k journal.Kind) bool {
-	return k >= journal.KindIssuerAdded && k <= journal.KindListPublished
+	return k >= journal.KindIssuerAdded && k <= journal.KindCrossCertified
 }

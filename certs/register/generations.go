@@ -186,7 +186,10 @@ func StartIssuer(tx *ledger.Tx, id certs.IssuerID, from time.Time, ceremony jour
 // revoked may still be retired, so that its lists are closed and its key goes.
 func StopIssuer(tx *ledger.Tx, id certs.IssuerID, how string, ceremony journal.Hash) error {
 	g, err := stage(tx, id)
-	if err == nil && !g.Stopped.IsZero() && (g.How != StoppedRevoked || how != StoppedRetired) {
+	if err == nil && g.How == how {
+		return nil // done before
+	}
+	if err == nil && g.How == StoppedRetired {
 		err = ErrGenerationEnded
 	}
 	if err != nil {

@@ -116,6 +116,10 @@ type Issuer struct {
 	NotBefore time.Time `json:"not_before"`
 	NotAfter  time.Time `json:"not_after"`
 	DER       []byte    `json:"der"`
+
+	Starts  *time.Time `json:"starts,omitempty"`  // from when on it issues
+	Stopped *time.Time `json:"stopped,omitempty"` // when it ended
+	How     string     `json:"how,omitempty"`     // revoked or retired
 }
 
 // IssuerList answers Issuers.

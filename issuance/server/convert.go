@@ -166,7 +166,13 @@ func present(t time.Time) *time.Time {
 
 func issuerOut(i issuance.Issuer) api.Issuer {
 	out := api.Issuer{Name: i.Name, ID: i.ID.String(), Subject: i.Certificate.Subject.String(), Shards: int(i.Shards),
-		NotBefore: i.Certificate.NotBefore, NotAfter: i.Certificate.NotAfter, DER: i.DER}
+		NotBefore: i.Certificate.NotBefore, NotAfter: i.Certificate.NotAfter, DER: i.DER, How: i.How}
+	if !i.Starts.IsZero() {
+		out.Starts = &i.Starts
+	}
+	if !i.Stopped.IsZero() {
+		out.Stopped = &i.Stopped
+	}
 	if serial, err := certs.SerialFromBig(i.Certificate.SerialNumber); err == nil {
 		out.Serial = serial.Hex()
 	}

@@ -16,11 +16,12 @@ func caCommand(a *app) *cobra.Command {
 		ask: func(ctx context.Context, c *api.Client, _ []string) error {
 			issuers, err := c.Issuers(ctx)
 			return shown(d, issuers, err, func(w io.Writer, l *api.IssuerList) {
-				row(w, "NAME", "SUBJECT", "SERIAL", "SHARDS", "ENDS")
+				row(w, "NAME", "SUBJECT", "SERIAL", "SHARDS", "ENDS", "STAGE")
 				for _, i := range l.Issuers {
-					row(w, i.Name, i.Subject, i.Serial, i.Shards, i.NotAfter.Format(time.DateOnly))
+					row(w, i.Name, i.Subject, i.Serial, i.Shards, i.NotAfter.Format(time.DateOnly), stageOf(i.Starts, i.Stopped, i.How, a.now()))
 				}
 			})
 		}})
-	return d.flags(parent("ca", "Look at the certification authorities", "  cardinal ca list", list))
+	return parent("ca", "The certification authorities and their generations", "  cardinal ca list", d.flags(list),
+		ceremonyCommand(a), rolloverCommand(a), startCommand(a), crossSignCommand(a), revokeIssuerCommand(a), retireCommand(a))
 }

@@ -32,15 +32,16 @@ func TestScripts(t *testing.T) {
 			return os.WriteFile(pass, []byte("correct horse\n"), 0o600)
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"freeport":  scriptFreePort,
-			"configure": scriptConfigure,
-			"serving":   scriptServing,
-			"waitfor":   scriptWaitFor,
-			"field":     scriptField,
-			"photo":     scriptPhoto,
-			"flip":      scriptFlip,
-			"mode":      scriptMode,
-			"drop":      scriptDrop,
+			"freeport":   scriptFreePort,
+			"configure":  scriptConfigure,
+			"serving":    scriptServing,
+			"waitfor":    scriptWaitFor,
+			"eventually": scriptEventually,
+			"field":      scriptField,
+			"photo":      scriptPhoto,
+			"flip":       scriptFlip,
+			"mode":       scriptMode,
+			"drop":       scriptDrop,
 		},
 	})
 }
@@ -101,6 +102,18 @@ func scriptWaitFor(ts *testscript.TestScript, _ bool, args []string) {
 		}
 		if time.Now().After(deadline) {
 			ts.Fatalf("%s is not there after a minute", args[0])
+		}
+	}
+}
+
+// scriptEventually PROGRAM ARGS… runs a program until it succeeds: for what a
+// server takes up by itself, or has answered from before.
+func scriptEventually(ts *testscript.TestScript, _ bool, args []string) {
+	for deadline := time.Now().Add(60 * time.Second); ; time.Sleep(100 * time.Millisecond) {
+		if err := ts.Exec(args[0], args[1:]...); err == nil {
+			return
+		} else if time.Now().After(deadline) {
+			ts.Fatalf("%s has not succeeded for a minute: %v", strings.Join(args, " "), err)
 		}
 	}
 }

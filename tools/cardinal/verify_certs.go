@@ -142,7 +142,8 @@ func (v *verifier) issuer(id certs.IssuerID) (*x509.Certificate, error) {
 
 // checkIssuers compares the register's issuers with the journal's.
 func (v *verifier) checkIssuers(tx *ledger.Tx) error {
-	rows, err := tx.Query(`SELECT id, name, der FROM certs_issuer`)
+	rows, err := tx.Query(`SELECT i.id, i.name, i.der, g.how, COALESCE(g.starts, 0), COALESCE(g.stopped, 0)
+		FROM certs_issuer i JOIN certs_generation g ON g.issuer = i.id`)
 	if err != nil {
 		return fmt.Errorf("reading the issuers: %w", err)
 	}
@@ -150,14 +151,18 @@ func (v *verifier) checkIssuers(tx *ledger.Tx) error {
 	count := 0
 	for rows.Next() {
 		var id, der []byte
-		var name string
-		if err := rows.Scan(&id, &name, &der); err != nil {
+		var name, how string
+		var starts, stopped int64
+		if err := rows.Scan(&id, &name, &der, &how, &starts, &stopped); err != nil {
 			return fmt.Errorf("reading the issuers: %w", err)
 		}
 		count++
 		key, err := certs.IssuerIDFromBytes(id)
 		if want, ok := v.model.issuers[key]; err != nil || !ok || want.Name != name || !bytes.Equal(want.DER, der) {
 			v.found("issuer "+name, "the register and the journal disagree about it")
+		}
+		if said, ok := v.model.stages[key]; ok && (said.How != how || !sameMoment(starts, said.Starts) || !sameMoment(stopped, said.Stopped)) {
+			v.found("issuer "+name, "the register and the journal disagree about its generation")
 		}
 	}
 	if count != len(v.model.issuers) {
@@ -243,6 +248,11 @@ func (r registered) statusOf() certs.Status {
 		s.Invalidity = micro(r.invalidity.Int64)
 	}
 	return s
+}
+
+// sameMoment compares a time of a row, 0 for none, with a change's.
+func sameMoment(n int64, t time.Time) bool {
+	return n == 0 && t.IsZero() || n != 0 && micro(n).Equal(t)
 }
 
 func micro(n int64) time.Time { return time.UnixMicro(n).UTC() }

@@ -122,7 +122,7 @@ func (v *verifier) compareFiles(live *replica.File, rebuilt string) error {
 func (v *verifier) checkTable(table *ocsp.Table) error {
 	for ref := range v.model.certificates {
 		status, err := table.Status(ref.Issuer, ref.Serial)
-		switch should := v.model.statuses[ref]; {
+		switch should := v.model.statusOf(ref); {
 		case err != nil:
 			v.found("status of "+ref.Serial.Hex(), "a rebuilt replica answers: %v", err)
 		case !sameStatus(status, should):

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"maps"
 	"slices"
@@ -18,6 +19,7 @@ type model struct {
 	statuses     map[certs.Ref]certs.Status
 	changed      map[certs.Ref]time.Time // when the status was: a hold made final keeps its own date
 	lists        map[listKey]certs.ListPublished
+	stages       map[certs.IssuerID]certs.GenerationChanged // where each issuer stands, as said last
 	changes      int
 }
 
@@ -33,6 +35,7 @@ func newModel() *model {
 		statuses:     map[certs.Ref]certs.Status{},
 		changed:      map[certs.Ref]time.Time{},
 		lists:        map[listKey]certs.ListPublished{},
+		stages:       map[certs.IssuerID]certs.GenerationChanged{},
 	}
 }
 
@@ -59,6 +62,8 @@ func (m *model) applyBody(c *journal.Change) error {
 		return m.changeStatus(c.Body, c.Time)
 	case journal.KindListPublished:
 		return m.publish(c.Body)
+	case journal.KindGenerationChanged:
+		return m.stage(c.Body)
 	}
 	return nil // the directory is measured by rebuilding its copy
 }
@@ -75,6 +80,44 @@ func (m *model) addIssuer(body []byte) error {
 	added.DER = slices.Clone(added.DER)
 	m.issuers[own.keyID] = added
 	return nil
+}
+
+func (m *model) stage(body []byte) error {
+	changed, err := certs.ParseGenerationChanged(body)
+	m.stages[changed.Issuer] = changed
+	return err
+}
+
+// statusOf is what is to be answered about a certificate: its own status, or that of the issuer's certificate when that
+// was revoked and it was not.
+func (m *model) statusOf(ref certs.Ref) certs.Status {
+	own := m.statuses[ref]
+	if own.State == certs.StateRevoked {
+		return own
+	}
+	if above := m.statuses[m.above(ref.Issuer)]; above.State == certs.StateRevoked {
+		return above
+	}
+	return own
+}
+
+// above names an issuer's own certificate; a root has none.
+func (m *model) above(issuer certs.IssuerID) certs.Ref {
+	own, err := readOwnCertificate(m.issuers[issuer].DER)
+	if err != nil {
+		return certs.Ref{} // addIssuer has read it
+	}
+	serial, err := certs.SerialFromBig(own.serial)
+	if err != nil {
+		return certs.Ref{}
+	}
+	for id, added := range m.issuers {
+		root, err := readOwnCertificate(added.DER)
+		if err == nil && id != issuer && bytes.Equal(root.subject, own.issuer) {
+			return certs.Ref{Issuer: id, Serial: serial}
+		}
+	}
+	return certs.Ref{}
 }
 
 func (m *model) record(body []byte) error {
