@@ -117,7 +117,7 @@ func newRigKeeping(t testing.TB, keep tree.History, change func(c *ldap.Config))
 	r.updates = register.Updates{Register: entries, Ledger: r.ledger}
 	r.tree, err = tree.New(schema, tree.Options{SpillDir: dir, History: keep})
 	must(t, err)
-	r.replica, err = replica.Open(t.Context(), replica.Options{Path: filepath.Join(dir, "replica.db"), Feed: r.ledger.Feed(), Appliers: []replica.Applier{r.tree}})
+	r.replica, err = replica.Open(t.Context(), replica.Options{Path: filepath.Join(dir, "replica.db"), Feed: r.ledger.NearFeed(), Appliers: []replica.Applier{r.tree}, SyncAfter: time.Second})
 	must(t, err)
 	r.follow()
 	r.pki = newPKI(t)

@@ -11,12 +11,24 @@ import (
 )
 
 // feed is the journal of a ledger.
-type feed struct{ l *Ledger }
+type feed struct {
+	l    *Ledger
+	near bool
+}
 
-// Feed is the ledger's journal. It ends with the ledger.
-func (l *Ledger) Feed() journal.Feed { return feed{l} }
+// Feed is the ledger's journal, as the database has it. It ends with the ledger.
+func (l *Ledger) Feed() journal.Feed { return feed{l: l} }
 
-func (f feed) Head(ctx context.Context) (journal.Head, error) { return f.l.Head(ctx) }
+// NearFeed is the same for a follower in the process that writes: what this process committed a moment ago it gives from
+// memory.
+func (l *Ledger) NearFeed() journal.Feed { return feed{l, true} }
+
+func (f feed) Head(ctx context.Context) (journal.Head, error) {
+	if head, ok := f.l.tail.newest(); ok && f.near {
+		return head, nil
+	}
+	return f.l.Head(ctx)
+}
 
 func (f feed) Wait(ctx context.Context, after journal.Position) error {
 	start, err := f.Head(ctx)
@@ -25,15 +37,18 @@ func (f feed) Wait(ctx context.Context, after journal.Position) error {
 	}
 	tick := time.NewTicker(poll)
 	defer tick.Stop()
+	read := f.Head
 	for {
 		woken := f.l.wake.next()
-		head, err := f.Head(ctx)
+		head, err := read(ctx)
 		if err != nil || head.Position > after || head.Time.After(start.Time) {
 			return err
 		}
 		select {
 		case <-woken:
+			read = f.Head
 		case <-tick.C:
+			read = f.l.Head // another process may have committed
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-f.l.done:
@@ -44,6 +59,11 @@ func (f feed) Wait(ctx context.Context, after journal.Position) error {
 
 func (f feed) Read(ctx context.Context, after journal.Position, limit int) (out []journal.Change, err error) {
 	limit = max(limit, 1)
+	if f.near {
+		if out = f.l.tail.read(after, limit); out != nil {
+			return out, ctx.Err()
+		}
+	}
 	size, ask := 0, limit
 	for {
 		var got []journal.Change
@@ -62,6 +82,9 @@ func (f feed) Read(ctx context.Context, after journal.Position, limit int) (out 
 		}
 		out = append(out, got...)
 		if whole || len(got) == 0 {
+			if len(out) > 0 {
+				f.l.tail.sawChange(out[len(out)-1].Position)
+			}
 			return out, nil
 		}
 		after, ask = got[len(got)-1].Position, 64

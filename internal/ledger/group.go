@@ -20,6 +20,7 @@ type group struct {
 	pending []statement
 	changes []journal.Change
 	wrote   bool // there is something to commit
+	erased  bool // an earlier change may have lost its body
 	members []member
 }
 
@@ -33,23 +34,26 @@ type member struct {
 // commitLoop is the one goroutine that writes.
 func (l *Ledger) commitLoop() {
 	defer close(l.stopped)
-	for {
-		select {
-		case r := <-l.requests:
-			l.commitGroup(r)
-		case <-l.done:
-			if l.writer != nil {
-				l.writer.close()
-			}
-			return
+	defer l.turns.close()
+	var sizes crowd
+	for l.queue.wait(l.done) {
+		if sizes.several(l.queue.waited) {
+			l.queue.gather(2*sizes.most(), l.turns)
 		}
+		sizes.note(l.commitGroup())
+	}
+	answerAll(l.queue.close(), ErrClosed)
+	if l.writer != nil {
+		l.writer.close()
 	}
 }
 
-// commitGroup takes the first request and those that wait by the time it was run, and answers all of them.
-func (l *Ledger) commitGroup(first *request) {
-	if !first.state.CompareAndSwap(stateQueued, stateTaken) {
-		return
+// commitGroup takes the requests that wait, and those that come while these are run, and answers all of them. It returns
+// how many there were.
+func (l *Ledger) commitGroup() int {
+	first := l.next(false)
+	if first == nil {
+		return 0
 	}
 	ctx, cancel := l.engine.limit()
 	defer cancel()
@@ -65,7 +69,7 @@ func (l *Ledger) commitGroup(first *request) {
 		}
 		if err == nil {
 			g.answer()
-			return
+			return len(taken)
 		}
 		meaning := l.engine.fault(l.writer, err)
 		l.abandon(g, meaning)
@@ -78,13 +82,14 @@ func (l *Ledger) commitGroup(first *request) {
 			time.Sleep(retryAfter)
 		case meaning == faultFull:
 			answerAll(taken, fmt.Errorf("%w: %w", ErrFull, err))
-			return
+			return len(taken)
 		default:
 			answerAll(taken, err)
-			return
+			return len(taken)
 		}
 	}
 	answerAll(taken, err)
+	return len(taken)
 }
 
 func answerAll(requests []*request, err error) {
@@ -96,6 +101,9 @@ func answerAll(requests []*request, err error) {
 
 // answer tells every member how it went.
 func (g *group) answer() {
+	if g.wrote {
+		g.l.tail.committed(g)
+	}
 	g.l.wake.all()
 	for _, m := range g.members {
 		m.finish(m.position, m.err)
@@ -207,13 +215,9 @@ func (g *group) run(taken []*request, careful bool) ([]*request, error) {
 // next is a request that waits already, or nil.
 func (l *Ledger) next(enough bool) *request {
 	for !enough {
-		select {
-		case r := <-l.requests:
-			if r.state.CompareAndSwap(stateQueued, stateTaken) {
-				return r
-			}
-		default:
-			return nil
+		r := l.queue.take()
+		if r == nil || r.state.CompareAndSwap(stateQueued, stateTaken) {
+			return r
 		}
 	}
 	return nil

@@ -7,7 +7,8 @@
 //     are contiguous in the order of commit and a reader at position P has seen everything up to P. Transactions are
 //     serial: each sees all of the ones before and none of the ones after.
 //   - Shared commits. Writes that wait at the same time in one process are run one after another in one SQL transaction
-//     and share its fsync. A write that fails is taken out of the group and leaves no trace; its neighbours do not notice.
+//     and share its fsync; when many write at once, a commit waits a moment for those who are about to. A write that
+//     fails is taken out of the group and leaves no trace; its neighbours do not notice.
 //   - Durability. SQLite runs with WAL and synchronous=FULL, PostgreSQL with fsync and synchronous_commit; both are read
 //     back when a connection is opened. When a connection breaks during COMMIT the outcome is looked up before anyone is
 //     answered.
@@ -85,17 +86,19 @@ var (
 
 // Ledger is an open database. All methods are safe for concurrent use.
 type Ledger struct {
-	options  Options
-	engine   engine
-	write    *sql.DB // nil when read-only
-	read     *sql.DB
-	readers  readers
-	writer   *conn // the committer's, nil after it broke
-	requests chan *request
-	done     chan struct{} // closed by Close
-	stopped  chan struct{} // closed when the committer has ended
-	close    sync.Once
-	wake     wake
+	options Options
+	engine  engine
+	write   *sql.DB // nil when read-only
+	read    *sql.DB
+	readers readers
+	writer  *conn // the committer's, nil after it broke
+	queue   queue
+	turns   *turns
+	tail    tail
+	done    chan struct{} // closed by Close
+	stopped chan struct{} // closed when the committer has ended
+	close   sync.Once
+	wake    wake
 }
 
 // Create makes a new ledger in epoch 1 with the tables of all rooms. ErrExists if there is one.
@@ -116,7 +119,7 @@ func Open(ctx context.Context, o Options) (*Ledger, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &Ledger{options: o, engine: e, requests: make(chan *request), done: make(chan struct{}), stopped: make(chan struct{})}
+	l := &Ledger{options: o, engine: e, queue: newQueue(), done: make(chan struct{}), stopped: make(chan struct{})}
 	l.wake.ch = make(chan struct{})
 	if err := l.open(ctx); err != nil {
 		l.closePools()
@@ -124,9 +127,13 @@ func Open(ctx context.Context, o Options) (*Ledger, error) {
 	}
 	if o.ReadOnly {
 		close(l.stopped)
-	} else {
-		go l.commitLoop()
+		return l, nil
 	}
+	if l.turns, err = newTurns(); err != nil {
+		l.closePools()
+		return nil, fmt.Errorf("opening ledger: %w", err)
+	}
+	go l.commitLoop()
 	return l, nil
 }
 

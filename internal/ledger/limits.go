@@ -6,6 +6,14 @@ import "time"
 const (
 	// maxGroup is how many writes share a commit at most: what fits well into maxHold.
 	maxGroup = 256
+	// lull is how long nobody must have come before a commit that waits for more begins, and maxGather how long it waits
+	// at most. It waits only when several write at a time and fewer have come than shared one of the last commits: those
+	// who were answered come back, and a commit costs what some five writes do.
+	lull      = 50 * time.Microsecond
+	maxGather = 3 * time.Millisecond
+	// tailChanges and tailBytes bound the changes kept for followers in this process, which are a batch behind.
+	tailChanges = 4096
+	tailBytes   = 4 << 20
 	// maxHold is how long a group takes new writes in, and how long one function may hold the head before it is
 	// logged: other processes wait meanwhile.
 	maxHold = 50 * time.Millisecond

@@ -159,5 +159,6 @@ func (l *Ledger) Head(ctx context.Context) (journal.Head, error) {
 	if err != nil {
 		return journal.Head{}, fmt.Errorf("reading the head: %w", err)
 	}
+	l.tail.saw(h)
 	return h.Head, nil
 }

@@ -152,6 +152,7 @@ func (tx *Tx) Erase(p journal.Position) error {
 	if n != 1 {
 		return fmt.Errorf("erasing the change at %d: %w", p, sql.ErrNoRows)
 	}
+	tx.group.erased = true
 	return nil
 }
 

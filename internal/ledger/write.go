@@ -63,11 +63,7 @@ func (l *Ledger) Write(ctx context.Context, fn func(tx *Tx) error) (journal.Posi
 		return 0, err
 	}
 	r := &request{ctx: ctx, fn: fn, done: make(chan struct{})}
-	select {
-	case l.requests <- r:
-	case <-ctx.Done():
-		return 0, ctx.Err()
-	case <-l.done:
+	if !l.queue.put(r) {
 		return 0, ErrClosed
 	}
 	select {

@@ -210,6 +210,7 @@ func classify(applier string, err error) error {
 // publish shows a committed batch, or that the copy is complete as of a later time: first new snapshots see it, then
 // the appliers forget what is old, then State and WaitFor tell.
 func (r *Replica) publish(f *file, asOf time.Time, loading bool) {
+	f.written()
 	s := r.moment.Load().state
 	s.Epoch, s.Position, s.Link = f.epoch, f.position, f.link
 	s.Time, s.Loading, s.Quarantine, s.ReseedRevoked = asOf, loading, f.quarantine, int(f.kept)

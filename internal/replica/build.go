@@ -101,16 +101,21 @@ func (r *Replica) rebuild(ctx context.Context, f *file, b building) (err error) 
 	if err = errors.Join(err, out.Close()); err != nil {
 		return err
 	}
-	db, err := bbolt.Open(path, 0o600, boltOptions(false))
+	db, err := open(path, false)
 	if err != nil {
 		return err
 	}
+	db.NoFreelistSync = false
 	r.options.hook("laid out")
-	if err := errors.Join(os.Rename(path, f.path), syncDir(f.path)); err != nil {
+	lags := f.lagging != nil
+	if err := errors.Join(f.sync(), os.Rename(path, f.path), syncDir(f.path)); err != nil {
 		return errors.Join(err, db.Close())
 	}
 	r.replaceStore(f, db, r.options.Appliers[b.applier])
 	debug.FreeOSMemory() // what was sorted in is not needed again
+	if lags {
+		return r.lag(f)
+	}
 	return nil
 }
 

@@ -21,20 +21,22 @@ type File struct {
 	file *file
 }
 
-// OpenFile opens the file at path for reading. What cannot be a replica is Damage.
+// OpenFile opens the file at path for reading. What cannot be a replica is Damage. One that a power cut left behind is
+// first put back to what was on disk, as Open does.
 func OpenFile(path string) (*File, error) {
+	mark, err := rewind(path, bootID())
+	if err != nil {
+		return nil, fmt.Errorf("opening replica %s: %w", path, err)
+	}
 	if err := inspectHead(path); err != nil {
 		return nil, err
 	}
 	f := &file{path: path}
-	err := guarded("opening it", func() (err error) {
-		if f.db, err = bbolt.Open(path, 0o600, boltOptions(true)); err != nil {
+	err = guarded("opening it", func() (err error) {
+		if f.db, err = open(path, true); err != nil {
 			return err
 		}
-		return f.db.View(func(tx *bbolt.Tx) error {
-			f.progress, err = readProgress(tx)
-			return err
-		})
+		return f.db.View(func(tx *bbolt.Tx) error { return f.read(tx, mark) })
 	})
 	if err != nil {
 		if f.db != nil {

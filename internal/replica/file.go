@@ -1,12 +1,15 @@
 package replica
 
 import (
+	"bytes"
+	"crypto/rand"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"sync/atomic"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -23,15 +26,25 @@ const (
 
 // file is one bbolt file and how far it has come, as committed.
 type file struct {
-	db   *bbolt.DB
-	path string
+	db       *bbolt.DB
+	path     string
+	mark     []byte // its own, of all files
+	lagging  *lagging
+	distrust atomic.Pointer[Damage] // why the file is to be given up
 	progress
+}
+
+// open opens a store. It writes nothing to a file that is there: the list of free pages would take pages that the record
+// of what is on disk still speaks of.
+func open(path string, readOnly bool) (*bbolt.DB, error) {
+	return bbolt.Open(path, 0o600, boltOptions(readOnly))
 }
 
 func boltOptions(readOnly bool) *bbolt.Options {
 	return &bbolt.Options{
 		Timeout:         lockPatience,
-		FreelistType:    bbolt.FreelistMapType, // written, so that opening reads two pages and not the whole file
+		FreelistType:    bbolt.FreelistMapType,
+		NoFreelistSync:  !readOnly, // until it is known how the file is synced: see lag
 		InitialMmapSize: mapSize,
 		PageSize:        pageSize,
 		NoStatistics:    true, // they cost a lock for each read transaction
@@ -61,14 +74,19 @@ func begin(path string, appliers []Applier) (*file, error) {
 
 // create makes an empty file with the appliers' buckets. An old one under this name must be gone.
 func create(path string, appliers []Applier) (*file, error) {
-	db, err := bbolt.Open(path, 0o600, boltOptions(false))
+	db, err := open(path, false)
 	if err != nil {
 		return nil, fmt.Errorf("creating replica %s: %w", path, err)
 	}
-	f := &file{db: db, path: path, progress: progress{epoch: 1}}
+	db.NoFreelistSync = false
+	f := &file{db: db, path: path, mark: make([]byte, markLength), progress: progress{epoch: 1}}
+	rand.Read(f.mark)
 	err = db.Update(func(tx *bbolt.Tx) error {
 		own, err := tx.CreateBucket([]byte(ownBucket))
 		if err != nil {
+			return err
+		}
+		if err := own.Put([]byte(markKey), f.mark); err != nil {
 			return err
 		}
 		if _, err := tx.CreateBucket([]byte(keptBucket)); err != nil {
@@ -97,24 +115,43 @@ var errOtherLayout = errors.New("replica of another layout")
 
 // load opens an existing file. Damage and another layout are errors the caller answers by rebuilding; the file is still
 // open then when f is not nil.
-func load(path string, appliers []Applier) (f *file, err error) {
-	if err := inspectHead(path); err != nil {
+func load(o Options) (f *file, err error) {
+	mark, err := rewind(o.Path, o.boot)
+	if err != nil {
+		return nil, err
+	}
+	if mark != nil {
+		o.Logger.Warn("the system was started anew since the replica was written to: it goes back to what was on disk", "path", o.Path)
+	}
+	if err := inspectHead(o.Path); err != nil {
 		return nil, err
 	}
 	err = guarded("opening it", func() error {
-		db, err := bbolt.Open(path, 0o600, boltOptions(false))
+		db, err := open(o.Path, false)
 		if err != nil {
 			return err
 		}
-		f = &file{db: db, path: path}
+		f = &file{db: db, path: o.Path}
 		return db.View(func(tx *bbolt.Tx) error {
-			if f.progress, err = readProgress(tx); err != nil {
+			if err := f.read(tx, mark); err != nil {
 				return err
 			}
-			return checkLayouts(tx, appliers)
+			return checkLayouts(tx, o.Appliers)
 		})
 	})
 	return f, err
+}
+
+// read reads what a file says of itself. After it was put back to a record it must be the one that was recorded.
+func (f *file) read(tx *bbolt.Tx, recorded []byte) (err error) {
+	if f.progress, err = readProgress(tx); err != nil {
+		return err
+	}
+	f.mark = bytes.Clone(tx.Bucket([]byte(ownBucket)).Get([]byte(markKey)))
+	if recorded != nil && !bytes.Equal(f.mark, recorded) {
+		return &Damage{What: "it is not the file that was recorded"}
+	}
+	return nil
 }
 
 func checkLayouts(tx *bbolt.Tx, appliers []Applier) error {

@@ -81,6 +81,9 @@ func sleep(ctx context.Context, d time.Duration) {
 
 // step reads the head, catches up with it, and waits until there is more.
 func (r *Replica) step(ctx context.Context) error {
+	if why := r.file.distrust.Load(); why != nil {
+		return why
+	}
 	head, asked, err := r.head(ctx)
 	if err != nil {
 		return &feedError{fmt.Errorf("reading the head: %w", err)}

@@ -40,12 +40,20 @@ const (
 // meta is one of the two header pages.
 type meta struct{ root, freelist, pages, txid uint64 }
 
+// noFreelist stands for the page of the list of free pages where none was written.
+const noFreelist = 1<<64 - 1
+
 // readMeta reads a header page; false if it is not valid.
 func readMeta(f io.ReaderAt, page int64) (meta, bool) {
 	var raw [metaLength]byte
 	if _, err := f.ReadAt(raw[:], page*pageSize+pageHeader); err != nil {
 		return meta{}, false
 	}
+	return parseMeta(raw[:])
+}
+
+// parseMeta reads what follows the head of a header page.
+func parseMeta(raw []byte) (meta, bool) {
 	le := binary.LittleEndian
 	sum := fnv.New64a()
 	sum.Write(raw[:metaChecksum])
@@ -57,8 +65,8 @@ func readMeta(f io.ReaderAt, page int64) (meta, bool) {
 		pages: le.Uint64(raw[metaPages:]), txid: le.Uint64(raw[metaTxid:])}, true
 }
 
-// inspectHead looks at what opening a file touches: the newest valid header, the length and the list of free pages. It
-// returns Damage for anything that bbolt cannot have left behind.
+// inspectHead looks at what opening a file touches: the newest valid header, the length and the list of free pages, or
+// where none was written every page in use. It returns Damage for anything that bbolt cannot have left behind.
 func inspectHead(path string) error {
 	f, err := os.Open(path)
 	if err != nil {
@@ -73,7 +81,11 @@ func inspectHead(path string) error {
 	if !okA {
 		return &Damage{What: "no valid header page"}
 	}
-	_, err = newInspector(f, a)
+	in, err := newInspector(f, a)
+	if err == nil && a.freelist == noFreelist {
+		// The store is about to read everything, on a goroutine whose panic nobody could catch.
+		err = in.tree(a.root, nil, nil, 0)
+	}
 	return err
 }
 
@@ -115,7 +127,7 @@ func inspect(tx *bbolt.Tx, path string) error {
 		return err
 	}
 	for id, seen := range in.seen {
-		if !seen && id > 1 {
+		if !seen && id > 1 && m.freelist != noFreelist {
 			return &Damage{What: fmt.Sprintf("page %d is neither used nor free", id)}
 		}
 	}
@@ -139,6 +151,9 @@ func newInspector(f *os.File, m meta) (*inspector, error) {
 		return nil, &Damage{What: fmt.Sprintf("cut short: %d bytes of %d pages", info.Size(), m.pages)}
 	}
 	in := &inspector{f: f, meta: m, seen: make([]bool, m.pages)}
+	if m.freelist == noFreelist {
+		return in, nil
+	}
 	page, flags, err := in.page(m.freelist)
 	if err != nil {
 		return nil, err

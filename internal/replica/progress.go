@@ -18,10 +18,13 @@ const (
 	keptBucket = "\x00kept"
 )
 
-// progressKey holds the encoded progress and its SHA-256; layoutPrefix + name the layout of a bucket.
+// progressKey holds the encoded progress and its SHA-256; layoutPrefix + name the layout of a bucket; markKey what no
+// other file has.
 const (
 	progressKey  = "progress"
 	layoutPrefix = "layout/"
+	markKey      = "mark"
+	markLength   = 16
 )
 
 // progress says how far a file has come. It is written in the same transaction as the data.
@@ -40,7 +43,8 @@ type progress struct {
 	kept        uint64
 }
 
-const progressVersion = 2
+// progressVersion 3: the file may have a record beside it, which a program that does not know of it would not keep.
+const progressVersion = 3
 
 // Damage says that a file is not what was written.
 type Damage struct {

@@ -3,7 +3,8 @@
 //
 // What it promises:
 //
-//   - Data and position are written in one durable transaction, so a copy killed at any point goes on where it was.
+//   - Data and position are written in one transaction, so a copy killed at any point goes on where it was. What it shows
+//     need not be on its own disk yet ([Options.SyncAfter]); after a power cut it goes on from where it was a moment before.
 //   - Changes are applied in order, in whole transactions of the ledger, each exactly once per applier. A change applied
 //     in slices ([ErrMore]) is visible in part while [State.Loading] says so.
 //   - A gap stops it ([journal.ErrGap]), another history of the same epoch stops it ([journal.ErrDiverged]), and so does
@@ -33,19 +34,24 @@ import (
 
 // Options say what a replica copies and where to.
 type Options struct {
-	Path     string // of the file; its folder must exist. Its neighbours are Path.new, Path.next, Path.build and Path.damaged-TIME
+	Path     string // of the file; its folder must exist. Its neighbours are Path.new, Path.next, Path.build, Path.synced and Path.damaged-TIME
 	Feed     journal.Feed
 	Appliers []Applier
 	Logger   *slog.Logger     // nil: silent
 	Now      func() time.Time // nil: time.Now, whose monotonic reading ages are counted on
-	BatchMax int              // changes in one durable batch; 0: 512
+	BatchMax int              // changes in one batch; 0: 512
+	// SyncAfter is how long what was applied may be shown before it is on disk here; 0: not at all, each batch is synced.
+	// The ledger has it on disk in either case. Killed, the copy loses nothing; after a power cut it goes on from where it
+	// stood so long, or up to twice as long, before.
+	SyncAfter time.Duration
 	// Impatient: Follow ends at the first trouble with the feed or the disk, for a copy that nobody will make room for.
 	Impatient bool
 
 	hook func(point string) // tests: called between writes
+	boot string             // the run of the system
 }
 
-// defaultBatch amortises the two fsyncs of a batch without making a single reader wait long for its position.
+// defaultBatch amortises what a batch costs without making a single reader wait long for its position.
 const defaultBatch = 512
 
 // Replica is an open copy. Its methods are safe for concurrent use.
@@ -54,7 +60,8 @@ type Replica struct {
 	pools      map[string]*pool
 	generation atomic.Uint64
 	moment     atomic.Pointer[moment]
-	mu         sync.Mutex // guards replacing moment
+	mu         sync.Mutex // guards replacing moment, and
+	waiting    map[*waiter]struct{}
 
 	files sync.RWMutex // guards file against being swapped or closed under a reader that begins
 	file  *file        // nil after Close
@@ -82,14 +89,16 @@ func Open(_ context.Context, o Options) (*Replica, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Replica{options: o, file: f, pools: map[string]*pool{}, unsettled: map[string]string{}}
+	r := &Replica{options: o, file: f, pools: map[string]*pool{}, waiting: map[*waiter]struct{}{}, unsettled: map[string]string{}}
+	if err := r.lag(f); err != nil {
+		return nil, errors.Join(err, f.db.Close())
+	}
 	r.stop, r.cancel = context.WithCancel(context.Background())
 	now := o.Now()
 	r.moment.Store(&moment{
 		state: State{Epoch: f.epoch, Position: f.position, Link: f.link, Time: f.time, Loading: true,
 			Quarantine: f.quarantine, ReseedRevoked: int(f.kept)},
 		asOf: now.Add(-max(0, now.Sub(f.time))),
-		next: make(chan struct{}),
 	})
 	r.generation.Store(1)
 	for _, a := range o.Appliers {
@@ -116,6 +125,9 @@ func (o Options) withDefaults() Options {
 	if o.hook == nil {
 		o.hook = func(string) {}
 	}
+	if o.boot == "" {
+		o.boot = bootID()
+	}
 	return o
 }
 
@@ -138,7 +150,7 @@ func openOrRebuild(o Options) (*file, error) {
 	if err := clearNext(o.Path); err != nil {
 		return nil, err
 	}
-	f, err := load(o.Path, o.Appliers)
+	f, err := load(o)
 	var damage *Damage
 	switch {
 	case err == nil:
@@ -169,6 +181,9 @@ func clearNext(path string) error {
 	}
 	_, err := os.Stat(path)
 	if errors.Is(err, os.ErrNotExist) {
+		if err := settleRecord(path); err != nil { // of the file that was moved aside
+			return err
+		}
 		err = os.Rename(next, path)
 	} else {
 		err = os.Remove(next)
@@ -202,7 +217,7 @@ func (r *Replica) Close() error {
 	}
 	r.turn()
 	r.closing.Wait()
-	err := f.db.Close()
+	err := errors.Join(f.sync(), f.db.Close())
 	if r.next != nil {
 		err = errors.Join(err, r.next.db.Close(), os.Remove(r.next.path))
 	}

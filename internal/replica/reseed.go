@@ -84,6 +84,9 @@ func copyKept(old, next *file) error {
 // swap serves the new file. Readers of the old one finish in peace; its name is gone at once.
 func (r *Replica) swap() error {
 	next := r.next
+	if err := r.file.sync(); err != nil {
+		return fmt.Errorf("replacing the replica: %w", err)
+	}
 	if err := os.Rename(next.path, r.options.Path); err != nil {
 		return fmt.Errorf("replacing the replica: %w", err)
 	}
@@ -91,6 +94,9 @@ func (r *Replica) swap() error {
 		return fmt.Errorf("replacing the replica: %w", err)
 	}
 	next.path = r.options.Path
+	if err := r.lag(next); err != nil {
+		return fmt.Errorf("replacing the replica: %w", err)
+	}
 	r.files.Lock()
 	old := r.file
 	r.file = next
@@ -125,7 +131,11 @@ func (r *Replica) startOver(why error) error {
 	if err := os.Rename(r.options.Path, asideName(r.options)); err != nil {
 		return errors.Join(fmt.Errorf("moving a damaged replica aside: %w", err), next.db.Close())
 	}
+	r.file.leave()
 	r.next = next
+	if err := errors.Join(syncDir(r.options.Path), settleRecord(r.options.Path)); err != nil {
+		return fmt.Errorf("moving a damaged replica aside: %w", err)
+	}
 	return r.swap()
 }
 
@@ -138,7 +148,10 @@ func replace(o Options, old *file, aside string) (*file, error) {
 		err = errors.Join(err, ignoreDamage(guarded("closing it", old.db.Close)))
 	}
 	if err == nil && aside != "" {
-		err = os.Rename(o.Path, aside)
+		err = errors.Join(os.Rename(o.Path, aside), syncDir(o.Path))
+	}
+	if err == nil {
+		err = settleRecord(o.Path)
 	}
 	if err == nil {
 		err = errors.Join(os.Rename(o.Path+nextSuffix, o.Path), syncDir(o.Path))

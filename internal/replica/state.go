@@ -39,9 +39,8 @@ var ErrClosed = errors.New("replica closed")
 type moment struct {
 	state   State     // Age unset
 	asOf    time.Time // this host's clock when state.Time was true
-	next    chan struct{}
-	stopped error // why following ended for good
-	refused error // by the feed, for now
+	stopped error     // why following ended for good
+	refused error     // by the feed, for now
 }
 
 // forever is the age of a copy that must not be answered from: beyond every limit anyone may set.
@@ -92,33 +91,67 @@ func (r *Replica) stateAt(m *moment) State {
 // batch.
 func (r *Replica) Generation() uint64 { return r.generation.Load() }
 
-// WaitFor returns nil once everything up to p is applied, durable and seen by every applier's Committed. It ends with
-// the context's error, ErrClosed, or what stopped Follow.
+// WaitFor returns nil once everything up to p is applied and seen by every applier's Committed; to be durable here as
+// well can take Options.SyncAfter longer. It ends with the context's error, ErrClosed, or what stopped Follow.
 func (r *Replica) WaitFor(ctx context.Context, p journal.Position) error {
-	for {
-		m := r.moment.Load()
-		if m.state.Position >= p && !m.state.Reseeding {
-			return nil
-		}
-		if m.stopped != nil {
-			return m.stopped
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-m.next:
-		}
+	if done, err := r.moment.Load().answers(p); done {
+		return err
+	}
+	w := &waiter{position: p, woken: make(chan struct{})}
+	if done, err := r.enlist(w); done {
+		return err
+	}
+	select {
+	case <-ctx.Done():
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		delete(r.waiting, w)
+		return ctx.Err()
+	case <-w.woken:
+		return w.err
 	}
 }
 
-// change replaces the moment and wakes who waits. Only the following goroutine, Open and Close call it, under r.mu.
+// waiter is one WaitFor.
+type waiter struct {
+	position journal.Position
+	woken    chan struct{}
+	err      error // set before woken is closed
+}
+
+// enlist adds a waiter unless it has nothing to wait for by now.
+func (r *Replica) enlist(w *waiter) (done bool, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if done, err := r.moment.Load().answers(w.position); done {
+		return true, err
+	}
+	r.waiting[w] = struct{}{}
+	return false, nil
+}
+
+// answers says whether a moment ends the wait for a position, and with what.
+func (m *moment) answers(p journal.Position) (done bool, err error) {
+	if m.state.Position >= p && !m.state.Reseeding {
+		return true, nil
+	}
+	return m.stopped != nil, m.stopped
+}
+
+// change replaces the moment and wakes who waited for it. Only the following goroutine, Open and Close call it.
 func (r *Replica) change(edit func(m *moment)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	old := r.moment.Load()
-	m := *old
-	m.next = make(chan struct{})
+	m := *r.moment.Load()
 	edit(&m)
 	r.moment.Store(&m)
-	close(old.next)
+	for w := range r.waiting {
+		done, err := m.answers(w.position)
+		if !done {
+			continue
+		}
+		delete(r.waiting, w)
+		w.err = err
+		close(w.woken)
+	}
 }

@@ -138,7 +138,7 @@ type bench struct {
 func newBench(t *testing.T) *bench {
 	feed := journal.NewMemory()
 	return &bench{t: t, feed: feed, options: replica.Options{
-		Path: filepath.Join(t.TempDir(), "replica.db"), Feed: feed, Appliers: []replica.Applier{newTape()}}}
+		Path: filepath.Join(t.TempDir(), "replica.db"), Feed: feed, Appliers: []replica.Applier{newTape()}, SyncAfter: 5 * time.Millisecond}}
 }
 
 func (b *bench) open() *replica.Replica {

@@ -25,6 +25,8 @@ type Config struct {
 	Follow FollowConfig `yaml:"follow"`
 	// Ledger is the database of record.
 	Ledger LedgerConfig `yaml:"ledger"`
+	// Replica is the copy that is asked.
+	Replica ReplicaConfig `yaml:"replica"`
 	// Keys say where the issuing CAs' private keys live.
 	Keys KeysConfig `yaml:"keys"`
 	// Certificates shape what is issued.
@@ -213,6 +215,7 @@ func (c Config) withDefaults() Config {
 	fill(&c.Listen.Issuance, "127.0.0.1:8443")
 	fill(&c.Listen.Operations, "127.0.0.1:9090")
 	fill(&c.Ledger.URL, "sqlite:ledger.db")
+	fill(&c.Replica.Sync, SyncLag(time.Second))
 	fill(&c.Keys.Authentication, "file:keys/authentication.key")
 	fill(&c.Keys.Signing, "file:keys/signing.key")
 	fill(&c.Keys.Services, "file:keys/services.key")

@@ -90,6 +90,7 @@ func everythingSet() Config {
 		Feed:      FeedConfig{Listen: "e:6", Names: []string{"writer.example.org", "192.0.2.9"}},
 		Follow:    FollowConfig{URLs: []string{"https://a:1", "https://b:2"}, Certificate: "n.cer", Key: "n.key", Trust: "t.pem"},
 		Ledger:    LedgerConfig{URL: "postgres://app@h/d?sslmode=verify-full"},
+		Replica:   ReplicaConfig{Sync: syncAlways},
 		Keys:      KeysConfig{Authentication: "file:a", Signing: "pkcs11:token=t;object=s", Services: "file:c", Generations: map[string]string{"signing-2": "file:d"}},
 		Certificates: CertificatesConfig{Organization: "O", Country: "GB", PolicyOIDs: map[string]string{"authentication": "1.2.3", "signature": "1.2.4"},
 			Policies: "p", BlockedKeys: "b.txt"},

@@ -15,7 +15,7 @@ func (n *node) source() journal.Feed {
 	if n.follower != nil {
 		return n.follower.client
 	}
-	return n.ledger.Feed()
+	return n.ledger.NearFeed()
 }
 
 // followsWith keeps a replica up to date. A node elsewhere that must not follow any further stays: it vouches for nothing

@@ -38,7 +38,7 @@ func (n *node) openReadSide(ctx context.Context) (*readSide, error) {
 	if err := makeFolders(filepath.Dir(n.folder.replica())); err != nil {
 		return nil, err
 	}
-	r, err := openCopy(ctx, n.directory, replica.Options{Path: n.folder.replica(), Feed: n.source(), Logger: n.logger, Now: n.now})
+	r, err := openCopy(ctx, n.directory, replica.Options{Path: n.folder.replica(), Feed: n.source(), Logger: n.logger, Now: n.now, SyncAfter: n.config.Replica.Sync.after()})
 	if err != nil {
 		return nil, err
 	}

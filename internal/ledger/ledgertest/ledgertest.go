@@ -31,7 +31,11 @@ func Run(t *testing.T, e Engine) {
 		slow bool // left out under -short
 		run  func(t *testing.T, e Engine)
 	}{
-		{"FeedKeepsItsContract", true, feedContract},
+		{"FeedKeepsItsContract", true, feedContract(func(l *ledger.Ledger) journal.Feed { return l.Feed() })},
+		{"NearFeedKeepsItsContract", true, feedContract(func(l *ledger.Ledger) journal.Feed { return l.NearFeed() })},
+		{"NearFeedShowsWhatOthersCommit", false, nearAndFar},
+		{"NearFeedShowsWhatWasErased", false, nearErased},
+		{"ManyWritesShareACommit", false, crowded},
 		{"ArgumentsMeanTheSameInAnyOrder", false, arguments},
 		{"ValuesKeepTheirTypes", false, valueTypes},
 		{"TextSortsByItsBytes", false, textOrder},
@@ -202,10 +206,14 @@ func verify(t *testing.T, l *ledger.Ledger) journal.Head {
 	return head
 }
 
-func feedContract(t *testing.T, e Engine) {
+func feedContract(of func(*ledger.Ledger) journal.Feed) func(t *testing.T, e Engine) {
+	return func(t *testing.T, e Engine) { keepsContract(t, e, of) }
+}
+
+func keepsContract(t *testing.T, e Engine, of func(*ledger.Ledger) journal.Feed) {
 	feedtest.Run(t, func(t *testing.T) (journal.Feed, feedtest.Writer) {
 		l := create(t, ledger.Options{URL: e.URL(t)})
-		return l.Feed(), feedtest.Writer{
+		return of(l), feedtest.Writer{
 			Append: func(kind journal.Kind, version uint8, bodies ...[]byte) (journal.Position, error) {
 				return l.Write(t.Context(), func(tx *ledger.Tx) error {
 					for _, b := range bodies {
