@@ -43,6 +43,11 @@ func (s *Schema) appendPlainRDN(b, rdn []byte) ([]byte, bool) {
 		return b, false
 	}
 	v := rdn[equals+1:]
+	if t.Equality != nil && t.Equality.folds() {
+		if folded, ok := appendFolded(append(append(b, t.keyName()...), '='), v); ok {
+			return append(folded, keyEnd), true
+		}
+	}
 	if t.Equality != nil {
 		var err error
 		if v, err = t.Equality.Normalize(v); err != nil {
@@ -54,4 +59,66 @@ func (s *Schema) appendPlainRDN(b, rdn []byte) ([]byte, bool) {
 	}
 	b = append(append(b, t.keyName()...), '=')
 	return append(append(b, v...), keyEnd), true
+}
+
+// Gives reports whether part, the last RDN of a key, is that of a name of this
+// type and one value. False may mean only that it is not written plainly: then
+// the key of the name decides. Mostly it allocates nothing.
+func (a *AttributeType) Gives(part Key, value []byte) bool {
+	name := a.keyName()
+	if len(part) < len(name)+2 || string(part[:len(name)]) != name || part[len(name)] != '=' || part[len(part)-1] != keyEnd {
+		return false
+	}
+	form := part[len(name)+1 : len(part)-1]
+	for i := range len(form) {
+		if form[i] <= keyPlus {
+			return false
+		}
+	}
+	if a.Equality == nil {
+		return string(form) == string(value)
+	}
+	if a.Equality.folds() && foldsTo(value, string(form)) {
+		return true
+	}
+	n, err := a.Equality.Normalize(value)
+	return err == nil && string(n) == string(form)
+}
+
+// folds: the form of plain ASCII is the same in lower case.
+func (r *MatchingRule) folds() bool {
+	return r.Name == "caseIgnoreMatch" || r.Name == "caseIgnoreIA5Match"
+}
+
+// foldsTo reports whether v is plain ASCII without insignificant spaces and the
+// same as form in lower case.
+func foldsTo(v []byte, form string) bool {
+	if len(v) != len(form) {
+		return false
+	}
+	for i, c := range v {
+		if c >= 'A' && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		if c != form[i] || c <= ' ' || c >= 0x7f {
+			return false
+		}
+	}
+	return true
+}
+
+// appendFolded appends plain ASCII without spaces in lower case; false if it is
+// anything else.
+func appendFolded(b, v []byte) ([]byte, bool) {
+	n := len(b)
+	for _, c := range v {
+		switch {
+		case c >= 'A' && c <= 'Z':
+			c += 'a' - 'A'
+		case c <= ' ' || c >= 0x7f:
+			return b[:n], false
+		}
+		b = append(b, c)
+	}
+	return b, true
 }

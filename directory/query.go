@@ -25,8 +25,23 @@ type Query struct {
 
 // Compile resolves a filter. It never fails; see Query. Filters from the wire
 // must be within MaxFilterDepth and MaxFilterNodes: deeper parts are Undefined.
-func (s *Schema) Compile(f *Filter) *Query {
-	c := compiler{s: s, left: MaxFilterNodes, room: make([]Query, f.nodes(0))}
+func (s *Schema) Compile(f *Filter) *Query { return s.CompileIn(&QueryRoom{}, f) }
+
+// QueryRoom is memory for one Query after another. It belongs to one goroutine.
+type QueryRoom struct {
+	nodes []Query
+	links []*Query
+}
+
+// CompileIn is Compile in memory that the Query before it, if there was one, is
+// not looked at in any more.
+func (s *Schema) CompileIn(room *QueryRoom, f *Filter) *Query {
+	n := f.nodes(0)
+	if cap(room.nodes) < n {
+		room.nodes, room.links = make([]Query, n), make([]*Query, n)
+	}
+	clear(room.nodes[:n])
+	c := compiler{s: s, left: MaxFilterNodes, room: room.nodes[:n], links: room.links[:n]}
 	return c.node(f, 0)
 }
 
@@ -45,9 +60,20 @@ func (f *Filter) nodes(depth int) int {
 }
 
 type compiler struct {
-	s    *Schema
-	left int
-	room []Query // for all nodes at once, as far as it goes
+	s     *Schema
+	left  int
+	room  []Query // for all nodes at once, as far as it goes
+	links []*Query
+}
+
+// list gives memory for so many children.
+func (c *compiler) list(n int) []*Query {
+	if n > len(c.links) {
+		return make([]*Query, 0, n)
+	}
+	out := c.links[:0:n]
+	c.links = c.links[n:]
+	return out
 }
 
 // take gives a node of its own.
@@ -68,7 +94,7 @@ func (c *compiler) node(f *Filter, depth int) *Query {
 	q := c.take()
 	q.Kind, q.schema = f.Kind, c.s
 	if f.Kind <= FilterNot {
-		q.Children = make([]*Query, 0, len(f.Children))
+		q.Children = c.list(len(f.Children))
 		for _, child := range f.Children {
 			q.Children = append(q.Children, c.node(child, depth+1))
 		}

@@ -240,3 +240,18 @@ func coversOptions(want, have []string) bool {
 	}
 	return true
 }
+
+// NameOf is the schema's own string for a name or OID of an attribute type that
+// is spelled as it is there; false for any other description.
+func (s *Schema) NameOf(spelled []byte) (string, bool) {
+	t := s.exact[string(spelled)]
+	if t == nil {
+		return "", false
+	}
+	for _, n := range t.Names {
+		if n == string(spelled) {
+			return n, true
+		}
+	}
+	return t.OID, t.OID == string(spelled)
+}

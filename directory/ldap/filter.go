@@ -28,15 +28,51 @@ func readFilterWithin(r *ber.Reader, nodes int) (*directory.Filter, error) {
 	return p.read(r, 0)
 }
 
+// filterRoom is memory for one filter after another.
+type filterRoom struct {
+	nodes [fewNodes]directory.Filter
+	links [fewNodes]*directory.Filter
+}
+
+// readFilterIn is readFilterWithin in memory whose filter nobody looks at any
+// more, with the names of attributes as the schema has them.
+func readFilterIn(room *filterRoom, schema *directory.Schema, r *ber.Reader, nodes int) (*directory.Filter, error) {
+	clear(room.nodes[:])
+	p := filterParser{left: nodes, room: room.nodes[:], links: room.links[:], schema: schema}
+	return p.read(r, 0)
+}
+
 var errFilterParts = &directory.Error{Code: directory.AdminLimitExceeded, Message: "the filter has too many parts"}
 
 type filterParser struct {
-	left int
-	room []directory.Filter // for the next nodes
+	left   int
+	room   []directory.Filter // for the next nodes
+	links  []*directory.Filter
+	schema *directory.Schema // whose names are taken; nil: they are copied
 }
 
-// fewNodes are made at once: most filters are of one node, or of three.
-const fewNodes = 3
+// name is an attribute description as a string.
+func (p *filterParser) name(b []byte) string {
+	if p.schema != nil {
+		if name, ok := p.schema.NameOf(b); ok {
+			return name
+		}
+	}
+	return string(b)
+}
+
+// list gives memory for a few children.
+func (p *filterParser) list() []*directory.Filter {
+	if len(p.links) < fewNodes {
+		return make([]*directory.Filter, 0, fewNodes-1)
+	}
+	out := p.links[:0:fewNodes]
+	p.links = nil
+	return out
+}
+
+// fewNodes are made at once: most filters are of one node, or of three or four.
+const fewNodes = 4
 
 func (p *filterParser) take() *directory.Filter {
 	if len(p.room) == 0 {
@@ -56,14 +92,14 @@ func (p *filterParser) read(r *ber.Reader, depth int) (*directory.Filter, error)
 		return nil, err
 	}
 	in := ber.NewReader(value)
-	if depth == 0 && tag != 0xA0 && tag != 0xA1 && tag != 0xA2 {
+	if depth == 0 && p.room == nil && tag != 0xA0 && tag != 0xA1 && tag != 0xA2 {
 		p.room = make([]directory.Filter, 1)
 	}
 	f := p.take()
 	switch tag {
 	case 0xA0, 0xA1:
 		f.Kind = directory.FilterKind(tag & 0x1F)
-		f.Children = make([]*directory.Filter, 0, fewNodes-1)
+		f.Children = p.list()
 		for !in.Empty() {
 			child, err := p.read(&in, depth+1)
 			if err != nil {
@@ -78,7 +114,7 @@ func (p *filterParser) read(r *ber.Reader, depth int) (*directory.Filter, error)
 		return f, err
 	case 0xA3, 0xA5, 0xA6, 0xA8:
 		f.Kind = directory.FilterKind(tag & 0x1F)
-		return f, readAssertion(f, &in)
+		return f, p.readAssertion(f, &in)
 	case 0xA4:
 		f.Kind = directory.FilterSubstrings
 		err := readSubstrings(f, &in)
@@ -87,7 +123,7 @@ func (p *filterParser) read(r *ber.Reader, depth int) (*directory.Filter, error)
 		}
 		return f, err
 	case 0x87:
-		f.Kind, f.Attr = directory.FilterPresent, string(value)
+		f.Kind, f.Attr = directory.FilterPresent, p.name(value)
 		return f, nil
 	case 0xA9:
 		f.Kind = directory.FilterExtensible
@@ -97,12 +133,17 @@ func (p *filterParser) read(r *ber.Reader, depth int) (*directory.Filter, error)
 	return f, nil
 }
 
+// readAssertion reads an attribute and a value.
 func readAssertion(f *directory.Filter, r *ber.Reader) error {
+	return (&filterParser{}).readAssertion(f, r)
+}
+
+func (p *filterParser) readAssertion(f *directory.Filter, r *ber.Reader) error {
 	attr, err := r.Expect(ber.OctetString)
 	if err != nil {
 		return err
 	}
-	f.Attr = string(attr)
+	f.Attr = p.name(attr)
 	f.Value, err = r.Expect(ber.OctetString)
 	return err
 }

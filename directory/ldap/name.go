@@ -26,7 +26,7 @@ func (c *conn) keyOf(dn []byte) (directory.Key, error) {
 	}
 	var room [256]byte
 	if key, ok := c.server.schema.AppendPlainKey(room[:0], dn); ok {
-		return c.names.remember(dn, directory.Key(key)), nil
+		return c.names.remember(dn, key), nil
 	}
 	parsed, err := directory.ParseDN(string(dn))
 	if err != nil {
@@ -36,16 +36,19 @@ func (c *conn) keyOf(dn []byte) (directory.Key, error) {
 	if err != nil {
 		return "", err
 	}
-	return c.names.remember(dn, key), nil
+	return c.names.remember(dn, []byte(key)), nil
 }
 
 // remember puts a name in the place of one that was not asked for again.
-func (n *names) remember(dn []byte, key directory.Key) directory.Key {
+func (n *names) remember(dn, key []byte) directory.Key {
 	for n.known[n.next].again {
 		n.known[n.next].again = false
 		n.next = (n.next + 1) % len(n.known)
 	}
-	n.known[n.next] = named{text: string(dn), key: key}
+	var room [512]byte
+	both := string(append(append(room[:0], dn...), key...)) // they come and go together
+	x := named{text: both[:len(dn)], key: directory.Key(both[len(dn):])}
+	n.known[n.next] = x
 	n.next = (n.next + 1) % len(n.known)
-	return key
+	return x.key
 }

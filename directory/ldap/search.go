@@ -39,6 +39,16 @@ type searching struct {
 	list *listing   // of a search that is sorted
 	sent int
 	stop stopping
+
+	gathered []byte // by a step, and
+	enough   int    // with how much of it the step ends
+	room     *searchRoom
+}
+
+// searchRoom is memory a search leaves to the one after it.
+type searchRoom struct {
+	filters filterRoom
+	take    func(e *tree.Entry) (more bool) // gathers one entry
 }
 
 // stopping says why no more entries are taken.
@@ -56,12 +66,13 @@ const (
 func (c *conn) handleSearch(m *message, started time.Time) (code directory.Code, done bool) {
 	q := c.search
 	if q == nil {
-		q = &searching{}
+		q = &searching{room: &searchRoom{}}
+		q.room.take = q.takeEntry
 	}
 	if q.scan == nil {
 		q.scan = q.used
 	}
-	*q = searching{conn: c.asking(), id: m.id, started: started, sight: sight{grant: q.sight.grant}, used: q.scan}
+	*q = searching{conn: c.asking(), id: m.id, started: started, sight: sight{grant: q.sight.grant}, used: q.scan, room: q.room}
 	c.search = q
 	if err := q.parse(m); err != nil {
 		return c.reply(m, c.resultOf(err)), true
@@ -127,7 +138,7 @@ func (q *searching) parse(m *message) (err error) {
 	q.scope = tree.Scope(numbers[0])
 	q.limit(int(numbers[2]), time.Duration(numbers[3])*time.Second)
 	before := r.Rest()
-	if q.filter, err = readFilterWithin(&r, q.conn.who.allowed.filterNodes); err != nil {
+	if q.filter, err = readFilterIn(&q.room.filters, q.conn.server.schema, &r, q.conn.who.allowed.filterNodes); err != nil {
 		return err
 	}
 	q.rawFilter = before[:len(before)-len(r.Rest())]
@@ -212,18 +223,22 @@ func (q *searching) step(out []byte, candidates, output int) ([]byte, bool, erro
 	if q.list != nil {
 		return q.stepSorted(out, candidates, output)
 	}
-	start := len(out)
-	done, err := q.scan.Step(candidates, func(e *tree.Entry) bool {
-		out = q.visit(out, e)
-		if q.stop == stopNot && len(out)-start >= output {
-			q.stop = stopOutput
-		}
-		return q.stop == stopNot
-	})
+	q.gathered, q.enough = out, len(out)+output
+	done, err := q.scan.Step(candidates, q.room.take)
+	out, q.gathered = q.gathered, nil
 	if err != nil || done {
 		return out, true, err
 	}
 	return out, q.stop == stopSize || q.stop == stopPage, nil
+}
+
+// takeEntry adds one entry to what a step gathers.
+func (q *searching) takeEntry(e *tree.Entry) (more bool) {
+	q.gathered = q.visit(q.gathered, e)
+	if q.stop == stopNot && len(q.gathered) >= q.enough {
+		q.stop = stopOutput
+	}
+	return q.stop == stopNot
 }
 
 // visit returns one entry that matches, if the limits and the rules allow.

@@ -39,13 +39,15 @@ func (t *Tree) Layout() uint32 {
 // Reset forgets what is known of the file served so far.
 func (t *Tree) Reset() {
 	t.writer = newWriter(t)
+	t.recalls.block(false)
 	t.groups.Add(1)
 }
 
-// Committed tells who remembers memberships that they have changed. Nothing
-// else needs to be told: what readers remember stays with a snapshot, and the
-// catalog they share only grows.
+// Committed tells who remembers memberships that they have changed, and puts
+// records into the recall. Nothing else needs to be told: what readers remember
+// stays with a snapshot, and the catalog they share only grows.
 func (t *Tree) Committed(replica.State) {
+	t.writer.remember()
 	if t.regrouped {
 		t.regrouped = false
 		t.groups.Add(1)
@@ -218,6 +220,7 @@ func (w *writer) entriesModified(c journal.Change) error {
 		if err := w.setProgress(c.Position, done+slice); err != nil {
 			return err
 		}
+		w.tree.recalls.end() // two commits will show one position
 		return replica.ErrMore
 	}
 	return w.states.Delete([]byte(stateProgress))

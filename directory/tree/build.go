@@ -64,6 +64,7 @@ func (t *Tree) applyLoad(c journal.Change) error {
 
 // Build is replica.Builder's.
 func (t *Tree) Build(b *replica.Batch, c journal.Change, l *replica.Layout) error {
+	t.recalls.block(true) // until Reset: the new file has the old one's mark
 	x, err := directory.ParseSuffixLoaded(c.Body)
 	if err != nil {
 		return err

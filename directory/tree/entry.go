@@ -109,29 +109,46 @@ func (e *Entry) appendDN(b []byte) ([]byte, error) {
 	return append(append(b, ','), above.dn...), nil
 }
 
-func (e *Entry) appendRDN(b []byte) []byte {
-	if !e.head.told {
-		return append(b, e.head.text...)
+// isNamed reports whether the last part of the entry's key is this one. False
+// says nothing of names that are not plain.
+func (e *Entry) isNamed(part directory.Key) bool {
+	if !e.head.told || int(e.head.code) >= len(e.reader.catalog.names) {
+		return false
 	}
+	typ := e.reader.catalog.names[e.head.code].description.Type
+	v := e.namer()
+	return typ != nil && v != nil && typ.Gives(part, v)
+}
+
+// namer is the value that tells the RDN; nil if there is none.
+func (e *Entry) namer() []byte {
 	for it := e.attributes(); ; {
 		code, vs, ok := it.next()
 		if !ok {
-			return b
+			return nil
 		}
 		if code != e.head.code {
 			continue
 		}
-		b = append(append(b, e.reader.catalog.names[code].text...), '=')
 		for i := uint64(0); ; i++ {
 			v, ok := vs.next(e.reader.value[:])
-			if !ok {
-				return b
-			}
-			if i == e.head.index {
-				return append(b, v...)
+			if !ok || i == e.head.index {
+				return v
 			}
 		}
 	}
+}
+
+func (e *Entry) appendRDN(b []byte) []byte {
+	if !e.head.told {
+		return append(b, e.head.text...)
+	}
+	v := e.namer()
+	if v == nil {
+		return b
+	}
+	b = append(append(b, e.reader.catalog.names[e.head.code].text...), '=')
+	return append(b, v...)
 }
 
 func (e *Entry) attributes() attributes {
@@ -148,11 +165,7 @@ func (e *Entry) Depth() int {
 	}
 	n, parent := 0, e.head.parent
 	for ; parent != 0 && n < maxDepth; n++ {
-		c, err := e.reader.nameOf(parent)
-		if err != nil {
-			return n
-		}
-		parent = c.parent
+		parent = e.reader.parentOf(parent)
 	}
 	return n
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 
 	"go.etcd.io/bbolt"
+
+	"cardinal/internal/replica"
 )
 
 // Check walks through the whole bucket and compares every index with what the
@@ -140,4 +142,51 @@ func (t *Tree) checkIndexes(b *bbolt.Bucket, rd *reader, want expected) error {
 		err = fmt.Errorf("%d counts, %d expected", rd.counts.Stats().KeyN, len(want.counts))
 	}
 	return err
+}
+
+// Recall fills a recall, and reports whether it is in use.
+func (t *Tree) Recall() bool { return t.fillRecall() && t.recalls.shown.Load() != nil }
+
+// Recalls reports whether there is a recall.
+func (t *Tree) Recalls() bool { return t.recalls.shown.Load() != nil }
+
+// Held is a snapshot that stays what it is.
+type Held struct {
+	tree     *Tree
+	snapshot *replica.Snapshot
+	reader   *reader
+}
+
+// Hold takes one. It must be let go of before the replica is closed.
+func (t *Tree) Hold() (*Held, error) {
+	s, rd, err := t.open()
+	return &Held{t, s, rd}, err
+}
+
+// Find names what a search finds in it.
+func (h *Held) Find(r Request) (out []string, err error) {
+	scan := h.tree.Open(r)
+	for done := false; !done && err == nil; {
+		done, err = scan.stepIn(h.reader, 7, func(e *Entry) bool {
+			dn, err := e.AppendDN(nil)
+			out = append(out, fmt.Sprint(string(dn), err, e.decodeAttributes()))
+			return true
+		})
+	}
+	return out, err
+}
+
+// Recalled reports whether the snapshot has a recall.
+func (h *Held) Recalled() bool { return h.reader.recall != nil }
+
+// Forget takes its recall from it.
+func (h *Held) Forget() { h.reader.recall = nil }
+
+// Release lets go of it. Nobody else gets it: it may have been made to forget.
+func (h *Held) Release() {
+	if h.snapshot != nil {
+		h.snapshot.Local = nil
+		h.snapshot.Release()
+		h.snapshot = nil
+	}
 }

@@ -42,9 +42,9 @@ func (t *Tree) Open(r Request) *Scan { return t.Reopen(nil, r) }
 // Reopen is Open in the memory of a Scan that has ended, or of none.
 func (t *Tree) Reopen(s *Scan, r Request) *Scan {
 	if s == nil {
-		s = &Scan{}
+		s = &Scan{room: &scanRoom{}}
 	}
-	*s = Scan{tree: t, request: r, query: query{allow: r.Allow, hide: r.Hide}}
+	*s = Scan{tree: t, request: r, query: query{allow: r.Allow, hide: r.Hide}, room: s.room}
 	return s
 }
 

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -210,7 +212,7 @@ func (m *model) begin() {
 
 func TestTreeAnswersLikeAModel(t *testing.T) {
 	t.Parallel()
-	seeds := uint64(3)
+	seeds := modelSeeds(3)
 	if testing.Short() {
 		seeds = 1
 	}
@@ -220,10 +222,20 @@ func TestTreeAnswersLikeAModel(t *testing.T) {
 		if seed%2 == 1 {
 			m.tree.GatherMost(0) // sets are made slice by slice however small
 		}
-		for range 4 * seeds {
+		for range 12 {
 			m.rounds(30, 120)
 		}
+		m.stop()
 	}
+}
+
+// modelSeeds is how many random trees are compared: more with MODEL_SEEDS, for
+// a long run by hand.
+func modelSeeds(usual uint64) uint64 {
+	if n, err := strconv.ParseUint(os.Getenv("MODEL_SEEDS"), 10, 32); err == nil {
+		return n
+	}
+	return usual
 }
 
 // rounds changes the entries some times, and then asks some times.

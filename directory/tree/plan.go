@@ -3,6 +3,7 @@ package tree
 import (
 	"bytes"
 	"encoding/binary"
+	"hash/maphash"
 	"slices"
 	"strings"
 
@@ -43,6 +44,11 @@ func (p *planner) exact(n *node, ids []uint32) []uint32 {
 		return ids
 	}
 	p.buf = appendIndexValue(p.buf[:0], attr, n.Value)
+	if p.rd.recall != nil && p.rd.tree.unique[n.Attr.Type] {
+		if out, known := p.rd.recall.equal(maphash.Bytes(p.rd.tree.recalls.seed, p.buf), ids); known {
+			return ascending(out)
+		}
+	}
 	r := keyRange{low: p.buf, one: true}
 	for k, v := p.seek(r); r.within(k); k, v = p.rd.index.Next() {
 		ids = chunk(v).appendTo(ids, binary.BigEndian.Uint16(k[len(k)-2:]))

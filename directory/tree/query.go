@@ -45,19 +45,39 @@ const (
 	coverNo
 )
 
-// newNode makes the nodes of a filter; those below one parent share memory.
-func (t *Tree) newNode(q *directory.Query) *node {
-	n := &node{}
-	t.fill(n, q)
+// nodeRoom is memory for nodes.
+type nodeRoom struct{ all, free []node }
+
+// fewNodes are made at once: most filters have no more.
+const fewNodes = 4
+
+func (r *nodeRoom) take(n int) []node {
+	if n > len(r.free) {
+		r.all = make([]node, max(n, fewNodes))
+		r.free = r.all
+	}
+	out := r.free[:n:n]
+	r.free = r.free[n:]
+	return out
+}
+
+// newNode makes the nodes of a filter; those below one parent stand together.
+func (t *Tree) newNode(q *directory.Query) *node { return t.nodeIn(&nodeRoom{}, q) }
+
+// nodeIn is newNode in memory whose nodes nobody looks at any more.
+func (t *Tree) nodeIn(room *nodeRoom, q *directory.Query) *node {
+	room.free = room.all
+	n := &room.take(1)[0]
+	t.fill(room, n, q)
 	return n
 }
 
-func (t *Tree) fill(n *node, q *directory.Query) {
-	n.Query, n.computed = q, t.computedOf(q.Attr)
+func (t *Tree) fill(room *nodeRoom, n *node, q *directory.Query) {
+	n.Query, n.computed, n.children, n.covers = q, t.computedOf(q.Attr), nil, nil
 	if len(q.Children) > 0 {
-		n.children = make([]node, len(q.Children))
+		n.children = room.take(len(q.Children))
 		for i, c := range q.Children {
-			t.fill(&n.children[i], c)
+			t.fill(room, &n.children[i], c)
 		}
 	}
 }

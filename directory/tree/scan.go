@@ -52,7 +52,15 @@ type Scan struct {
 	upper   int
 	last    uint32
 	tested  int
-	few     [scopeProbe + 1]uint32 // memory for small sets of candidates
+	room    *scanRoom
+}
+
+// scanRoom is memory a Scan leaves to the one after it.
+type scanRoom struct {
+	few     [scopeProbe + 1]uint32 // small sets of candidates
+	nodes   nodeRoom
+	queries directory.QueryRoom
+	entry   Entry // what is shown
 }
 
 // Step goes on until visit wants to stop, at most budget entries were tested,
@@ -64,13 +72,20 @@ func (s *Scan) Step(budget int, visit func(e *Entry) (more bool)) (done bool, er
 		return false, err
 	}
 	defer snapshot.Release()
+	return s.stepIn(rd, budget, visit)
+}
+
+// stepIn is Step in the snapshot of a reader.
+func (s *Scan) stepIn(rd *reader, budget int, visit func(e *Entry) (more bool)) (done bool, err error) {
 	s.query.catalog = rd.catalog
 	if !s.planned {
 		if err := s.plan(rd); err != nil {
 			return false, err
 		}
 	}
-	e := Entry{reader: rd}
+	e := &s.room.entry
+	e.reader = rd
+	defer func() { e.reader = nil }()
 	for n := 0; ; n++ {
 		if budget > 0 && n >= budget {
 			return false, nil
@@ -86,7 +101,7 @@ func (s *Scan) Step(budget int, visit func(e *Entry) (more bool)) (done bool, er
 		if err := e.parse(rec); err != nil {
 			return false, err
 		}
-		if s.fits(rd, &e) && !visit(&e) {
+		if s.fits(rd, e) && !visit(e) {
 			return false, nil
 		}
 	}
@@ -184,7 +199,7 @@ func (s *Scan) plan(rd *reader) error {
 	}
 	s.base, s.last = base, s.request.After
 	if s.request.Filter != nil {
-		s.query.root = s.tree.newNode(s.tree.schema.Compile(s.request.Filter))
+		s.query.root = s.tree.nodeIn(&s.room.nodes, s.tree.schema.CompileIn(&s.room.queries, s.request.Filter))
 	}
 	s.left = s.choose(rd)
 	if s.request.After > 0 {
@@ -199,13 +214,13 @@ func (s *Scan) plan(rd *reader) error {
 
 func (s *Scan) choose(rd *reader) candidates {
 	if s.request.Scope == ScopeBase {
-		return candidates{ids: append(s.few[:0], s.base)}
+		return candidates{ids: append(s.room.few[:0], s.base)}
 	}
 	p := &rd.planned
 	p.rd, p.indexed, p.budget = rd, s.tree.indexed, countChunks
 	if s.query.root != nil {
 		if n := s.tree.finding(s.query.root); n != nil {
-			return candidates{ids: p.exact(n, s.few[:0])}
+			return candidates{ids: p.exact(n, s.room.few[:0])}
 		}
 	}
 	if ids, whole := s.walk(rd, scopeProbe); whole {
@@ -237,12 +252,12 @@ func (s *Scan) choose(rd *reader) candidates {
 	return candidates{all: true}
 }
 
-// walk lists the scope if it holds at most the given number of entries. The
-// numbers come back ascending.
+// walk lists the scope if it holds at most the given number of entries, and
+// perhaps a few that are not in it. The numbers come back ascending.
 func (s *Scan) walk(rd *reader, most int) (ids []uint32, whole bool) {
 	var room [scopeProbe]uint32
 	stack := room[:0]
-	ids = s.few[:0]
+	ids = s.room.few[:0]
 	if s.request.Scope == ScopeSubtree {
 		ids = append(ids, s.base)
 	}
@@ -250,6 +265,15 @@ func (s *Scan) walk(rd *reader, most int) (ids []uint32, whole bool) {
 	for len(stack) > 0 {
 		parent := stack[len(stack)-1]
 		stack = stack[:len(stack)-1]
+		if out, known := rd.listBelow(parent, ids); known {
+			if s.request.Scope != ScopeOneLevel {
+				stack = append(stack, out[len(ids):]...)
+			}
+			if ids = out; len(ids) > most {
+				return nil, false
+			}
+			continue
+		}
 		full := false
 		rd.each(parent, nil, func(_ []byte, id uint32) bool {
 			if len(ids) >= most {
@@ -266,6 +290,5 @@ func (s *Scan) walk(rd *reader, most int) (ids []uint32, whole bool) {
 			return nil, false
 		}
 	}
-	slices.Sort(ids)
-	return ids, true
+	return ascending(ids), true // one that moved may be listed twice
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"hash/maphash"
 	"sync/atomic"
 
 	"cardinal/directory"
@@ -30,6 +31,11 @@ type Options struct {
 	SpillMemory int
 	// History bounds what is kept of what changed.
 	History History
+	// Memory is how many bytes may hold, beside the heap, what makes sign-ins
+	// quick: the records and where they stand, about 170 bytes an entry. It is
+	// filled in the background once searches are asked; records beyond it are read
+	// from the file. 0: none.
+	Memory int64
 }
 
 // DefaultIndexed is what relying systems search by: persons by number, name
@@ -68,6 +74,7 @@ type Tree struct {
 	unique   map[*directory.AttributeType]bool
 	replica  atomic.Pointer[replica.Replica]
 	catalogs catalogs
+	recalls  recalls
 	computed atomic.Pointer[computedSet]
 	kinds    [kinds]*directory.Query
 	writer   *writer
@@ -82,7 +89,7 @@ type Tree struct {
 
 // New makes a Tree that is not attached to a replica yet.
 func New(schema *directory.Schema, o Options) (*Tree, error) {
-	t := &Tree{schema: schema, options: o, outlineAbove: outlineAbove, inlineBelow: inlineBelow,
+	t := &Tree{schema: schema, options: o, recalls: recalls{seed: maphash.MakeSeed(), memory: o.Memory}, outlineAbove: outlineAbove, inlineBelow: inlineBelow,
 		gatherMost: gatherMost, walkMost: scopeWalk, kinds: kindQueries(schema)}
 	named := o.Indexed != nil
 	if !named {

@@ -30,6 +30,7 @@ type world struct {
 	path    string
 	few     bool // outline attributes of very few values
 	history tree.History
+	memory  int64 // for what is kept beside the store
 	stop    func()
 }
 
@@ -49,7 +50,7 @@ func (w *world) open(path string) {
 	w.t.Helper()
 	w.path = path
 	var err error
-	if w.tree, err = tree.New(w.schema, tree.Options{SpillDir: w.t.TempDir(), SpillMemory: 1 << 20, History: w.history}); err != nil {
+	if w.tree, err = tree.New(w.schema, tree.Options{SpillDir: w.t.TempDir(), SpillMemory: 1 << 20, History: w.history, Memory: w.memory}); err != nil {
 		w.t.Fatal(err)
 	}
 	if w.few {

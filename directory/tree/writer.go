@@ -27,12 +27,15 @@ type writer struct {
 
 	past  pastWriter
 	wrote []byte // the attributes of the record written last
+
+	recall  *recall           // is told of what is written
+	pending map[uint32]record // for it, once they are committed
 }
 
 func newWriter(t *Tree) *writer {
 	c := newCatalogWriter(t.schema)
 	return &writer{tree: t, catalog: c, records: recordWriter{catalog: c, repeated: t.repeated},
-		past: pastWriter{keep: t.options.History.withDefaults()}}
+		past: pastWriter{keep: t.options.History.withDefaults()}, pending: map[uint32]record{}}
 }
 
 // begin opens the buckets of a transaction, makes them if they are missing,
@@ -42,6 +45,10 @@ func (w *writer) begin(root *bbolt.Bucket) error {
 		if err := w.create(root); err != nil {
 			return err
 		}
+	}
+	if w.root != root {
+		clear(w.pending)
+		w.recall = w.tree.recalls.batch(root.Bucket([]byte(bucketState)).Get([]byte(stateMark)))
 	}
 	w.root, w.records.bucket = root, root
 	for name, b := range map[string]**bbolt.Bucket{bucketEntries: &w.entries, bucketChildren: &w.children,
@@ -142,11 +149,14 @@ func (w *writer) put(id, parent uint32, uuid directory.UUID, e *directory.Entry)
 		return err
 	}
 	w.wrote = h.attributes
+	w.tellRecord(id, r)
 	return w.entries.Put(appendID(nil, id), r)
 }
 
 func (w *writer) link(parent uint32, part directory.Key, id uint32) error {
-	if err := w.children.Put(append(appendID(nil, parent), part...), appendID(nil, id)); err != nil {
+	key := append(appendID(nil, parent), part...)
+	w.tellName(key, parent, id)
+	if err := w.children.Put(key, appendID(nil, id)); err != nil {
 		return err
 	}
 	return w.countChild(parent, 1)
@@ -229,6 +239,7 @@ func (w *writer) remove(h *held) error {
 	if err := w.uuids.Delete(h.uuid[:]); err != nil {
 		return err
 	}
+	w.tellRecord(h.id, nil)
 	if err := w.entries.Delete(appendID(nil, h.id)); err != nil {
 		return err
 	}
@@ -301,6 +312,7 @@ func (w *writer) post(key []byte, id uint32, on bool) error {
 	k := binary.BigEndian.AppendUint16(slices.Clip(key), uint16(id>>16))
 	old := chunk(w.index.Get(k))
 	if on {
+		w.tellValue(key, id)
 		return w.index.Put(k, old.with(uint16(id)))
 	}
 	if left := old.without(uint16(id)); left != nil {

@@ -137,6 +137,9 @@ type DirectoryConfig struct {
 	Matching []Matching `yaml:"matching"`
 	// Indexes are what is found by value. A change of it has serve build its replica anew.
 	Indexes Indexes `yaml:"indexes"`
+	// Memory is how many bytes a node may keep beside its replica so that sign-ins are quick, about 170 for each entry. Default 1073741824
+	// (1 GiB), enough for 6 million entries; what is beyond is read from the file. -1: none.
+	Memory int64 `yaml:"memory"`
 	// Rules is a file of access rules in place of the built-in ones.
 	Rules string `yaml:"rules"`
 	// Integrity keeps references to entries right when these go or are renamed.

@@ -97,7 +97,7 @@ func everythingSet() Config {
 		Cards:  CardsConfig{AttestationRoots: []string{"a.pem", "b.pem"}},
 		Orders: OrdersConfig{Alone: 7, Expiry: time.Hour, Undo: time.Minute},
 		Directory: DirectoryConfig{Managed: []string{"ou=x,o=nhs"}, Schema: []string{"s"},
-			Matching: []Matching{{Attribute: "a", Equality: "b", Ordering: "c", Substrings: "d"}}, Indexes: Indexes{Add: []string{"e"}, Drop: []string{"f", "g"}}, Rules: "r.yaml", AllowPlaintextBind: true,
+			Matching: []Matching{{Attribute: "a", Equality: "b", Ordering: "c", Substrings: "d"}}, Indexes: Indexes{Add: []string{"e"}, Drop: []string{"f", "g"}}, Memory: 5, Rules: "r.yaml", AllowPlaintextBind: true,
 			History: HistoryConfig{Changes: 3, Age: time.Hour, Bytes: 4}, Followers: FollowersConfig{Total: 5, PerIdentity: 4, PerConnection: 3}, ChangeLog: true,
 			Integrity:          Integrity{Attributes: []string{"member", "manager"}, Subtrees: []string{"ou=a,o=nhs", "ou=b,o=nhs"}, Nothing: "cn=x", Limit: 7},
 			Unique:             []Unique{{Attributes: []string{"mail", "uid"}, Base: "ou=y,o=nhs", Filter: "(cn=*)"}, {Attributes: []string{"cn"}}},

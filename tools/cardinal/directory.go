@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -32,6 +33,7 @@ type directoryOf struct {
 	limits    []ldap.Allowance
 	indexes   Indexes
 	history   tree.History
+	memory    int64
 }
 
 // loadDirectory reads schema, names, root passwords and rules, and reports
@@ -50,7 +52,7 @@ func loadDirectory(f folder, c Config) (*directoryOf, error) {
 	if err != nil {
 		return nil, usage("reading the schema", err)
 	}
-	d := &directoryOf{schema: schema, indexes: c.Directory.Indexes, history: c.Directory.History.bounds()}
+	d := &directoryOf{schema: schema, indexes: c.Directory.Indexes, history: c.Directory.History.bounds(), memory: cmp.Or(c.Directory.Memory, usualMemory)}
 	if _, err := d.newTree(); err != nil {
 		problems = append(problems, fmt.Errorf("directory.indexes: %w", err))
 	}
@@ -75,9 +77,12 @@ func loadDirectory(f folder, c Config) (*directoryOf, error) {
 	return d, nil
 }
 
+// usualMemory holds 6 million entries, more than a national workforce has.
+const usualMemory = 1 << 30
+
 // newTree makes the arrangement for searching, in no replica yet.
 func (d *directoryOf) newTree() (*tree.Tree, error) {
-	return tree.New(d.schema, tree.Options{IndexedToo: d.indexes.Add, NotIndexed: d.indexes.Drop, History: d.history})
+	return tree.New(d.schema, tree.Options{IndexedToo: d.indexes.Add, NotIndexed: d.indexes.Drop, History: d.history, Memory: d.memory})
 }
 
 func (c DirectoryConfig) extraRules() (out []directory.ExtraRules) {

@@ -1,0 +1,6 @@
+//go:build !linux
+
+package replica
+
+// LetGo does nothing where the system cannot be told.
+func (r *Replica) LetGo() {}
