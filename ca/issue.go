@@ -328,18 +328,37 @@ func (a *Authority) recoverBefore(ctx context.Context, limit time.Time) error {
 	}
 }
 
-// Responder issues a delegated OCSP responder certificate (RFC 6960 §4.2.2.2)
-// for an authority of ours and gives its DER; 48 hours, by the profile. It is
-// filed under the responder's name.
+// ResponderOrder asks for the certificate of a delegated OCSP responder (RFC 6960 §4.2.2.2).
+type ResponderOrder struct {
+	Issuer certs.IssuerID
+	Key    crypto.PublicKey // proved to be the asker's own
+	// Holder is whom the certificate is filed under; "" for the responder's own name.
+	Holder string
+	// Lifetime is from five minutes ago, in whole seconds; 0: the profile's 48 hours, which are also the most.
+	Lifetime time.Duration
+	// Allow may refuse in the transaction that records the certificate; nil allows.
+	Allow func(tx *ledger.Tx) error
+}
+
+// Responder certifies a responder's key for an authority of ours and gives the DER, filed under the responder's name.
 func (a *Authority) Responder(ctx context.Context, issuer certs.IssuerID, pub crypto.PublicKey) ([]byte, error) {
-	at := a.known.Load().byKey[issuer]
+	return a.CertifyResponder(ctx, ResponderOrder{Issuer: issuer, Key: pub})
+}
+
+// CertifyResponder certifies a responder's key for an authority of ours and gives the DER.
+func (a *Authority) CertifyResponder(ctx context.Context, o ResponderOrder) ([]byte, error) {
+	at := a.known.Load().byKey[o.Issuer]
 	if at == nil {
-		return nil, fmt.Errorf("enrolling a responder of %s: %w", issuer, ErrUnknownIssuer)
+		return nil, fmt.Errorf("enrolling a responder of %s: %w", o.Issuer, ErrUnknownIssuer)
 	}
-	issued, _, err := a.Issue(ctx, []Order{{by: at, Request: policies.Request{
-		Profile: policies.ProfileResponder, PublicKey: pub,
+	var record func(*ledger.Tx, []Issued) error
+	if o.Allow != nil {
+		record = func(tx *ledger.Tx, _ []Issued) error { return o.Allow(tx) }
+	}
+	issued, _, err := a.Issue(ctx, []Order{{by: at, Holder: o.Holder, Request: policies.Request{
+		Profile: policies.ProfileResponder, PublicKey: o.Key, Validity: o.Lifetime,
 		Subject: policies.Subject{CommonName: "OCSP responder " + at.name},
-	}}}, nil)
+	}}}, record)
 	if err != nil {
 		return nil, fmt.Errorf("enrolling a responder of %s: %w", at.name, err)
 	}

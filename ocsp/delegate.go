@@ -19,9 +19,10 @@ import (
 
 // Enroller certifies responder keys. It is wired to the CA, or to the node that has one.
 type Enroller interface {
-	// Responder returns the DER of a certificate for pub with the OCSPSigning purpose, signed by the issuer's key and
-	// valid for about 48 hours. For an issuer whose certificates are not answered for here it returns ErrNotServed.
-	Responder(ctx context.Context, issuer certs.IssuerID, pub crypto.PublicKey) (der []byte, err error)
+	// Responder returns the DER of a certificate with the OCSPSigning purpose, signed by the issuer's key, for the key
+	// that signed the certification request csr (RFC 2986, DER; the names in it say nothing). For an issuer whose
+	// certificates are not answered for here it returns ErrNotServed.
+	Responder(ctx context.Context, issuer certs.IssuerID, csr []byte) (der []byte, err error)
 }
 
 // ErrNotServed: this node does not answer for certificates of the issuer, for instance because its key is off line.
@@ -77,7 +78,11 @@ func (r *Responder) enroll(ctx context.Context, issuer *Issuer) (*delegate, erro
 	if !known {
 		return nil, fmt.Errorf("responder key: %w", errKeyKind)
 	}
-	der, err := r.config.Enroller.Responder(ctx, issuer.ID, key.Public())
+	csr, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{}, key)
+	if err != nil {
+		return nil, fmt.Errorf("responder key: proving it: %w", err)
+	}
+	der, err := r.config.Enroller.Responder(ctx, issuer.ID, csr)
 	if err != nil {
 		return nil, err
 	}
@@ -97,8 +102,22 @@ func (r *Responder) enroll(ctx context.Context, issuer *Issuer) (*delegate, erro
 	}
 	d.tail = appendHeader(appendHeader(nil, 0xa0, header(len(der))+len(der)), 0x30, len(der))
 	d.tail = append(d.tail, der...)
-	d.renewAfter = now.Add(cert.NotAfter.Sub(now) / 2)
+	d.renewAfter = r.renewal(now, cert.NotAfter)
 	return d, nil
+}
+
+// renewMargin is how long renewing may fail before a node that is then cut off could not sign for as long as it may
+// answer.
+const renewMargin = 15 * time.Minute
+
+// renewal is when a certificate is to be renewed: at half its life, or earlier, so that what is left is never less than
+// the time a node that is cut off goes on answering.
+func (r *Responder) renewal(now, notAfter time.Time) time.Time {
+	half := now.Add(notAfter.Sub(now) / 2)
+	if early := notAfter.Add(-r.config.Limits.Stale - renewMargin); early.After(now) && early.Before(half) {
+		return early
+	}
+	return half
 }
 
 // errKeyKind names the keys whose signatures every client verifies.

@@ -185,13 +185,13 @@ type patient struct {
 	bounded chan bool
 }
 
-func (p patient) Responder(ctx context.Context, issuer certs.IssuerID, pub crypto.PublicKey) ([]byte, error) {
+func (p patient) Responder(ctx context.Context, issuer certs.IssuerID, csr []byte) ([]byte, error) {
 	_, bounded := ctx.Deadline()
 	select {
 	case p.bounded <- bounded:
 	default:
 	}
-	return p.world.Responder(ctx, issuer, pub)
+	return p.world.Responder(ctx, issuer, csr)
 }
 
 // A CA that hangs over one issuer must not keep the keys of the others from being renewed.
@@ -202,4 +202,32 @@ func TestEnrollingIsBoundedInTime(t *testing.T) {
 	if !<-bounded {
 		t.Error("a request to the CA may take for ever")
 	}
+}
+
+// On an edge a certificate lives little longer than a node that is cut off may answer: it is renewed so early that it
+// always outlasts that.
+func TestShortCertificatesAreRenewedBeforeTheyCannotOutlastAnOutage(t *testing.T) {
+	t.Parallel()
+	hand := &clock{}
+	w := newWorld(t, func(w *world, c *ocsp.Config, _ *replica.Options) {
+		w.now, c.Limits.Stale = hand.now, 4*time.Hour
+		w.spoil = func(c *x509.Certificate) { c.NotAfter = hand.now().Add(5 * time.Hour) }
+	})
+	w.serve()
+	w.ready()
+	der := requestFor(idOf(w.auth, crypto.SHA1, w.issued(w.auth).SerialNumber)).der(t)
+	wake := func() {
+		w.append(journal.KindIssuerAdded, certs.IssuerAdded{Name: w.auth.name, DER: w.auth.cert.Raw, Shards: 4}.Append(nil))
+	}
+	first := parseAnswer(t, w.ask(der), w.auth).Responder
+	hand.add(40 * time.Minute)
+	wake()
+	if again := parseAnswer(t, w.ask(der), w.auth).Responder; !bytes.Equal(again.Bytes, first.Bytes) {
+		t.Error("renewed after 40 minutes, with 4 h 20 min left")
+	}
+	hand.add(10 * time.Minute)
+	wake()
+	w.eventually("another key, before only 4 h are left", func() bool {
+		return !bytes.Equal(parseAnswer(t, w.ask(der), w.auth).Responder.Bytes, first.Bytes)
+	})
 }

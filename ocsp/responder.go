@@ -33,8 +33,8 @@ type Policy struct {
 // long as records must be kept, 11 years. Nothing is ever taken out of the table, so this only says so.
 const retention = (11*365 + 3) * 24 * time.Hour
 
-// DefaultPolicy is the policy for an issuer by its name: logins must see a loss within two minutes even from an answer
-// kept by the client; signatures are checked in bulk and may take ten.
+// DefaultPolicy is the policy for an issuer by its name, whichever generation of it: logins must see a loss within two
+// minutes even from an answer kept by the client; signatures are checked in bulk and may take ten.
 func DefaultPolicy(issuerName string) Policy {
 	if certs.IssuerKind(issuerName) == "signing" {
 		return Policy{NextUpdate: 10 * time.Minute, MaxAge: 2 * time.Minute, Retain: retention}

@@ -92,14 +92,18 @@ type world struct {
 }
 
 // Responder implements ocsp.Enroller.
-func (w *world) Responder(_ context.Context, issuer certs.IssuerID, pub crypto.PublicKey) ([]byte, error) {
+func (w *world) Responder(_ context.Context, issuer certs.IssuerID, csr []byte) ([]byte, error) {
 	if err := w.refuse.Load(); err != nil {
 		return nil, *err
+	}
+	request, err := x509.ParseCertificateRequest(csr)
+	if err != nil || request.CheckSignature() != nil {
+		return nil, errors.Join(err, errors.New("a request that proves nothing"))
 	}
 	w.enrolled.Add(1)
 	for _, a := range []*authority{w.auth, w.signing} {
 		if a.id == issuer {
-			return a.responder(pub, w.now(), w.spoil)
+			return a.responder(request.PublicKey, w.now(), w.spoil)
 		}
 	}
 	return nil, ocsp.ErrNotServed

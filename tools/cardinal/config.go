@@ -37,6 +37,8 @@ type Config struct {
 	Orders OrdersConfig `yaml:"orders"`
 	// Directory shapes the tree and who may ask it.
 	Directory DirectoryConfig `yaml:"directory"`
+	// Status says how the status of certificates is told.
+	Status StatusConfig `yaml:"status"`
 	// Limits protect the servers; zero means the default.
 	Limits Limits `yaml:"limits"`
 	// Demo is for installations nobody relies on.
@@ -231,6 +233,7 @@ func (c Config) withDefaults() Config {
 			c.Directory.Managed = append(c.Directory.Managed, "ou=People,"+s.DN)
 		}
 	}
+	c.Status.fill()
 	fill(&c.Limits.OCSPAge, 60*time.Second)
 	fill(&c.Limits.DirectoryAge, 5*time.Minute)
 	fill(&c.Limits.Connections, 4096)

@@ -85,6 +85,7 @@ func (c Config) check() error {
 	c.Keys.check(bad)
 	c.checkFeed(bad)
 	c.Orders.check(bad)
+	c.Status.check(bad)
 	c.Limits.check(bad)
 	c.Directory.History.check(bad)
 	c.Directory.Followers.check(bad)

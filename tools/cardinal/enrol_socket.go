@@ -3,8 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"crypto"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"cardinal/ca"
 	"cardinal/certs"
 	"cardinal/ocsp"
 )
@@ -21,9 +20,6 @@ import (
 // its responder keys over a Unix socket that only the folder's owner can open.
 
 func (f folder) enrolment() string { return filepath.Join(string(f), "enrol.sock") }
-
-// maxPublicKey bounds a public key on the socket; P-384 takes 120 octets.
-const maxPublicKey = 4 << 10
 
 // serveEnrolment answers the read roles of this folder.
 func (n *node) serveEnrolment() error {
@@ -53,11 +49,7 @@ func (n *node) enrol(w http.ResponseWriter, r *http.Request) {
 }
 
 func (n *node) enrolled(r *http.Request) ([]byte, error) {
-	spki, err := io.ReadAll(io.LimitReader(r.Body, maxPublicKey))
-	if err != nil {
-		return nil, err
-	}
-	pub, err := x509.ParsePKIXPublicKey(spki)
+	csr, err := io.ReadAll(io.LimitReader(r.Body, maxRequest+1))
 	if err != nil {
 		return nil, err
 	}
@@ -65,7 +57,7 @@ func (n *node) enrolled(r *http.Request) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return n.write.responder(r.Context(), id, pub)
+	return n.write.responder(r.Context(), csr, ca.ResponderOrder{Issuer: id})
 }
 
 func issuerIDOf(path string) (certs.IssuerID, error) {
@@ -77,15 +69,11 @@ func issuerIDOf(path string) (certs.IssuerID, error) {
 }
 
 // askResponder is the read role's side.
-func (n *node) askResponder(ctx context.Context, issuer certs.IssuerID, pub crypto.PublicKey) ([]byte, error) {
-	spki, err := x509.MarshalPKIXPublicKey(pub)
-	if err != nil {
-		return nil, err
-	}
+func (n *node) askResponder(ctx context.Context, issuer certs.IssuerID, csr []byte) ([]byte, error) {
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "unix", n.folder.enrolment())
 	}}}
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, fmt.Sprintf("http://folder/%x", issuer[:]), bytes.NewReader(spki))
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, fmt.Sprintf("http://folder/%x", issuer[:]), bytes.NewReader(csr))
 	if err != nil {
 		return nil, err
 	}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -148,13 +147,9 @@ func (fw *follower) renewIdentity(ctx context.Context) (*tls.Certificate, error)
 // maxResponder bounds a responder certificate.
 const maxResponder = 64 << 10
 
-// responder has a responder key of this node certified. The feed wants the key's own signature: a request is made of it.
-func (fw *follower) responder(ctx context.Context, issuer certs.IssuerID, pub crypto.PublicKey) ([]byte, error) {
-	spki, err := x509.MarshalPKIXPublicKey(pub)
-	if err != nil {
-		return nil, err
-	}
-	der, err := fw.client.Post(ctx, "/v1/responder?issuer="+hex.EncodeToString(issuer[:]), spki, maxResponder)
+// responder has a responder key of this node certified.
+func (fw *follower) responder(ctx context.Context, issuer certs.IssuerID, csr []byte) ([]byte, error) {
+	der, err := fw.client.Post(ctx, "/v1/responder?issuer="+hex.EncodeToString(issuer[:]), csr, maxResponder)
 	var told *feed.Problem
 	if errors.As(err, &told) && told.Status == 404 {
 		return nil, ocsp.ErrNotServed

@@ -19,6 +19,7 @@ import (
 	"cardinal/directory/tree"
 	"cardinal/internal/replica"
 	"cardinal/ocsp"
+	"cardinal/policies"
 )
 
 // readSide answers from a copy of the ledger.
@@ -27,9 +28,16 @@ type readSide struct {
 	table     *ocsp.Table
 	tree      *tree.Tree
 	responder *ocsp.Responder
+	keys      *tokenKeys // nil when they are in memory
 }
 
-func (r *readSide) Close() error { return r.replica.Close() }
+func (r *readSide) Close() error {
+	err := r.replica.Close()
+	if r.keys != nil {
+		err = errors.Join(err, r.keys.Close())
+	}
+	return err
+}
 
 var errBehind = errors.New("the ledger is behind its own replica: this is an older ledger than was served before; put one back with cardinal restore, which begins a new epoch")
 
@@ -47,11 +55,24 @@ func (n *node) openReadSide(ctx context.Context) (*readSide, error) {
 			return nil, errors.Join(err, r.replica.Close())
 		}
 	}
-	r.responder = ocsp.New(ocsp.Config{Table: r.table, Replica: r.replica, Enroller: enroller{n}, Limits: ocsp.Limits{Stale: n.config.Limits.OCSPAge}, Now: n.now, Logger: n.logger})
+	r.responder = ocsp.New(n.responderConfig(r))
 	n.registry.MustRegister(r.responder.Collectors()...)
 	n.task("replica", n.followsWith(r.replica))
 	n.task("responder keys", r.responder.Run)
 	return r, nil
+}
+
+// responderConfig is how this node tells the status of certificates.
+func (n *node) responderConfig(r *readSide) ocsp.Config {
+	s := n.config.Status
+	c := ocsp.Config{Table: r.table, Replica: r.replica, Enroller: enroller{n}, Policy: s.policy, ByName: s.ByName,
+		UnknownIssuer: unknownIssuers()[s.UnknownIssuer], Now: n.now, Logger: n.logger,
+		Limits: ocsp.Limits{Stale: n.config.Limits.OCSPAge, SigningAtOnce: s.SigningAtOnce, SigningWait: s.SigningWait, Connections: s.Connections, Stored: s.Stored}}
+	if s.ResponderKey != "" {
+		r.keys = &tokenKeys{uri: s.ResponderKey, pin: n.passphrase, open: map[string]crypto.Signer{}}
+		c.Key = r.keys.key
+	}
+	return c
 }
 
 // openCopy opens a replica of everything a node answers from, with nothing that answers yet.
@@ -86,20 +107,23 @@ func (n *node) notBehind(ctx context.Context, copied replica.State) error {
 // write role of the same folder.
 type enroller struct{ n *node }
 
-func (e enroller) Responder(ctx context.Context, issuer certs.IssuerID, pub crypto.PublicKey) ([]byte, error) {
+func (e enroller) Responder(ctx context.Context, issuer certs.IssuerID, csr []byte) ([]byte, error) {
 	if e.n.follower != nil {
-		return e.n.follower.responder(ctx, issuer, pub)
+		return e.n.follower.responder(ctx, issuer, csr)
 	}
 	if e.n.write == nil {
-		return e.n.askResponder(ctx, issuer, pub)
+		return e.n.askResponder(ctx, issuer, csr)
 	}
-	return e.n.write.responder(ctx, issuer, pub)
+	return e.n.write.responder(ctx, csr, ca.ResponderOrder{Issuer: issuer})
 }
 
 // responder certifies a responder key of an issuing CA. Nobody answers for the
 // root: its key is not here, and its list says all there is to say.
-func (w *writeSide) responder(ctx context.Context, issuer certs.IssuerID, pub crypto.PublicKey) ([]byte, error) {
-	der, err := w.authority.Responder(ctx, issuer, pub)
+func (w *writeSide) responder(ctx context.Context, csr []byte, o ca.ResponderOrder) (der []byte, err error) {
+	if o.Key, err = policies.ProveCSR(csr); err != nil {
+		return nil, err
+	}
+	der, err = w.authority.CertifyResponder(ctx, o)
 	if errors.Is(err, certificates.ErrGenerationEnded) || errors.Is(err, ca.ErrNoKey) || errors.Is(err, ca.ErrUnknownIssuer) {
 		return nil, ocsp.ErrNotServed
 	}

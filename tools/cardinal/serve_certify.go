@@ -1,19 +1,15 @@
 package main
 
 import (
-	"crypto/x509"
-	"errors"
 	"io"
 	"net"
 	"net/http"
 	"slices"
-	"strings"
 
 	"cardinal/ca"
 	"cardinal/certs/nodes"
 	"cardinal/internal/journal/feed"
 	"cardinal/internal/ledger"
-	"cardinal/ocsp"
 	"cardinal/policies"
 )
 
@@ -46,7 +42,7 @@ func (n *node) certifyForNode(w http.ResponseWriter, r *http.Request, to feed.No
 		http.Error(w, "not certified", http.StatusServiceUnavailable)
 		return
 	}
-	_, _ = w.Write(append(pemBlock("CERTIFICATE", issued[0].Certificate.Raw), pemBlock("CERTIFICATE", n.write.issuers[ca.Services].Certificate.Raw)...))
+	_, _ = w.Write(append(pemBlock("CERTIFICATE", issued[0].Certificate.Raw), pemBlock("CERTIFICATE", n.write.authority.Certificate(issued[0].Issuer).Raw)...))
 }
 
 // namesOf parts the hosts a node serves under, and how it calls itself.
@@ -61,33 +57,4 @@ func namesOf(hosts []string) (names []string, ips []net.IP) {
 		}
 	}
 	return names, ips
-}
-
-// certifyResponder answers POST /v1/responder?issuer=ID: a SubjectPublicKeyInfo is the body, the certificate as DER the
-// answer.
-func (n *node) certifyResponder(w http.ResponseWriter, r *http.Request, to feed.Node) {
-	spki, err := io.ReadAll(io.LimitReader(r.Body, maxPublicKey))
-	if err != nil {
-		return
-	}
-	pub, err := x509.ParsePKIXPublicKey(spki)
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusBadRequest)
-		return
-	}
-	id, err := issuerIDOf("/" + strings.ToLower(r.URL.Query().Get("issuer")))
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusBadRequest)
-		return
-	}
-	der, err := n.write.responder(r.Context(), id, pub)
-	switch {
-	case errors.Is(err, ocsp.ErrNotServed):
-		http.Error(w, err.Error(), http.StatusNotFound)
-	case err != nil:
-		n.logger.Error("certifying a responder key", "node", to.Name, "error", err)
-		http.Error(w, "not certified", http.StatusServiceUnavailable)
-	default:
-		_, _ = w.Write(der)
-	}
 }

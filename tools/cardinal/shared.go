@@ -147,5 +147,6 @@ func (s *shared) store(f folder) error {
 // adopt takes over from what the writer shares what is not this machine's own.
 func (c Config) adopt(from Config) Config {
 	c.Name, c.Suffixes, c.PublicURL, c.Directory, c.Demo = from.Name, from.Suffixes, from.PublicURL, from.Directory, from.Demo
+	c.Status = c.Status.adopt(from.Status)
 	return c
 }
