@@ -27,6 +27,7 @@ const (
 	tagEquality       ber.Tag = 0xa3
 	tagSubstrings     ber.Tag = 0xa4
 	tagInitial        ber.Tag = 0x80
+	tagAny            ber.Tag = 0x81
 	tagPresent        ber.Tag = 0x87
 
 	scopeBase     = 0
@@ -47,7 +48,8 @@ type searchRequest struct {
 	base             string
 	scope            int64
 	attribute, value string
-	initial          bool // the value is how the attribute begins
+	initial          bool   // the value is how the attribute begins
+	inside           string // stands anywhere in a value of the attribute
 	class            string
 }
 
@@ -69,6 +71,8 @@ func (q searchRequest) append(b []byte, id int64) []byte {
 
 func (q searchRequest) appendFilter(b []byte) []byte {
 	switch {
+	case q.inside != "":
+		return appendInside(b, q.attribute, q.inside)
 	case q.attribute == "" && q.class == "":
 		return ber.AppendString(b, tagPresent, "objectClass")
 	case q.attribute == "":

@@ -11,6 +11,7 @@ package main
 import (
 	"context"
 	"io"
+	"os"
 
 	"github.com/spf13/cobra"
 )
@@ -21,7 +22,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		Args:    cobra.NoArgs, SilenceErrors: true, SilenceUsage: true}
 	root.AddCommand(dataCommand(out), photoCommand(out), ocspCommand(out), issuanceCommand(out))
 	root.AddCommand(ldapCommands(out)...)
-	root.AddCommand(compareCommand(out), bindsCommand(out), idleCommand(out), hostileCommand(out))
+	root.AddCommand(compareCommand(out), bindsCommand(out), idleCommand(out), hostileCommand(out), besideCommand(out), crowdCommand(os.Stdin, out))
 	root.SetArgs(args)
 	root.SetOut(out)
 	return root.ExecuteContext(ctx)
