@@ -78,6 +78,7 @@ func (a *attempt) password(acc *account, password []byte) (who Identity, r resul
 			}
 		}
 	}
+	a.turn.leave()
 	if err := a.wait(acc); err != nil {
 		return who, c.resultOf(err)
 	}
@@ -200,6 +201,7 @@ func (a *attempt) aged(acc *account, now time.Time) result {
 		a.said.fail(passwordExpired)
 		return refuse(directory.InvalidCredentials, "")
 	}
+	a.turn.leave()
 	if err := a.conn.server.recordGrace(a.conn.ctx, acc, now); err != nil {
 		a.conn.server.config.Logger.Error("recording a grace login", "name", acc.dn.String(), "error", err)
 		a.said.fail(passwordExpired)

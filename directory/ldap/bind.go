@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+	"time"
 
 	"cardinal/directory"
 	"cardinal/internal/ber"
@@ -18,16 +19,34 @@ const (
 // attempt is one bind request on its way.
 type attempt struct {
 	conn    *conn
+	turn    *turn    // in which it is made; given up before anything that waits
 	asked   bool     // for the password policy control's response
 	ongoing *ongoing // the SASL exchange it may go on with
 	said    policyAnswer
+}
+
+// bind answers a Bind when its turn has come: thousands may bind in the same
+// moment. What does not wait for anything else is done within the turn, down to
+// the answer; false ends the connection.
+func (c *conn) bind(m *message, started time.Time) bool {
+	c.giveUpFollowing(false) // RFC 4511 §4.2.1: abandoned
+	c.running.Wait()
+	if c.turn.enter(c.ctx) != nil {
+		return false
+	}
+	defer c.turn.leave()
+	c.count(m.op, c.handleBind(m), started)
+	if c.from < c.to { // more requests are there: one write for all answers
+		return true
+	}
+	return c.flush() == nil
 }
 
 // handleBind answers a Bind (RFC 4511 §4.2). Nothing else of the connection
 // runs meanwhile. Whatever the outcome, who was bound before is not any more.
 func (c *conn) handleBind(m *message) directory.Code {
 	c.dropTransaction()
-	a := attempt{conn: c, ongoing: c.ongoing}
+	a := attempt{conn: c, turn: &c.turn, ongoing: c.ongoing}
 	c.ongoing = nil
 	c.become(Identity{})
 	with, err := parseControls(m)

@@ -57,6 +57,7 @@ func (s *Server) prepareLogs() error {
 // logRead is a search in a change log.
 type logRead struct {
 	*searching
+	turn    *turn
 	targets sight // of the entries that were changed
 	out     []byte
 }
@@ -64,7 +65,7 @@ type logRead struct {
 // readLog answers a search whose base is the log or a change in it.
 func (q *searching) readLog(ctx context.Context, t *task) directory.Code {
 	c := q.conn
-	l := logRead{searching: q, out: c.server.takeBuffer()}
+	l := logRead{searching: q, turn: &t.turn, out: c.server.takeBuffer()}
 	defer func() { c.server.giveBuffer(l.out) }()
 	r, stale := c.stale()
 	if !stale {
@@ -213,10 +214,13 @@ func (l *logRead) entries(ctx context.Context, from, to uint64) error {
 			return context.DeadlineExceeded
 		}
 		if len(l.out) >= stepOutput/2 {
-			if l.conn.write(l.out) != nil {
+			if l.conn.writeIn(l.turn, l.out) != nil {
 				return context.Canceled
 			}
 			l.out = l.out[:0]
+		}
+		if l.turn.next(ctx) != nil {
+			return context.Canceled
 		}
 	}
 	return nil

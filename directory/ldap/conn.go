@@ -23,8 +23,8 @@ import (
 type conn struct {
 	server  *Server
 	number  uint64
-	counts  *stripe  // where it counts what it does
-	plain   net.Conn // the socket
+	counts  *stripe // where it counts what it does
+	plain   *socket
 	net     net.Conn // the same, or TLS over it
 	tls     *tls.ConnectionState
 	who     Identity  // changed by Bind alone, while nothing else runs
@@ -34,6 +34,9 @@ type conn struct {
 	ongoing *ongoing // a SASL exchange that waits for the next bind
 	// mustChange: the identity is to set a new password first.
 	mustChange atomic.Bool
+
+	turn   turn   // of the reading goroutine
+	streak streak // what it did without a turn since it last waited
 
 	in       []byte // read but not yet used: in[from:to]
 	from, to int
@@ -57,10 +60,12 @@ type conn struct {
 
 func newConn(s *Server, nc net.Conn, secure bool) *conn {
 	n := s.numbers.Add(1)
-	c := &conn{server: s, number: n, counts: s.tally.of(n), plain: nc, net: nc, requests: map[int64]*task{}}
+	c := &conn{server: s, number: n, counts: s.tally.of(n), turn: s.turns.of(n, laneComing), requests: map[int64]*task{}}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
+	c.plain = &socket{Conn: nc, ctx: c.ctx}
+	c.net = c.plain
 	if secure {
-		c.net = tls.Server(nc, s.config.TLS)
+		c.net = tls.Server(c.plain, s.config.TLS)
 	}
 	c.become(Identity{})
 	return c
@@ -121,7 +126,7 @@ func (c *conn) handshake(t *tls.Conn) error {
 	if err := c.plain.SetDeadline(deadline); err != nil {
 		return err
 	}
-	if err := t.HandshakeContext(c.ctx); err != nil {
+	if err := c.shakeHands(t); err != nil {
 		c.server.metrics.handshakes.Inc()
 		return err
 	}
@@ -134,6 +139,17 @@ func (c *conn) handshake(t *tls.Conn) error {
 		c.become(c.who) // the same, on a stronger connection
 	}
 	return c.plain.SetDeadline(time.Time{})
+}
+
+// shakeHands computes in turns: thousands may want it at once, and each costs
+// as much as dozens of searches.
+func (c *conn) shakeHands(t *tls.Conn) error {
+	if err := c.turn.enter(c.ctx); err != nil {
+		return err
+	}
+	c.plain.reading = &c.turn
+	defer func() { c.plain.reading = nil; c.turn.leave() }()
+	return t.HandshakeContext(c.ctx)
 }
 
 // next returns the next whole request. Before it waits it writes what is
@@ -234,6 +250,7 @@ func (c *conn) patience(first bool) error {
 		patience = c.server.config.Limits.Handshake
 	}
 	now := time.Now()
+	c.streak.asked = now
 	if left := c.readBy.Sub(now); left > patience-patience/8 && left <= patience {
 		return nil
 	}
@@ -274,7 +291,7 @@ func (c *conn) flush() error {
 	if len(c.out) == 0 {
 		return nil
 	}
-	err := c.write(c.out)
+	err := c.writeIn(&c.turn, c.out)
 	if cap(c.out) > keptBuffer {
 		c.out = nil
 	}
@@ -287,6 +304,26 @@ func (c *conn) flush() error {
 func (c *conn) write(b []byte) error {
 	c.writing.Lock()
 	defer c.writing.Unlock()
+	return c.send(b)
+}
+
+// writeIn is write for work that takes turns. It keeps the turn if it need not
+// wait for anybody; over TLS, whose own messages are written without one, never.
+func (c *conn) writeIn(t *turn, b []byte) error {
+	if !t.held() {
+		return c.write(b)
+	}
+	if c.net != net.Conn(c.plain) || !c.writing.TryLock() {
+		t.makeWay()
+		return c.write(b)
+	}
+	c.plain.writing = t
+	defer func() { c.plain.writing = nil; c.writing.Unlock() }()
+	return c.send(b)
+}
+
+// send is called under the lock.
+func (c *conn) send(b []byte) error {
 	patience := c.server.config.Limits.Write
 	now := time.Now()
 	if left := c.writeBy.Sub(now); left < patience/2 || left > patience {

@@ -1,6 +1,7 @@
 package ldap
 
 import (
+	"context"
 	"io"
 	"net"
 	"time"
@@ -194,4 +195,33 @@ func HoldSorts(s *Server) (leave func()) {
 // ParsePlain is parsePlain for tests outside the package.
 func ParsePlain(message []byte) (authz, authc string, password []byte, err error) {
 	return parsePlain(message)
+}
+
+// Resting is how many goroutines wait for connections to serve.
+func Resting(s *Server) int { return int(s.rested.Load()) }
+
+// TakeSeats takes every seat there is for work that takes turns, until they
+// are given back.
+func TakeSeats(s *Server) (giveBack func()) {
+	var taken []*turn
+	for range s.config.Limits.Turns {
+		t := s.turns.of(0, laneComing)
+		_ = t.enter(context.Background())
+		taken = append(taken, &t)
+	}
+	return func() {
+		for _, t := range taken {
+			t.leave()
+		}
+	}
+}
+
+// Waiting is how many wait for a seat.
+func Waiting(s *Server) int { return s.turns.waits() }
+
+// FreeSeats is how many seats nobody holds.
+func FreeSeats(s *Server) int {
+	s.turns.mu.Lock()
+	defer s.turns.mu.Unlock()
+	return len(s.turns.free)
 }

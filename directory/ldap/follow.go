@@ -22,6 +22,7 @@ import (
 // not keep up falls behind in history; behind its end he has to begin anew.
 type follower struct {
 	*searching
+	turn      *turn
 	sieve     *tree.Sieve
 	selection *selection // of what a copy holds
 	secrets   bool       // passwords are asked for, should he have the right
@@ -53,7 +54,7 @@ func (c *controls) changesTheAnswer() bool {
 
 // follow runs a search that follows, from its beginning to its end.
 func (q *searching) follow(ctx context.Context, t *task) directory.Code {
-	f := &follower{searching: q}
+	f := &follower{searching: q, turn: &t.turn}
 	if err := f.prepare(); err != nil {
 		return q.conn.conclude(t, nil, q.result(err))
 	}
@@ -239,7 +240,11 @@ func (f *follower) catchUp(ctx context.Context) error {
 	c := f.conn
 	out := c.server.takeBuffer()
 	defer func() { c.server.giveBuffer(out) }()
-	for ctx.Err() == nil {
+	defer f.turn.leave()
+	for first := true; ctx.Err() == nil; first = false {
+		if !first && f.turn.next(ctx) != nil { // what has just happened is told at once
+			return context.Canceled
+		}
 		if !f.unchanged() {
 			return errChanged
 		}
@@ -265,7 +270,7 @@ func (f *follower) catchUp(ctx context.Context) error {
 			return told
 		}
 		if len(out) > 0 {
-			if err := c.write(out); err != nil {
+			if err := c.writeIn(f.turn, out); err != nil {
 				return context.Canceled
 			}
 			out = out[:0]

@@ -16,6 +16,9 @@ const cancelled directory.Code = 118
 // handle works on one request. It returns false when the connection ends.
 func (c *conn) handle(pdu []byte) bool {
 	started := time.Now()
+	if c.streak.keep(c.ctx, &c.turn, started) != nil {
+		return false
+	}
 	m, err := parseMessage(pdu)
 	if err != nil {
 		c.goodbye(err)
@@ -43,10 +46,7 @@ func (c *conn) handle(pdu []byte) bool {
 	}
 	c.begin(m.op)
 	if m.op == bindRequest {
-		c.giveUpFollowing(false) // RFC 4511 §4.2.1: abandoned
-		c.running.Wait()
-		c.count(m.op, c.handleBind(&m), started)
-		return true
+		return c.bind(&m, started)
 	}
 	if r, refused := c.unready(&m); refused {
 		c.count(m.op, c.reply(&m, r), started)

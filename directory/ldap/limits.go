@@ -59,6 +59,10 @@ type Limits struct {
 	// Hashing is how many passwords are verified at once (half the
 	// processors, at least one): binds cannot starve searches.
 	Hashing int
+	// Turns is how many pieces of work that may take long, or come in floods,
+	// run at once (half the processors, at least one): long searches, binds,
+	// handshakes. Short requests always find a processor soon.
+	Turns int
 	// HashingWait is how long a password waits for its turn to be verified
 	// (5 s); past it the answer is busy, so that a flood of wrong passwords
 	// holds no bind up for ever. Passwords verified before do not wait.
@@ -100,15 +104,46 @@ const (
 	maxValueItems = 200
 	// inlineCandidates and inlineOutput are how far a search goes on the
 	// goroutine that reads the connection: nearly every search ends within
-	// them and costs no hand-over. Beyond, the reader must be free again to
-	// see an abandon.
-	inlineCandidates = 200
-	inlineOutput     = 64 << 10
-	// stepCandidates is how many entries are tested before a long search
-	// looks at its time limit and lets go of the store.
-	stepCandidates = 2_000
+	// them and costs no hand-over. Beyond, it takes turns, so that short
+	// requests need not wait for it, and the reader is free to see an abandon.
+	// A search that is sorted goes further, since few may sort much at once.
+	inlineCandidates = 64
+	inlineSorted     = 200
+	inlineOutput     = 32 << 10
+	// stepCandidates is how many entries are tested before a long search lets
+	// go of the store and looks at the time: some 50 µs where nothing matches,
+	// a few hundred where everything does.
+	stepCandidates = 32
 	// stepOutput is how much of an answer is gathered before it is written.
-	stepOutput = 128 << 10
+	// Clients that do not read hold so much each.
+	stepOutput = 64 << 10
+	// quantum is how much work that takes turns does before it lets others run:
+	// a short request waits for about half of it, and to let others run costs a
+	// fiftieth of it.
+	quantum = 100 * time.Microsecond
+	// shortShare is how many times that short requests get, while there are
+	// any: at worst they are a third slower, and long work four times.
+	shortShare = 3
+	// mostOwed bounds what is owed to short requests at once, for work that
+	// cannot be cut into pieces, or was interrupted by another process.
+	mostOwed = 2 * time.Millisecond
+	// slice is how much work does while others of its kind wait: thousands of
+	// entries are found and written in it, so that most searches end within
+	// one, and a thousand of them one after the other, not all at the last.
+	slice = 20 * time.Millisecond
+	// longSearch is what a search has used when it comes behind those that need
+	// less.
+	longSearch = slice
+	// lanePatience is how many of a more urgent lane go first.
+	lanePatience = 3
+	// inRow is how long one connection's requests that are there already are
+	// answered without a turn: some dozen.
+	inRow = 4 * quantum
+	// atOnce is how long it takes at most to be given what is there already;
+	// what takes longer has been waited for.
+	atOnce = 5 * time.Microsecond
+	// restingGoroutines wait, with stacks that have grown, for connections.
+	restingGoroutines = 16
 	// readBuffer is what a resting connection keeps for reading.
 	readBuffer = 4 << 10
 	// keptBuffer is the largest buffer that is kept for the next request.
@@ -146,6 +181,7 @@ func (l Limits) withDefaults(processors int) Limits {
 	setTime(&l.Wait, 10*time.Second)
 	setTime(&l.Transaction, time.Minute)
 	setInt(&l.Hashing, max(1, processors/2))
+	setInt(&l.Turns, max(1, processors/2))
 	setTime(&l.HashingWait, 5*time.Second)
 	setTime(&l.Age, 5*time.Minute)
 	return l

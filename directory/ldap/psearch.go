@@ -40,6 +40,7 @@ func (f *follower) persistently(ctx context.Context, t *task) (result, error) {
 func (f *follower) show(ctx context.Context) error {
 	out := f.conn.server.takeBuffer()
 	defer func() { f.conn.server.giveBuffer(out) }()
+	defer f.turn.leave()
 	for done := false; !done; {
 		var err error
 		if out, done, err = f.searching.step(out, stepCandidates, stepOutput); err != nil {

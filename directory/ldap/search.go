@@ -92,13 +92,22 @@ func (c *conn) handleSearch(m *message, started time.Time) (code directory.Code,
 	}
 	var finished bool
 	var err error
-	c.out, finished, err = q.advance(c.out, inlineCandidates, inlineOutput)
+	c.out, finished, err = q.atOnce(c.out)
 	if err == nil && !finished {
 		return directory.Success, false
 	}
 	r := q.result(err)
 	c.out = r.append(c.out, m.id, searchResultDone)
 	return r.code, true
+}
+
+// atOnce goes as far as a search may without taking turns.
+func (q *searching) atOnce(out []byte) (after []byte, finished bool, err error) {
+	candidates := inlineCandidates
+	if q.controls.sorting != nil {
+		candidates = inlineSorted
+	}
+	return q.advance(out, candidates, inlineOutput)
 }
 
 // parse reads the SearchRequest.
@@ -349,9 +358,9 @@ func (q *searching) finish(ctx context.Context, t *task) directory.Code {
 		return c.conclude(t, nil, q.result(err))
 	}
 	defer q.leaveSort()
-	out := c.server.takeBuffer()
-	defer func() { c.server.giveBuffer(out) }()
-	for ctx.Err() == nil {
+	w := work{conn: c.conn, turn: &t.turn}
+	defer w.end()
+	for w.begin(ctx) == nil {
 		var err error
 		finished := false
 		switch {
@@ -360,17 +369,14 @@ func (q *searching) finish(ctx context.Context, t *task) directory.Code {
 		case q.scan != nil && !q.unchanged():
 			finished, err = true, errChanged
 		default:
-			out, finished, err = q.advance(out, stepCandidates, stepOutput)
+			w.out, finished, err = q.advance(w.out, stepCandidates, stepOutput-len(w.out))
 		}
 		if finished {
-			return c.conclude(t, out, q.result(err))
+			return c.conclude(t, w.out, q.result(err))
 		}
-		if len(out) >= stepOutput/2 {
-			if c.write(out) != nil {
-				return cancelled
-			}
-			out = out[:0]
+		if w.written() != nil {
+			return cancelled
 		}
 	}
-	return c.conclude(t, out[:0], refuse(directory.Unavailable, "the server is stopping"))
+	return c.conclude(t, nil, refuse(directory.Unavailable, "the server is stopping"))
 }

@@ -128,6 +128,7 @@ type Server struct {
 	root     rootDSE
 	hashing  chan struct{}
 	sorts    chan struct{}
+	turns    *turns
 	hides    tree.Hide
 	terms    atomic.Pointer[terms]
 	verified verified
@@ -153,6 +154,10 @@ type Server struct {
 	costly         costly
 	numbers        atomic.Uint64
 
+	resting chan *conn    // to goroutines that have nothing to do
+	rested  atomic.Int64  // how many those are
+	ended   chan struct{} // closed when they are not needed any more
+
 	mu        sync.Mutex
 	listeners map[net.Listener]bool
 	open      map[*conn]bool
@@ -176,7 +181,7 @@ func New(c Config) (*Server, error) {
 		c.Now = time.Now
 	}
 	c.Limits = c.Limits.withDefaults(runtime.GOMAXPROCS(0))
-	s := &Server{config: c, schema: c.Tree.Schema(), guard: newGuard(), noting: make(chan struct{}, maxNoting),
+	s := &Server{config: c, schema: c.Tree.Schema(), guard: newGuard(), resting: make(chan *conn), ended: make(chan struct{}), noting: make(chan struct{}, maxNoting),
 		hashing: make(chan struct{}, c.Limits.Hashing), sorts: make(chan struct{}, c.Limits.Sorts), listeners: map[net.Listener]bool{}, open: map[*conn]bool{}}
 	t, err := s.newTerms(c.Rules, c.Allowances)
 	if err != nil {
@@ -193,6 +198,7 @@ func New(c Config) (*Server, error) {
 		return nil, fmt.Errorf("configuring LDAP: %w", err)
 	}
 	s.tally, s.began, s.noInactiveRole = newTally(), c.Now(), noInactiveRole()
+	s.turns = newTurns(c.Limits.Turns, s.tally.short)
 	if err = s.computeSignIn(); err != nil {
 		return nil, fmt.Errorf("configuring LDAP: %w", err)
 	}
@@ -227,10 +233,13 @@ func (s *Server) serve(l net.Listener, secure bool) error {
 		return errors.Join(ErrServerClosed, l.Close())
 	}
 	defer s.untrack(l)
+	turn, floods := s.turns.of(s.numbers.Add(1), laneComing), streak{}
 	for {
+		floods.asked = time.Now()
 		nc, err := l.Accept()
 		if err == nil {
 			s.accept(nc, secure)
+			_ = floods.keep(context.Background(), &turn, time.Now())
 			continue
 		}
 		if s.isClosing() {
@@ -263,11 +272,40 @@ func (s *Server) accept(nc net.Conn, secure bool) {
 	s.open[c] = true
 	s.done.Add(1)
 	s.mu.Unlock()
-	go func() {
-		defer s.done.Done()
-		defer s.forget(c)
-		c.serve()
-	}()
+	select {
+	case s.resting <- c:
+	default:
+		go s.attend(c)
+	}
+}
+
+// attend serves a connection, and then others: a goroutine that has served one
+// has a stack that is large enough, which otherwise is made by copying it
+// again and again.
+func (s *Server) attend(c *conn) {
+	for c != nil {
+		s.serveOne(c)
+		c = s.rest()
+	}
+}
+
+func (s *Server) serveOne(c *conn) {
+	defer s.done.Done()
+	defer s.forget(c)
+	c.serve()
+}
+
+// rest waits for another connection; nil if there are enough that wait.
+func (s *Server) rest() (c *conn) {
+	defer s.rested.Add(-1)
+	if s.rested.Add(1) > restingGoroutines {
+		return nil
+	}
+	select {
+	case c = <-s.resting:
+	case <-s.ended:
+	}
+	return c
 }
 
 func (s *Server) forget(c *conn) {
@@ -304,7 +342,10 @@ func (s *Server) isClosing() bool {
 // when all connections are closed or ctx ends; then it cuts what is left.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Lock()
-	s.closing = true
+	if !s.closing {
+		s.closing = true
+		close(s.ended)
+	}
 	for l := range s.listeners {
 		_ = l.Close()
 	}

@@ -160,6 +160,7 @@ func (s *syncing) scan(ctx context.Context) error {
 	moved := then.Last != s.seen
 	out := s.conn.server.takeBuffer()
 	defer func() { s.conn.server.giveBuffer(out) }()
+	defer s.turn.leave()
 	for len(ids) > 0 {
 		var told error
 		done, err := t.Visit(ids[:min(len(ids), stepCandidates)], func(e *tree.Entry) bool {
@@ -220,6 +221,7 @@ func (s *syncing) gather(ctx context.Context) ([]uint32, error) {
 	}
 	scan := s.conn.server.config.Tree.Open(request)
 	var depths [][]uint32
+	defer s.turn.leave()
 	for done := false; !done; {
 		var err error
 		if done, err = scan.Step(stepCandidates, func(e *tree.Entry) bool {
@@ -242,7 +244,7 @@ func (s *syncing) gather(ctx context.Context) ([]uint32, error) {
 	return slices.Concat(depths...), nil
 }
 
-// pass writes what is gathered, if the search may go on.
+// pass writes what is gathered, and waits until the search may go on.
 func (f *follower) pass(ctx context.Context, out *[]byte) error {
 	switch {
 	case ctx.Err() != nil:
@@ -253,14 +255,11 @@ func (f *follower) pass(ctx context.Context, out *[]byte) error {
 	if !f.deadline.IsZero() && time.Now().After(f.deadline) {
 		return context.DeadlineExceeded
 	}
-	if len(*out) == 0 {
-		return nil
-	}
-	if f.conn.write(*out) != nil {
+	if len(*out) > 0 && f.conn.writeIn(f.turn, *out) != nil {
 		return context.Canceled
 	}
 	*out = (*out)[:0]
-	return nil
+	return f.turn.next(ctx)
 }
 
 // tellContent appends one entry of the content.

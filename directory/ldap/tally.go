@@ -190,6 +190,14 @@ func (t *tally) begun(k kind) (n uint64) {
 	return n
 }
 
+// short is how many requests began that are mostly answered at once.
+func (t *tally) short() (n uint64) {
+	for i := range t.stripes {
+		n += t.stripes[i].begun[kindSearch].Load() + t.stripes[i].begun[kindCompare].Load()
+	}
+	return n
+}
+
 // sum adds one of the plain counters up.
 func (t *tally) sum(of func(s *stripe) *atomic.Uint64) (n uint64) {
 	for i := range t.stripes {

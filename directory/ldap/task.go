@@ -14,6 +14,7 @@ import (
 type task struct {
 	id     int64
 	op     ber.Tag
+	turn   turn // of what it does itself; not for what waits for others
 	fate   fate
 	cancel context.CancelFunc
 	lasts  bool // rests until something changes; under the connection's lock
@@ -36,7 +37,7 @@ func (c *conn) detach(m *message, started time.Time, run func(ctx context.Contex
 	c.from, c.to = 0, copy(in, rest)
 	c.in = in
 	ctx, cancel := context.WithCancel(c.ctx)
-	t := &task{id: m.id, op: m.op, cancel: cancel}
+	t := &task{id: m.id, op: m.op, turn: c.server.turns.of(c.number, laneLong), cancel: cancel}
 	c.mu.Lock()
 	c.tasks++
 	if c.requests[t.id] == nil {
@@ -49,6 +50,7 @@ func (c *conn) detach(m *message, started time.Time, run func(ctx context.Contex
 		defer c.server.inFlight.Add(-1)
 		defer cancel()
 		defer c.forget(t)
+		defer t.turn.leave()
 		defer func() {
 			if c.fault(recover()) {
 				c.conclude(t, nil, refuse(directory.Other, "internal error"))
@@ -89,7 +91,7 @@ func (c *conn) conclude(t *task, out []byte, r result) directory.Code {
 	case fateCancelled:
 		out, r = out[:0], result{code: cancelled}
 	}
-	_ = c.write(r.append(out, t.id, responseTo(t.op))) // a client that is gone has no use for it
+	_ = c.writeIn(&t.turn, r.append(out, t.id, responseTo(t.op))) // a client that is gone has no use for it
 	return r.code
 }
 
