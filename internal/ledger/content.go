@@ -32,6 +32,12 @@ func (tx *Tx) PutContent(data []byte) (journal.Hash, error) {
 	if tx.group == nil {
 		return h, ErrReadOnly
 	}
+	tx.putContent(h, data)
+	tx.Defer(deleteLoose, h)
+	return h, nil
+}
+
+func (tx *Tx) putContent(h journal.Hash, data []byte) {
 	for part := 0; part*ChunkSize < len(data); part++ {
 		chunk := data[part*ChunkSize : min(len(data), (part+1)*ChunkSize)]
 		name := journal.Hash(sha256.Sum256(chunk))
@@ -39,7 +45,6 @@ func (tx *Tx) PutContent(data []byte) (journal.Hash, error) {
 		tx.Defer(insertPart, h, part, name)
 	}
 	tx.Defer(insertContent, h, len(data))
-	return h, nil
 }
 
 // Content reads all of a content; journal.ErrNoContent if it is not stored, *DamagedContent if it is not what was.
@@ -75,6 +80,7 @@ type ContentWriter struct {
 	size   int64
 	chunk  []byte
 	chunks []journal.Hash
+	loose  bool // DropContent may take it away
 	err    error
 }
 
@@ -158,6 +164,11 @@ func (w *ContentWriter) Close() (journal.Hash, error) {
 		return h, fmt.Errorf("storing content: %w", w.err)
 	}
 	_, err := w.l.Write(w.ctx, func(tx *Tx) error {
+		if !w.loose {
+			tx.Defer(deleteLoose, h)
+		} else if err := tx.loosen(h); err != nil {
+			return err
+		}
 		for part, name := range w.chunks {
 			tx.Defer(insertPart, h, part, name)
 		}

@@ -87,5 +87,5 @@ CREATE TABLE ledger_chunk (
   at BIGINT NOT NULL,
   data BYTEA NOT NULL
 );
-`}}
+`, looseTable}}
 }

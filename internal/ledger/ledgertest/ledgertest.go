@@ -63,6 +63,7 @@ func Run(t *testing.T, e Engine) {
 		{"ErasedChangeIsGoneAndTheChainHolds", true, erases},
 		{"ContentIsSharedAndStreamed", true, contents},
 		{"DamagedContentIsNamed", false, damagedContents},
+		{"LooseContentGoesWhenDropped", false, looseContents},
 		{"ContentSweepKeepsWhatIsUsed", true, sweeps},
 		{"CheckpointSignsTheState", true, checkpoints},
 		{"FaultAtEachExternalWrite", true, faults},
