@@ -15,7 +15,7 @@ const (
 	IssuerAddedVersion   uint8 = 1
 	RecordedVersion      uint8 = 1
 	StatusChangeVersion  uint8 = 1
-	ListPublishedVersion uint8 = 1
+	ListPublishedVersion uint8 = 2
 )
 
 // ErrChange says that a body is not what its kind and version promise.
@@ -122,23 +122,56 @@ func (c Recorded) Split() []Recorded {
 	return parts
 }
 
-// ListPublished says that the list of one shard is replaced by the CRL whose
-// bytes travel as content. Number is the CRL number (RFC 5280 §5.2.3), times
-// are whole seconds, Size is in octets.
+// ListPublished says that a list is replaced by the CRL whose bytes travel as
+// content. Number is the CRL number (RFC 5280 §5.2.3), times are whole seconds,
+// Size is in octets. Base is the number of the list a delta stands on
+// (§5.2.4), 0 in a complete one. Packed is the content's form in gzip
+// (RFC 1952), PackedSize its octets; zero when it is not worth it.
+//
+// The complete list of a shard without a packed form has a body of version 1,
+// every other of version 2.
 type ListPublished struct {
 	Issuer     IssuerID
 	Shard      uint16
+	Kind       ListKind
 	Number     uint64
+	Base       uint64
 	ThisUpdate time.Time
 	NextUpdate time.Time
 	Content    journal.Hash
 	Size       int64
+	Packed     journal.Hash
+	PackedSize int64
 }
+
+// Name is which list of its issuer it is.
+func (c ListPublished) Name() ListName {
+	return ListName{Kind: c.Kind, Shard: c.Shard, Delta: c.Base != 0}
+}
+
+// Version is that of the body Append writes.
+func (c ListPublished) Version() uint8 {
+	if c.Kind == ListShard && c.Base == 0 && c.PackedSize == 0 {
+		return 1
+	}
+	return 2
+}
+
+// listTwo stands in a body of version 2 where version 1 has the shard: more
+// than a shard can be, so that a body tells its version by itself.
+const listTwo = math.MaxUint16 + 2
 
 // Append appends the body to b.
 func (c ListPublished) Append(b []byte) []byte {
 	e := journal.NewEncoder(b)
 	e.AppendHash(journal.Hash(c.Issuer))
+	if c.Version() == 2 {
+		e.AppendUint(listTwo)
+		e.AppendUint(uint64(c.Kind))
+		e.AppendUint(c.Base)
+		e.AppendHash(c.Packed)
+		e.AppendUint(uint64(c.PackedSize))
+	}
 	e.AppendUint(uint64(c.Shard))
 	e.AppendUint(c.Number)
 	e.AppendUint(seconds(c.ThisUpdate))
@@ -148,13 +181,27 @@ func (c ListPublished) Append(b []byte) []byte {
 	return e.Bytes()
 }
 
-// ParseListPublished reads a body of version 1.
+// ParseListPublished reads a body of version 1 or 2.
 func ParseListPublished(body []byte) (ListPublished, error) {
 	d := journal.NewDecoder(body)
-	c := ListPublished{
-		Issuer: IssuerID(d.Hash()), Shard: uint16(d.UintMax(math.MaxUint16)), Number: d.Uint(),
-		ThisUpdate: timeIn(d), NextUpdate: timeIn(d),
-		Content: d.Hash(), Size: int64(d.UintMax(math.MaxInt64)),
+	c := ListPublished{Issuer: IssuerID(d.Hash())}
+	first := d.UintMax(listTwo)
+	if first == listTwo {
+		c.Kind, c.Base = ListKind(d.UintMax(math.MaxUint8)), d.Uint()
+		c.Packed, c.PackedSize = d.Hash(), int64(d.UintMax(math.MaxInt64))
+		if !c.Name().Valid() || c.Version() != 2 {
+			d.Fail("not a list of version 2")
+		}
+		first = d.UintMax(math.MaxUint16)
+	}
+	if first > math.MaxUint16 {
+		d.Fail("no such shard")
+	}
+	c.Shard, c.Number = uint16(first), d.Uint()
+	c.ThisUpdate, c.NextUpdate = timeIn(d), timeIn(d)
+	c.Content, c.Size = d.Hash(), int64(d.UintMax(math.MaxInt64))
+	if !c.Name().Valid() {
+		d.Fail("no such list")
 	}
 	return c, ended(d, "list published")
 }

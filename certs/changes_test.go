@@ -51,6 +51,12 @@ func samples() map[string]body {
 		"generation-1": certs.GenerationChanged{Issuer: issuer, Starts: time.Date(2027, 1, 2, 3, 4, 5, 0, time.UTC),
 			Stopped: time.Date(2029, 1, 2, 3, 4, 5, 0, time.UTC), How: "retired", Ceremony: fill(0x60)},
 		"cross-1": certs.CrossCertified{Issuer: issuer, DER: []byte{0x30, 0x03, 0x02, 0x01, 0x05}, Ceremony: fill(0x60)},
+		"list-published-2": certs.ListPublished{Issuer: issuer, Shard: 15, Number: 1 << 40, Base: 1<<40 - 7,
+			ThisUpdate: time.Date(2027, 1, 2, 3, 4, 5, 0, time.UTC), NextUpdate: time.Date(2027, 1, 9, 3, 4, 5, 0, time.UTC),
+			Content: fill(0x80), Size: 5_000_000_000, Packed: fill(0x90), PackedSize: 2_000_000_000},
+		"list-archive-2": certs.ListPublished{Issuer: issuer, Kind: certs.ListArchive, Number: 1,
+			ThisUpdate: time.Date(2027, 1, 2, 3, 4, 5, 0, time.UTC), NextUpdate: time.Date(2027, 1, 9, 3, 4, 5, 0, time.UTC),
+			Content: fill(0x80), Size: 5},
 	}
 }
 
