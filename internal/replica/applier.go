@@ -51,7 +51,8 @@ type Keeper interface {
 type Settler interface {
 	// Unsettled reports whether Settle has something to do.
 	Unsettled(b *bbolt.Bucket) bool
-	// Settle does it, in a transaction of its own. ErrMore commits and calls again.
+	// Settle does it, in a transaction of its own. ErrMore commits and calls again, once what is new in the journal has
+	// been applied; nil with more to do waits for the next change or heartbeat.
 	Settle(b *Batch) error
 }
 
@@ -86,7 +87,8 @@ func (b *Batch) Time() time.Time { return b.time }
 
 // Content opens large bytes by their SHA-256; the caller closes the reader. What is read is not checked against the
 // hash. journal.ErrNoContent is the applier's to judge; any other error, also from reading, should be returned: it is
-// the feed's, and Follow tries again. The reader stays valid while Follow runs, beyond this batch.
+// the feed's, and Follow tries again. The reader stays valid while Follow runs, beyond this batch; so does Content, for any
+// goroutine.
 func (b *Batch) Content(h journal.Hash) (io.ReadCloser, error) {
 	r, err := b.feed.Content(b.ctx, h)
 	if errors.Is(err, journal.ErrNoContent) {

@@ -108,13 +108,16 @@ func (r *Replica) step(ctx context.Context) error {
 		}
 	}
 	if !r.started { // what was to be fetched is there, as far as it can be had, before the copy says that it can be asked
-		if err := r.settle(ctx, f); err != nil {
-			return err
+		for more := true; more; {
+			var err error
+			if more, err = r.settle(ctx, f); err != nil {
+				return err
+			}
 		}
 		r.started = true
 	}
 	r.complete(f, head)
-	if err := r.settle(ctx, f); err != nil {
+	if more, err := r.settle(ctx, f); more || err != nil { // what is new in the journal comes before the rest
 		return err
 	}
 	if err := r.options.Feed.Wait(ctx, f.position); err != nil {
@@ -224,26 +227,26 @@ func (r *Replica) judge(ctx context.Context, f *file, found error) error {
 	return errors.Join(err, found)
 }
 
-// settle runs what appliers left for the moment the copy is complete. Its failure delays nothing else.
-func (r *Replica) settle(ctx context.Context, f *file) error {
+// settle lets each applier take one step with what it left for the moment the copy is complete, and reports whether one
+// has more to do at once. Its failure delays nothing else.
+func (r *Replica) settle(ctx context.Context, f *file) (more bool, err error) {
 	for i, a := range r.options.Appliers {
 		s, ok := a.(Settler)
 		if !ok {
 			continue
 		}
-		for again := true; again; {
-			var err error
-			if again, err = r.settleOnce(ctx, f, i, s); err != nil {
-				r.putOff(a.Name(), err)
-				break
-			}
+		again, err := r.settleOnce(ctx, f, i, s)
+		if err != nil {
+			r.putOff(a.Name(), err)
+		} else {
 			delete(r.unsettled, a.Name())
 		}
+		more = more || again
 		if ctx.Err() != nil {
-			return ctx.Err()
+			return false, ctx.Err()
 		}
 	}
-	return nil
+	return more, nil
 }
 
 // putOff logs why settling failed, once as long as the reason is the same.
