@@ -13,7 +13,8 @@ import (
 )
 
 // Alarm is something somebody must do. Kind is for machines: stopped,
-// issuer-key, issuer-ending, list-ending. Until is when it is too late.
+// issuer-key, issuer-ending, list-due (the root's, 60 days before its end),
+// list-ending. Until is when it is too late.
 type Alarm struct {
 	Kind    string
 	Issuer  string
@@ -24,8 +25,8 @@ type Alarm struct {
 // Alarms gives what stands now, the most urgent first: a stopped authority; a
 // year before an authority is too old for the longest certificate it issues,
 // which is then refused and not shortened; and lists that will end within half
-// their life (the root's, which somebody must bring the key for, within a
-// month).
+// their life (the root's, for which somebody must bring the key, within 60 days
+// and again within 30).
 func (a *Authority) Alarms(ctx context.Context) ([]Alarm, error) {
 	now := a.Now()
 	var out []Alarm
@@ -88,6 +89,13 @@ func (a *Authority) lastIssue(kind string, end time.Time) time.Time {
 	return last
 }
 
+// rootWarnings are how long before the end of the root's list somebody is told
+// to bring its key: in good time, and as the last call.
+const (
+	rootWarning  = 60 * 24 * time.Hour
+	rootLastCall = 30 * 24 * time.Hour
+)
+
 // listAlarms looks at every list whose issuer has not ended itself, whether its
 // key is here or not.
 func (a *Authority) listAlarms(ctx context.Context, now time.Time) ([]Alarm, error) {
@@ -97,25 +105,36 @@ func (a *Authority) listAlarms(ctx context.Context, now time.Time) ([]Alarm, err
 		if err != nil {
 			return err
 		}
-		shards, err := register.Shards(tx)
-		for i := range shards {
-			s := &shards[i]
-			if ended[s.Issuer] || now.Before(warnFrom(s)) {
+		lists, err := register.Lists(tx)
+		for i := range lists {
+			s := &lists[i]
+			if at := a.known.Load().byKey[s.Issuer]; ended[s.Issuer] || at != nil && !a.Lists.has(at, s.Which) {
 				continue
 			}
-			out = append(out, Alarm{Kind: "list-ending", Issuer: s.Name, Until: s.List.NextUpdate, Message: fmt.Sprintf(
-				"list %d of %s must be replaced before %s", s.Shard, s.Name, s.List.NextUpdate.UTC().Format(time.RFC3339))})
+			if alarm, ok := listAlarm(s, now); ok {
+				out = append(out, alarm)
+			}
 		}
 		return err
 	})
 	return out, err
 }
 
-func warnFrom(s *register.Shard) time.Time {
-	if certs.IssuerKind(s.Name) == Root {
-		return s.List.NextUpdate.AddDate(0, -1, 0)
+// listAlarm judges one list: the root's by its warnings, any other when half
+// its life has passed without a successor.
+func listAlarm(s *register.Shard, now time.Time) (Alarm, bool) {
+	left := s.List.NextUpdate.Sub(now)
+	alarm := Alarm{Kind: "list-ending", Issuer: s.Name, Until: s.List.NextUpdate}
+	until := s.List.NextUpdate.UTC().Format(time.RFC3339)
+	if certs.IssuerKind(s.Name) != Root { // made by the publisher
+		alarm.Message = fmt.Sprintf("list %s of %s must be replaced before %s: see why the publisher does not", s.Which, s.Name, until)
+		return alarm, left <= s.List.NextUpdate.Sub(s.List.ThisUpdate)/2
 	}
-	return s.List.NextUpdate.Add(-s.List.NextUpdate.Sub(s.List.ThisUpdate) / 2)
+	alarm.Message = fmt.Sprintf("the list of %s ends %s, in %d days: bring its key to a ceremony with a list step (cardinal ca ceremony)", s.Name, until, int(left/(24*time.Hour)))
+	if left > rootLastCall {
+		alarm.Kind = "list-due"
+	}
+	return alarm, left <= rootWarning
 }
 
 func endedIssuers(tx *ledger.Tx, now time.Time) (map[certs.IssuerID]bool, error) {

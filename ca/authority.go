@@ -83,6 +83,8 @@ type Config struct {
 	// nil: they have none here. The root's is never asked for.
 	Open      func(ctx context.Context, name string) (crypto.Signer, error)
 	PublicURL string           // http://host[:port][/path]; the URLs in certificates and lists begin with it
+	Lists     ListPolicy       // which there are, and how often
+	TempDir   string           // where long lists are put together; "": the system's
 	Now       func() time.Time // nil: time.Now
 	Logger    *slog.Logger     // nil: discard
 }
@@ -118,6 +120,7 @@ func New(c Config) (*Authority, error) {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
+	c.Lists = c.Lists.withDefaults()
 	a := &Authority{Config: c}
 	a.known.Store(&hierarchy{byName: map[string]*hand{}, byKey: map[certs.IssuerID]*hand{}})
 	for name, issuer := range c.Issuers {
@@ -144,6 +147,9 @@ func newHand(name string, issuer Issuer) (*hand, error) {
 	}
 	return &hand{Issuer: issuer, name: name, id: certs.IssuerIDOf(issuer.Certificate)}, nil
 }
+
+// isRoot reports whether the authority is a root, of any generation.
+func (at *hand) isRoot() bool { return certs.IssuerKind(at.name) == Root }
 
 func samePublicKey(a, b crypto.PublicKey) bool {
 	k, ok := a.(interface{ Equal(crypto.PublicKey) bool })

@@ -79,7 +79,7 @@ func InitHierarchy(ctx context.Context, c Ceremony) (Hierarchy, error) {
 
 // publishAll publishes the first list of every shard and gives the root's.
 func (a *Authority) publishAll(ctx context.Context) ([]byte, error) {
-	rootList, err := a.PublishList(ctx, Root, 0)
+	rootList, err := a.PublishList(ctx, Root, certs.ShardList(0))
 	if err != nil {
 		return nil, err
 	}

@@ -101,7 +101,7 @@ func TestHierarchyIsRecordedUnderTheRootAndEveryListExists(t *testing.T) {
 	for _, c := range changes {
 		kinds[c.Kind]++
 	}
-	if kinds[journal.KindIssuerAdded] != 4 || kinds[journal.KindCertificatesRecorded] != 4 || kinds[journal.KindListPublished] != 49 || kinds[journal.KindGenerationChanged] != 4 || len(kinds) != 4 {
+	if kinds[journal.KindIssuerAdded] != 4 || kinds[journal.KindCertificatesRecorded] != 4 || kinds[journal.KindListPublished] != 50 || kinds[journal.KindGenerationChanged] != 4 || len(kinds) != 4 {
 		t.Errorf("journal: %v", kinds)
 	}
 }
@@ -139,11 +139,11 @@ func TestRootListIsRenewedWithTheRootKeyAlone(t *testing.T) {
 	}
 	root := w.hierarchy.Issuers[ca.Root]
 	absent := w.newAuthority(map[string]ca.Issuer{ca.Root: {Certificate: root.Certificate, Shards: 1}})
-	if _, err := absent.PublishList(t.Context(), ca.Root, 0); !errors.Is(err, ca.ErrNoKey) {
+	if _, err := absent.PublishList(t.Context(), ca.Root, certs.ShardList(0)); !errors.Is(err, ca.ErrNoKey) {
 		t.Errorf("without the key: %v", err)
 	}
 	present := w.newAuthority(map[string]ca.Issuer{ca.Root: root})
-	if _, err := present.PublishList(t.Context(), ca.Root, 0); err != nil {
+	if _, err := present.PublishList(t.Context(), ca.Root, certs.ShardList(0)); err != nil {
 		t.Fatal(err)
 	}
 	after := w.list(ca.Root, 0)

@@ -153,7 +153,7 @@ func TestRecoverPutsInterruptedSerialsOnTheList(t *testing.T) {
 	_, found := w.card("card-1")
 	for _, c := range found {
 		name := map[string]string{policies.ProfileAuthentication: ca.Authentication, policies.ProfileSignature: ca.Signing}[c.Profile]
-		if _, err := next.PublishList(t.Context(), name, c.Shard); err != nil {
+		if _, err := next.PublishList(t.Context(), name, certs.ShardList(c.Shard)); err != nil {
 			t.Fatal(err)
 		}
 		list := w.list(name, c.Shard)
@@ -175,7 +175,7 @@ func TestListThatCannotBeRecordedIsNotAnnounced(t *testing.T) {
 	before := w.shard(one.Issuer, one.Shard)
 	for dies := 1; dies <= 2; dies++ { // the heartbeat, the record
 		w.faults.Before, w.faults.After = faultRow{dies: dies}.hooks()
-		if _, err := w.authority.PublishList(t.Context(), one.Issuer, one.Shard); !errors.Is(err, errFault) {
+		if _, err := w.authority.PublishList(t.Context(), one.Issuer, certs.ShardList(one.Shard)); !errors.Is(err, errFault) {
 			t.Errorf("commit %d: %v", dies, err)
 		}
 		w.faults.Before, w.faults.After = nil, nil
@@ -184,7 +184,7 @@ func TestListThatCannotBeRecordedIsNotAnnounced(t *testing.T) {
 		}
 	}
 	w.faults.Before, w.faults.After = faultRow{lost: 2}.hooks()
-	_, err := w.authority.PublishList(t.Context(), one.Issuer, one.Shard)
+	_, err := w.authority.PublishList(t.Context(), one.Issuer, certs.ShardList(one.Shard))
 	w.faults.Before, w.faults.After = nil, nil
 	if err != nil || len(w.list(one.Issuer, one.Shard).RevokedCertificateEntries) != 1 {
 		t.Errorf("with the answer lost: %v", err)

@@ -161,14 +161,15 @@ func (a *Authority) makeRoot(ctx context.Context, g NewGeneration) (*hand, error
 // publishFirst publishes the lists an authority does not have yet, side by side,
 // to share the commits.
 func (a *Authority) publishFirst(ctx context.Context, at *hand) error {
-	return each(int(at.Shards), func(shard int) error {
+	lists := a.Lists.complete(at)
+	return each(len(lists), func(i int) error {
 		var last register.Shard
 		err := a.Ledger.Read(ctx, func(tx *ledger.Tx) (err error) {
-			last, err = register.LastList(tx, at.id, uint16(shard))
+			last, err = register.LastList(tx, at.id, lists[i])
 			return err
 		})
 		if err == nil && last.List.Number == 0 {
-			_, err = a.publish(ctx, at, uint16(shard))
+			_, err = a.publish(ctx, at, lists[i])
 		}
 		return err
 	})
@@ -289,7 +290,7 @@ func (a *Authority) revokeIssuer(ctx context.Context, name string, reason certs.
 		if root.Signer == nil {
 			continue
 		}
-		if _, err := a.publish(ctx, root, 0); err != nil {
+		if _, err := a.publish(ctx, root, certs.ShardList(0)); err != nil {
 			return err
 		}
 	}

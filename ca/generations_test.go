@@ -99,7 +99,7 @@ func TestRolloverUnderLoadLosesNoCard(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	var working sync.WaitGroup
 	working.Go(func() {
-		if err := (&ca.Publisher{Authority: server, Delay: 10 * time.Millisecond}).Run(ctx); err != nil {
+		if err := (&ca.Publisher{Authority: server}).Run(ctx); err != nil {
 			t.Error(err)
 		}
 	})
@@ -346,7 +346,7 @@ func TestRetiredAuthorityLeavesLastListsAndASignedArchive(t *testing.T) {
 	if err := server.Refresh(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := server.PublishList(t.Context(), ca.Authentication, 0); !errors.Is(err, ca.ErrNoKey) {
+	if _, err := server.PublishList(t.Context(), ca.Authentication, certs.ShardList(0)); !errors.Is(err, ca.ErrNoKey) {
 		t.Errorf("a list after the last: %v", err)
 	}
 	alarms, err := server.Alarms(t.Context())

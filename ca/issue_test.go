@@ -46,7 +46,7 @@ func TestPairIsIssuedRecordedAndGood(t *testing.T) {
 				c.Holder != "900000000017" || c.Request != "r card-1" || c.Shard != one.Shard || c.Policy != w.policies.Hash() {
 				t.Errorf("recorded %+v, %v", c, err)
 			}
-			shard, err := register.LastList(tx, one.Ref.Issuer, one.Shard)
+			shard, err := register.LastList(tx, one.Ref.Issuer, certs.ShardList(one.Shard))
 			url := publicURL + "/crl/" + one.Issuer + "/"
 			if err != nil || shard.List.Number == 0 || !strings.HasPrefix(one.Certificate.CRLDistributionPoints[0], url) {
 				t.Errorf("its list %s: %+v, %v", one.Certificate.CRLDistributionPoints, shard, err)
@@ -268,7 +268,7 @@ func TestQuarantineAndClocksApartStopIssuing(t *testing.T) {
 	if _, _, err := w.authority.Issue(t.Context(), w.pair("900000000017", "a"), nil); !errors.Is(err, ledger.ErrQuarantine) {
 		t.Errorf("issuing in quarantine: %v", err)
 	}
-	if _, err := w.authority.PublishList(t.Context(), ca.Signing, 0); !errors.Is(err, ledger.ErrQuarantine) {
+	if _, err := w.authority.PublishList(t.Context(), ca.Signing, certs.ShardList(0)); !errors.Is(err, ledger.ErrQuarantine) {
 		t.Errorf("publishing in quarantine: %v", err)
 	}
 	if err := w.ledger.SetQuarantine(t.Context(), false); err != nil {

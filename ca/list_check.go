@@ -13,6 +13,9 @@ import (
 	"math/big"
 	"time"
 
+	"golang.org/x/crypto/cryptobyte"
+	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
+
 	"cardinal/certs"
 )
 
@@ -93,7 +96,7 @@ func (c *checker) tbs(s scheme, want header) error {
 		}
 	}
 	if next, err := c.in.Peek(1); err == nil && next[0] == 0x30 {
-		if err := c.entries(); err != nil {
+		if err := c.entries(want); err != nil {
 			return err
 		}
 	}
@@ -106,27 +109,30 @@ func (c *checker) tbs(s scheme, want header) error {
 	return nil
 }
 
-func (c *checker) entries() error {
+func (c *checker) entries(want header) error {
 	size, err := c.open(0x30)
 	if err != nil {
 		return err
 	}
 	end := c.left - size
-	var before certs.Serial
+	before := place{serial: make([]byte, 0, certs.SerialMax)}
 	for c.left > end {
-		raw, err := c.element(0x30)
+		raw, err := c.short()
 		if err != nil {
 			return err
 		}
-		var entry pkix.RevokedCertificate
-		if rest, err := asn1.Unmarshal(raw, &entry); err != nil || len(rest) > 0 {
+		serial, ok := checkEntry(raw, want.base != 0)
+		if !ok {
 			return fmt.Errorf("%w: entry %d", errList, c.count)
 		}
-		serial, err := certs.SerialFromBig(entry.SerialNumber)
-		if err != nil || serial <= before {
+		at := place{serial: serial}
+		if want.shards > 0 {
+			at.shard = uint16(serial[len(serial)-1]) % want.shards
+		}
+		if c.count > 0 && !before.less(at) || want.only && at.shard != want.shard {
 			return fmt.Errorf("%w: serial of entry %d", errList, c.count)
 		}
-		before = serial
+		before.shard, before.serial = at.shard, append(before.serial[:0], at.serial...)
 		c.count++
 	}
 	if c.left != end || c.count == 0 {
@@ -135,44 +141,147 @@ func (c *checker) entries() error {
 	return nil
 }
 
+// place is where an entry stands in the order of a list.
+type place struct {
+	shard  uint16
+	serial []byte
+}
+
+func (p place) less(q place) bool {
+	return p.shard < q.shard || p.shard == q.shard && bytes.Compare(p.serial, q.serial) < 0
+}
+
+// checkEntry parses an element of revokedCertificates and gives its serial. A
+// delta alone may say removeFromCRL.
+func checkEntry(raw []byte, delta bool) (serial []byte, ok bool) {
+	in := cryptobyte.String(raw)
+	var entry, extensions cryptobyte.String
+	if !in.ReadASN1(&entry, cbasn1.SEQUENCE) || !in.Empty() || !entry.ReadASN1Integer(&serial) {
+		return nil, false
+	}
+	if len(serial) == 0 || len(serial) > certs.SerialMax || !readTime(&entry) {
+		return nil, false
+	}
+	if entry.Empty() {
+		return serial, true
+	}
+	if !entry.ReadASN1(&extensions, cbasn1.SEQUENCE) || !entry.Empty() || extensions.Empty() {
+		return nil, false
+	}
+	for !extensions.Empty() {
+		if !checkEntryExtension(&extensions, delta) {
+			return nil, false
+		}
+	}
+	return serial, true
+}
+
+func checkEntryExtension(in *cryptobyte.String, delta bool) bool {
+	var extension, oid, value cryptobyte.String
+	if !in.ReadASN1(&extension, cbasn1.SEQUENCE) || !extension.ReadASN1(&oid, cbasn1.OBJECT_IDENTIFIER) ||
+		!extension.ReadASN1(&value, cbasn1.OCTET_STRING) || !extension.Empty() {
+		return false
+	}
+	switch string(oid) {
+	case "\x55\x1d\x15": // reasonCode
+		var code int
+		if !value.ReadASN1Enum(&code) || !value.Empty() {
+			return false
+		}
+		reason := certs.Reason(code)
+		return reason != certs.ReasonUnspecified && reason.Valid() || delta && reason == certs.ReasonRemoveFromCRL
+	case "\x55\x1d\x18": // invalidityDate
+		return readClock(&value, cbasn1.GeneralizedTime, 15) && value.Empty()
+	}
+	return false
+}
+
+func readTime(in *cryptobyte.String) bool {
+	if in.PeekASN1Tag(cbasn1.GeneralizedTime) {
+		return readClock(in, cbasn1.GeneralizedTime, 15)
+	}
+	return readClock(in, cbasn1.UTCTime, 13)
+}
+
+// readClock takes a time with its seconds and a Z, whose parts are such as
+// there are.
+func readClock(in *cryptobyte.String, tag cbasn1.Tag, length int) bool {
+	var text cryptobyte.String
+	if !in.ReadASN1(&text, tag) || len(text) != length || text[length-1] != 'Z' {
+		return false
+	}
+	most := [...]byte{12, 31, 23, 59, 59}
+	digits := text[:length-1]
+	for i := 0; i < len(digits); i += 2 {
+		high, low := digits[i]-'0', digits[i+1]-'0'
+		if high > 9 || low > 9 {
+			return false
+		}
+		n := high*10 + low
+		if part := i/2 - (len(digits)/2 - len(most)); part >= 0 && (n > most[part] || part < 2 && n == 0) {
+			return false
+		}
+	}
+	return true
+}
+
+// extensionsOf are what a list's extensions should be, by OID.
+func extensionsOf(want header) map[string]pkix.Extension {
+	list := map[string]pkix.Extension{}
+	put := func(oid string, critical bool, v any, params string) {
+		value, err := asn1.MarshalWithParams(v, params)
+		if err == nil {
+			list[oid] = pkix.Extension{Critical: critical, Value: value}
+		}
+	}
+	type key struct {
+		ID []byte `asn1:"tag:0"`
+	}
+	type point struct {
+		Name struct {
+			Full []asn1.RawValue `asn1:"tag:0"`
+		} `asn1:"tag:0"`
+	}
+	at := func(url string) (p point) {
+		p.Name.Full = []asn1.RawValue{{Class: asn1.ClassContextSpecific, Tag: 6, Bytes: []byte(url)}}
+		return p
+	}
+	put(certs.OIDAuthorityKeyID, false, key{want.authorityKey}, "")
+	put(certs.OIDCRLNumber, false, new(big.Int).SetUint64(want.number), "")
+	if want.base != 0 {
+		put(certs.OIDDeltaCRLIndicator, true, new(big.Int).SetUint64(want.base), "")
+	}
+	if want.url != "" {
+		put(certs.OIDIssuingDistribution, true, at(want.url), "")
+	}
+	if want.freshest != "" {
+		put(certs.OIDFreshestCRL, false, []point{at(want.freshest)}, "")
+	}
+	if !want.expired.IsZero() {
+		put(certs.OIDExpiredCertsOnCRL, false, want.expired.UTC(), "generalized")
+	}
+	return list
+}
+
 func (c *checker) extensions(want header) error {
 	raw, err := c.element(0xa0)
 	if err != nil {
 		return err
 	}
-	expected := 3
-	if want.url == "" {
-		expected = 2
-	}
 	var list []pkix.Extension
-	if rest, err := asn1.UnmarshalWithParams(raw, &list, "explicit,tag:0"); err != nil || len(rest) > 0 || len(list) != expected {
+	if rest, err := asn1.UnmarshalWithParams(raw, &list, "explicit,tag:0"); err != nil || len(rest) > 0 {
 		return fmt.Errorf("%w: extensions", errList)
 	}
-	var number *big.Int
-	scoped := false
-	var key struct {
-		ID []byte `asn1:"tag:0"`
-	}
+	expected := extensionsOf(want)
 	for _, x := range list {
-		switch x.Id.String() {
-		case certs.OIDAuthorityKeyID:
-			_, err = asn1.Unmarshal(x.Value, &key)
-		case certs.OIDCRLNumber:
-			_, err = asn1.Unmarshal(x.Value, &number)
-		case certs.OIDIssuingDistribution:
-			scoped = true
-			if want.url == "" || !x.Critical || !bytes.Equal(x.Value, distributionPoint(want.url)) {
-				err = errList
-			}
-		default:
-			err = errList
+		oid := x.Id.String()
+		if e, ok := expected[oid]; !ok || e.Critical != x.Critical || !bytes.Equal(e.Value, x.Value) {
+			return fmt.Errorf("%w: extension %s", errList, oid)
 		}
-		if err != nil {
-			return fmt.Errorf("%w: extension %s", errList, x.Id)
-		}
+		delete(expected, oid)
 	}
-	if scoped != (want.url != "") || number == nil || number.Cmp(new(big.Int).SetUint64(want.number)) != 0 || !bytes.Equal(key.ID, want.authorityKey) {
-		return fmt.Errorf("%w: number, authority key or scope", errList)
+	if len(expected) > 0 {
+		return fmt.Errorf("%w: %d extensions are missing", errList, len(expected))
 	}
 	return nil
 }
@@ -194,6 +303,27 @@ func (c *checker) time() (time.Time, error) {
 // maxElement is the largest element read whole: an entry, a name, the
 // extensions or a signature.
 const maxElement = 64 << 10
+
+// short reads one SEQUENCE of under 128 octets, with its header; what it gives
+// lives until the next read. All but the strangest entries are such.
+func (c *checker) short() ([]byte, error) {
+	head, err := c.in.Peek(2)
+	if err != nil {
+		return nil, fmt.Errorf("%w: it ends early", errList)
+	}
+	n := 2 + int(head[1])
+	if head[0] != 0x30 || head[1] >= 0x80 || int64(n) > c.left {
+		return nil, fmt.Errorf("%w: a header", errList)
+	}
+	raw, err := c.in.Peek(n)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errList, err)
+	}
+	c.hash.Write(raw)
+	c.left -= int64(n)
+	_, err = c.in.Discard(n) // leaves the octets where they are until the next read
+	return raw, err
+}
 
 // element reads one element with its header.
 func (c *checker) element(tag byte) ([]byte, error) {

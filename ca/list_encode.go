@@ -1,13 +1,11 @@
 package ca
 
 import (
+	"bytes"
 	"crypto"
-	"crypto/ecdsa"
-	"crypto/rsa"
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
 	"time"
 
@@ -19,52 +17,75 @@ import (
 )
 
 // header is what a revocation list says besides its entries (RFC 5280 §5.1.2
-// and §5.2). URL is the one place it may be fetched from, as its certificates
-// name it: it stands in the critical issuingDistributionPoint, so that one
-// shard's list cannot be passed off as another's. It is empty for an authority
-// with a single list, whose scope is every certificate: openssl verify
-// -crl_check_all looks up the root too, which names no list of its own.
+// and §5.2).
 type header struct {
 	issuer       []byte // raw Name
 	authorityKey []byte // subjectKeyIdentifier of the issuer
-	url          string
-	number       uint64
-	thisUpdate   time.Time
-	nextUpdate   time.Time
+	// url is the one place its certificates may be looked for, as they name
+	// it: it stands in the critical issuingDistributionPoint, so that one
+	// shard's list cannot be passed off as another's. A delta has that of the
+	// list it stands on. It is empty for a list that is about every
+	// certificate of its issuer.
+	url        string
+	number     uint64
+	base       uint64    // what a delta stands on (§5.2.4); 0: it is complete
+	freshest   string    // where its delta is (§5.2.6); "" if there is none
+	expired    time.Time // since when ended certificates are kept (X.509 §8.5.2.12); zero: they are not
+	thisUpdate time.Time
+	nextUpdate time.Time
+	// Over how many shards the issuer's certificates are spread, and the only
+	// one whose may be on the list, if it is about one.
+	shards, shard uint16
+	only          bool
 }
 
-// entries walks the same entries in the same order each time it is called.
+// entries walks the entries in the order of register.Revoked, once.
 type entries func(yield func(register.Entry) error) error
 
-// encoder writes a list without holding it: once over the entries to count
-// octets, since DER puts lengths in front, then once to write, hash and sign.
+// encoder writes a list without holding it: the entries are encoded into a
+// spool while they are walked, since DER puts lengths in front, and then
+// copied, hashed and signed in one pass.
 type encoder struct {
 	header
 	signer  crypto.Signer
 	entries entries
+	tempDir string // where a long spool goes
 }
 
-// size is what the first walk finds.
-type size struct {
-	entries int64 // how many
-	octets  int64 // of their encodings together
+// encoded is the entries of a list, encoded. It must be closed.
+type encoded struct {
+	count int64
+	spool
 }
 
-func (e *encoder) measure() (size, error) {
-	var s size
-	var room []byte
+// collect walks the entries.
+func (e *encoder) collect() (*encoded, error) {
+	out := &encoded{spool: spool{dir: e.tempDir}}
+	room := make([]byte, 0, chunk+256)
 	err := e.entries(func(entry register.Entry) error {
-		room = appendEntry(room[:0], entry)
-		s.entries++
-		s.octets += int64(len(room))
-		return nil
+		out.count++
+		if room = appendEntry(room, entry); len(room) < chunk {
+			return nil
+		}
+		_, err := out.Write(room)
+		room = room[:0]
+		return err
 	})
-	return s, err
+	if err == nil {
+		_, err = out.Write(room)
+	}
+	if err != nil {
+		return nil, errors.Join(err, out.Close())
+	}
+	return out, nil
 }
+
+// chunk is how much of a list is handled at a time.
+const chunk = 32 << 10
 
 // write writes the CertificateList. What it hashes, writes and signs is one
-// stream; s must come from measure over the same snapshot.
-func (e *encoder) write(w io.Writer, random io.Reader, s size) error {
+// stream.
+func (e *encoder) write(w io.Writer, random io.Reader, list *encoded) error {
 	scheme, err := schemeOf(e.signer.Public())
 	if err != nil {
 		return err
@@ -77,35 +98,33 @@ func (e *encoder) write(w io.Writer, random io.Reader, s size) error {
 	if err != nil {
 		return err
 	}
-	var list []byte // header of revokedCertificates, absent when empty (RFC 5280 §5.1.2.6)
-	if s.entries > 0 {
-		list = derHeader(0x30, s.octets)
+	if list.count > 0 { // revokedCertificates is absent when empty (RFC 5280 §5.1.2.6)
+		front = append(front, derHeader(0x30, list.size)...)
 	}
-	body := int64(len(front)) + int64(len(list)) + s.octets + int64(len(extensions))
-	tbs := derHeader(0x30, body)
+	body := int64(len(front)) + list.size + int64(len(extensions))
+	front = append(derHeader(0x30, body), front...)
 	tail := append([]byte{}, scheme.identifier...)
 	tail = append(tail, derHeader(0x03, int64(scheme.signature+1))...)
 	tail = append(tail, 0)
-	whole := int64(len(tbs)) + body + int64(len(tail)+scheme.signature)
+	whole := int64(len(front)) + list.size + int64(len(extensions)+len(tail)+scheme.signature)
 
+	content, err := list.reader()
+	if err != nil {
+		return err
+	}
 	digest := scheme.hash.New()
-	signed := &counter{w: io.MultiWriter(w, digest)}
+	signed := io.MultiWriter(w, digest)
 	if _, err := w.Write(derHeader(0x30, whole)); err != nil {
 		return err
 	}
-	for _, part := range [][]byte{tbs, front, list} {
-		if _, err := signed.Write(part); err != nil {
-			return err
-		}
-	}
-	if err := e.writeEntries(signed); err != nil {
+	if _, err := signed.Write(front); err != nil {
 		return err
+	}
+	if n, err := io.CopyBuffer(signed, content, make([]byte, chunk)); err != nil || n != list.size {
+		return errors.Join(err, fmt.Errorf("copying %d of %d octets of entries", n, list.size))
 	}
 	if _, err := signed.Write(extensions); err != nil {
 		return err
-	}
-	if signed.n != int64(len(tbs))+body {
-		return errors.New("the entries changed between two walks")
 	}
 	signature, err := scheme.sign(e.signer, random, digest)
 	if err != nil {
@@ -113,37 +132,6 @@ func (e *encoder) write(w io.Writer, random io.Reader, s size) error {
 	}
 	_, err = w.Write(append(tail, signature...))
 	return err
-}
-
-// chunk is how much of the entries is written at a time.
-const chunk = 32 << 10
-
-func (e *encoder) writeEntries(w io.Writer) error {
-	room := make([]byte, 0, chunk+256)
-	err := e.entries(func(entry register.Entry) error {
-		if room = appendEntry(room, entry); len(room) < chunk {
-			return nil
-		}
-		_, err := w.Write(room)
-		room = room[:0]
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	_, err = w.Write(room)
-	return err
-}
-
-type counter struct {
-	w io.Writer
-	n int64
-}
-
-func (c *counter) Write(p []byte) (int, error) {
-	n, err := c.w.Write(p)
-	c.n += int64(n)
-	return n, err
 }
 
 // front is version, signature, issuer, thisUpdate and nextUpdate.
@@ -157,8 +145,8 @@ func (e *encoder) front(s scheme) ([]byte, error) {
 	return b.Bytes()
 }
 
-// extensions is crlExtensions: authorityKeyIdentifier, cRLNumber and the
-// critical issuingDistributionPoint (RFC 5280 §5.2.1, §5.2.3, §5.2.5).
+// extensions is crlExtensions (RFC 5280 §5.2): authorityKeyIdentifier and
+// cRLNumber always, the others as the list's kind has them.
 func (e *encoder) extensions() ([]byte, error) {
 	var b cryptobyte.Builder
 	b.AddASN1(cbasn1.Tag(0).Constructed().ContextSpecific(), func(b *cryptobyte.Builder) {
@@ -169,8 +157,23 @@ func (e *encoder) extensions() ([]byte, error) {
 				})
 			})
 			addExtension(b, certs.OIDCRLNumber, false, func(b *cryptobyte.Builder) { b.AddASN1Uint64(e.number) })
+			if e.base != 0 {
+				addExtension(b, certs.OIDDeltaCRLIndicator, true, func(b *cryptobyte.Builder) { b.AddASN1Uint64(e.base) })
+			}
 			if e.url != "" {
-				addExtension(b, certs.OIDIssuingDistribution, true, func(b *cryptobyte.Builder) { b.AddBytes(distributionPoint(e.url)) })
+				addExtension(b, certs.OIDIssuingDistribution, true, func(b *cryptobyte.Builder) {
+					b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) { addPointName(b, e.url) })
+				})
+			}
+			if e.freshest != "" {
+				addExtension(b, certs.OIDFreshestCRL, false, func(b *cryptobyte.Builder) {
+					b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
+						b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) { addPointName(b, e.freshest) })
+					})
+				})
+			}
+			if !e.expired.IsZero() {
+				addExtension(b, certs.OIDExpiredCertsOnCRL, false, func(b *cryptobyte.Builder) { b.AddASN1GeneralizedTime(e.expired.UTC()) })
 			}
 		})
 	})
@@ -187,124 +190,90 @@ func addExtension(b *cryptobyte.Builder, oid string, critical bool, value func(*
 	})
 }
 
-// distributionPoint is an IssuingDistributionPoint with one URI as fullName.
-func distributionPoint(url string) []byte {
-	var b cryptobyte.Builder
-	b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
+// addPointName adds a DistributionPointName with one URI as fullName: the first
+// field of an IssuingDistributionPoint and of a DistributionPoint.
+func addPointName(b *cryptobyte.Builder, url string) {
+	b.AddASN1(cbasn1.Tag(0).Constructed().ContextSpecific(), func(b *cryptobyte.Builder) {
 		b.AddASN1(cbasn1.Tag(0).Constructed().ContextSpecific(), func(b *cryptobyte.Builder) {
-			b.AddASN1(cbasn1.Tag(0).Constructed().ContextSpecific(), func(b *cryptobyte.Builder) {
-				b.AddASN1(cbasn1.Tag(6).ContextSpecific(), func(b *cryptobyte.Builder) { b.AddBytes([]byte(url)) })
-			})
+			b.AddASN1(cbasn1.Tag(6).ContextSpecific(), func(b *cryptobyte.Builder) { b.AddBytes([]byte(url)) })
 		})
 	})
-	return b.BytesOrPanic() // lengths under 2³², no other way to fail
 }
 
 // appendEntry appends one element of revokedCertificates: the serial, the
 // revocation date and, as extensions, the reason unless it is unspecified
-// (RFC 5280 §5.3.1) and the invalidity date when there is one (§5.3.2).
+// (RFC 5280 §5.3.1) and the invalidity date when there is one (§5.3.2). What
+// was released is removeFromCRL, which deltas alone say.
 func appendEntry(b []byte, e register.Entry) []byte {
-	var room [96]byte
-	inner := room[:0]
+	start := len(b)
+	b = append(b, 0x30, 0) // at most 22 + 17 + 39 octets follow
 	if e.Serial[0]&0x80 != 0 {
-		inner = append(inner, 0x02, byte(len(e.Serial)+1), 0)
+		b = append(b, 0x02, byte(len(e.Serial)+1), 0)
 	} else {
-		inner = append(inner, 0x02, byte(len(e.Serial)))
+		b = append(b, 0x02, byte(len(e.Serial)))
 	}
-	inner = append(inner, e.Serial...)
-	inner = appendTime(inner, e.Status.At)
-	inner = append(inner, entryExtensions(e.Status)...)
-	b = append(b, 0x30, byte(len(inner))) // at most 22 + 17 + 39 octets
-	return append(b, inner...)
+	b = append(b, e.Serial...)
+	b = appendTime(b, e.Status.At)
+	b = appendEntryExtensions(b, e.Status)
+	b[start+1] = byte(len(b) - start - 2)
+	return b
 }
 
-func entryExtensions(s certs.Status) []byte {
-	var room [64]byte
-	list := room[:0]
-	if s.Reason != certs.ReasonUnspecified {
-		list = append(list, 0x30, 0x0a, 0x06, 0x03, 0x55, 0x1d, 0x15, 0x04, 0x03, 0x0a, 0x01, byte(s.Reason))
+func appendEntryExtensions(b []byte, s certs.Status) []byte {
+	reason := s.Reason
+	if s.State == certs.StateGood {
+		reason = certs.ReasonRemoveFromCRL
+	}
+	n := 0
+	if reason != certs.ReasonUnspecified {
+		n = 12
 	}
 	if !s.Invalidity.IsZero() {
-		list = append(list, 0x30, 0x18, 0x06, 0x03, 0x55, 0x1d, 0x18, 0x04, 0x11, 0x18, 0x0f)
-		list = s.Invalidity.UTC().AppendFormat(list, "20060102150405Z") // always GeneralizedTime
+		n += 26
 	}
-	if len(list) == 0 {
-		return nil
+	if n == 0 {
+		return b
 	}
-	return append([]byte{0x30, byte(len(list))}, list...)
+	b = append(b, 0x30, byte(n))
+	if reason != certs.ReasonUnspecified {
+		b = append(b, 0x30, 0x0a, 0x06, 0x03, 0x55, 0x1d, 0x15, 0x04, 0x03, 0x0a, 0x01, byte(reason))
+	}
+	if !s.Invalidity.IsZero() {
+		b = append(b, 0x30, 0x18, 0x06, 0x03, 0x55, 0x1d, 0x18, 0x04, 0x11, 0x18, 0x0f)
+		b = appendClock(b, s.Invalidity.UTC(), true) // always GeneralizedTime
+	}
+	return b
 }
 
 // appendTime writes UTCTime through 2049 and GeneralizedTime after (RFC 5280 §5.1.2.4).
 func appendTime(b []byte, t time.Time) []byte {
 	if t = t.UTC(); t.Year() < 2050 {
-		return t.AppendFormat(append(b, 0x17, 13), "060102150405Z")
+		return appendClock(append(b, 0x17, 13), t, false)
 	}
-	return t.AppendFormat(append(b, 0x18, 15), "20060102150405Z")
+	return appendClock(append(b, 0x18, 15), t, true)
 }
+
+// appendClock writes [YY]YYMMDDHHMMSSZ: by hand, since a list of a million
+// entries has two million times.
+func appendClock(b []byte, t time.Time, century bool) []byte {
+	year, month, day := t.Date()
+	hour, minute, second := t.Clock()
+	if century {
+		b = appendTwo(b, year/100)
+	}
+	for _, n := range [...]int{year % 100, int(month), day, hour, minute, second} {
+		b = appendTwo(b, n)
+	}
+	return append(b, 'Z')
+}
+
+func appendTwo(b []byte, n int) []byte { return append(b, byte('0'+n/10%10), byte('0'+n%10)) }
 
 // derHeader is a tag and a definite length.
 func derHeader(tag byte, n int64) []byte {
 	if n < 0x80 {
 		return []byte{tag, byte(n)}
 	}
-	length := binary.BigEndian.AppendUint64(nil, uint64(n))
-	for length[0] == 0 {
-		length = length[1:]
-	}
+	length := bytes.TrimLeft(binary.BigEndian.AppendUint64(nil, uint64(n)), "\x00")
 	return append([]byte{tag, 0x80 | byte(len(length))}, length...)
-}
-
-// scheme is how a key signs: the AlgorithmIdentifier, the hash, and the length
-// of its signatures in octets.
-type scheme struct {
-	identifier []byte
-	hash       crypto.Hash
-	signature  int
-}
-
-func schemeOf(pub crypto.PublicKey) (scheme, error) {
-	switch pub := pub.(type) {
-	case *ecdsa.PublicKey:
-		switch pub.Curve.Params().BitSize {
-		case 256: // ecdsa-with-SHA256, RFC 5758 §3.2
-			return scheme{[]byte{0x30, 0x0a, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x02}, crypto.SHA256, 71}, nil
-		case 384: // ecdsa-with-SHA384
-			return scheme{[]byte{0x30, 0x0a, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x03}, crypto.SHA384, 103}, nil
-		}
-	case *rsa.PublicKey: // sha256WithRSAEncryption, RFC 4055 §5
-		return scheme{[]byte{0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x0b, 0x05, 0x00}, crypto.SHA256, pub.Size()}, nil
-	}
-	return scheme{}, fmt.Errorf("no lists are signed with a %T", pub)
-}
-
-// maxSignings bounds the signatures made for one list.
-const maxSignings = 100
-
-// sign gives a signature of exactly the length that stands in front of it
-// already. A DER ECDSA signature has the scheme's length every other time (one
-// of its two numbers needs an octet for its sign), so it is made again until it
-// fits: twice on average, and a hundred times without luck once in 2¹⁰⁰.
-func (s scheme) sign(signer crypto.Signer, random io.Reader, digest hash.Hash) ([]byte, error) {
-	sum := digest.Sum(nil)
-	for range maxSignings {
-		signature, err := signer.Sign(random, sum, s.hash)
-		if err != nil {
-			return nil, fmt.Errorf("signing a list: %w", err)
-		}
-		if len(signature) == s.signature {
-			return signature, nil
-		}
-	}
-	return nil, fmt.Errorf("signing a list: no signature of %d octets in %d", s.signature, maxSignings)
-}
-
-// verify checks a signature over a digest.
-func (s scheme) verify(pub crypto.PublicKey, sum, signature []byte) bool {
-	switch pub := pub.(type) {
-	case *ecdsa.PublicKey:
-		return ecdsa.VerifyASN1(pub, sum, signature)
-	case *rsa.PublicKey:
-		return rsa.VerifyPKCS1v15(pub, s.hash, sum, signature) == nil
-	}
-	return false
 }

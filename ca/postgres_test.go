@@ -51,7 +51,7 @@ func TestPostgreSQLTakesAHistoryToo(t *testing.T) {
 	w.setStatus(certs.Held(), pair[0].Ref, pair[1].Ref)
 	w.setStatus(certs.Revoked(certs.ReasonKeyCompromise), pair[0].Ref, pair[1].Ref)
 	for _, one := range pair {
-		if _, err := w.authority.PublishList(t.Context(), one.Issuer, one.Shard); err != nil {
+		if _, err := w.authority.PublishList(t.Context(), one.Issuer, certs.ShardList(one.Shard)); err != nil {
 			t.Fatal(err)
 		}
 		found := false

@@ -1,10 +1,7 @@
 package ca
 
 import (
-	"bytes"
 	"context"
-	"crypto/rand"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -16,158 +13,146 @@ import (
 	"cardinal/internal/ledger"
 )
 
-// listLife is how long after thisUpdate the next list is due at the latest. An
-// issuing authority's list is replaced long before; a relying system that has
-// to live through a week without us can.
-const listLife = 7 * 24 * time.Hour
+// ErrNoSuchList: the policy has no such list of this authority.
+var ErrNoSuchList = errors.New("there is no such list")
 
-// rootListMonths is the same for the root, whose key has to be brought.
-const rootListMonths = 6
-
-// PublishList makes, signs, checks and announces the list of one shard of an
-// authority, as of the ledger's last commit, and returns when it is durable. It
-// may be called at any time; one that was overtaken by another is made anew.
-// register.ErrListOvertaken when that happens again and again, ErrNoKey for an authority whose key is elsewhere,
+// PublishList makes, signs, checks and announces a list of an authority, as of
+// the ledger's last commit, and returns when it is durable. A complete list
+// takes its delta with it, under the same number (RFC 5280 §5.2.4). It may be
+// called at any time; one that was overtaken by another is made anew.
+// register.ErrListOvertaken when that happens again and again, ErrNoSuchList,
+// ErrNoKey for an authority whose key is elsewhere, *ImplausibleError, and
 // ledger.ErrQuarantine while lost revocations would be missing from it.
-func (a *Authority) PublishList(ctx context.Context, issuer string, shard uint16) (certs.ListPublished, error) {
+func (a *Authority) PublishList(ctx context.Context, issuer string, which certs.ListName) (certs.ListPublished, error) {
 	at := a.known.Load().byName[issuer]
 	if at == nil {
 		return certs.ListPublished{}, fmt.Errorf("publishing a list: %w: %q", ErrUnknownIssuer, issuer)
 	}
-	return a.publish(ctx, at, shard)
+	if !which.Valid() || !a.Lists.has(at, which) {
+		return certs.ListPublished{}, fmt.Errorf("publishing list %s of %s: %w", which, issuer, ErrNoSuchList)
+	}
+	return a.publish(ctx, at, which)
 }
 
 // maxOvertaken is how often a list is made before its overtaking is an error.
 const maxOvertaken = 5
 
-func (a *Authority) publish(ctx context.Context, at *hand, shard uint16) (certs.ListPublished, error) {
-	list, err := a.makeList(ctx, at, shard)
+func (a *Authority) publish(ctx context.Context, at *hand, which certs.ListName) (certs.ListPublished, error) {
+	begun := time.Now()
+	made, err := a.makeLists(ctx, at, which)
 	for n := 1; n < maxOvertaken && errors.Is(err, register.ErrListOvertaken); n++ {
-		list, err = a.makeList(ctx, at, shard)
+		made, err = a.makeLists(ctx, at, which)
 	}
 	if err != nil {
-		return list, fmt.Errorf("publishing list %d of %s: %w", shard, at.name, err)
+		return certs.ListPublished{}, fmt.Errorf("publishing list %s of %s: %w", which, at.name, err)
 	}
-	a.Logger.Debug("list published", "issuer", at.name, "shard", shard, "number", list.Number, "octets", list.Size)
-	return list, nil
+	for i := range made {
+		a.Logger.Debug("list published", "issuer", at.name, "list", made[i].Name().String(), "number", made[i].Number,
+			"entries", made[i].Entries, "octets", made[i].Size, "packed", made[i].PackedSize, "took", time.Since(begun))
+	}
+	return made[0].ListPublished, nil
 }
 
-func (a *Authority) makeList(ctx context.Context, at *hand, shard uint16) (certs.ListPublished, error) {
+// makeLists makes a list, and with a complete one its delta.
+func (a *Authority) makeLists(ctx context.Context, at *hand, which certs.ListName) ([]register.MadeList, error) {
 	if at.Signer == nil {
-		return certs.ListPublished{}, ErrNoKey
+		return nil, ErrNoKey
 	}
 	// The head moves first, so that the list is as of now and not as of the
 	// last write.
 	if err := a.Ledger.Heartbeat(ctx); err != nil {
-		return certs.ListPublished{}, err
+		return nil, err
 	}
-	var d draft
+	var drafts []*draft
 	err := a.Ledger.Read(ctx, func(tx *ledger.Tx) (err error) {
-		d, err = a.draft(tx, at, shard)
+		drafts, err = a.drafts(tx, at, which)
 		return err
 	})
+	if err == nil {
+		err = a.record(ctx, drafts)
+	}
 	if err != nil {
-		return certs.ListPublished{}, err
+		return nil, errors.Join(err, a.forget(context.WithoutCancel(ctx), drafts))
 	}
-	if err := a.guard(ctx, at, &d); err != nil {
-		return certs.ListPublished{}, err
+	made := make([]register.MadeList, len(drafts))
+	for i, d := range drafts {
+		made[i] = d.made
 	}
-	_, err = a.Ledger.Write(ctx, func(tx *ledger.Tx) error {
-		if d.small != nil {
-			if _, err := tx.PutContent(d.small); err != nil {
-				return err
-			}
-		}
-		return register.RecordList(tx, d.list, d.covers)
-	})
-	return d.list, err
+	return made, nil
 }
 
-// draft is a list that is signed and not yet announced.
-type draft struct {
-	header
-	size
-	list   certs.ListPublished
-	covers uint64 // changes of the shard it shows
-	small  []byte // its octets, when they fit one piece of content; else they are stored
-}
-
-// draft makes the list as of the snapshot tx.
-func (a *Authority) draft(tx *ledger.Tx, at *hand, shard uint16) (draft, error) {
+// drafts makes the lists as of one snapshot, with one number.
+func (a *Authority) drafts(tx *ledger.Tx, at *hand, which certs.ListName) ([]*draft, error) {
 	if tx.Head().Quarantine {
-		return draft{}, ledger.ErrQuarantine
+		return nil, ledger.ErrQuarantine
 	}
-	state, err := register.LastList(tx, at.id, shard)
+	last, err := register.LastNumber(tx, at.id, which)
 	if err != nil {
-		return draft{}, err
+		return nil, err
 	}
-	d := draft{header: a.listHeader(at, shard, tx.Time()), covers: state.Changes}
 	// Seconds since 1970, so that a register restored from an old backup does
 	// not give out numbers again that relying systems have seen.
-	d.number = max(state.List.Number+1, uint64(d.thisUpdate.Unix()))
-	e := encoder{header: d.header, signer: at.Signer, entries: func(yield func(register.Entry) error) error {
-		return register.Revoked(tx, at.id, shard, yield)
-	}}
-	if d.size, err = e.measure(); err != nil {
-		return d, err
-	}
-	d.list = certs.ListPublished{Issuer: at.id, Shard: shard, Number: d.number, ThisUpdate: d.thisUpdate, NextUpdate: d.nextUpdate}
-	if d.octets < ledger.ChunkSize/2 {
-		var b bytes.Buffer
-		err = e.write(&b, rand.Reader, d.size)
-		d.small, d.list.Content, d.list.Size = b.Bytes(), sha256.Sum256(b.Bytes()), int64(b.Len())
-		return d, err
-	}
-	w, err := a.Ledger.NewContent(tx.Context())
+	number := max(last+1, uint64(tx.Time().Unix()))
+	d, err := a.draft(tx, at, which, number)
 	if err != nil {
-		return d, err
+		return []*draft{d}, err
 	}
-	counted := &counter{w: w}
-	if err := e.write(counted, rand.Reader, d.size); err != nil {
-		return d, err
+	out := []*draft{d}
+	delta := which
+	delta.Delta = true
+	if which.Delta || !a.Lists.has(at, delta) {
+		return out, nil
 	}
-	d.list.Content, err = w.Close()
-	d.list.Size = counted.n
-	return d, err
+	d, err = a.draft(tx, at, delta, number)
+	if errors.Is(err, errNoBase) { // this is the first
+		return out, nil
+	}
+	return append(out, d), err
 }
 
-// listHeader is what the list of a shard made at asOf says.
-func (a *Authority) listHeader(at *hand, shard uint16, asOf time.Time) header {
-	h := header{
-		issuer:       at.Issuer.Certificate.RawSubject,
-		authorityKey: at.Issuer.Certificate.SubjectKeyId,
-		thisUpdate:   asOf.UTC().Truncate(time.Second),
-	}
-	if at.Shards > 1 {
-		h.url = fmt.Sprintf("%s/crl/%s/%d.crl", a.PublicURL, at.name, shard)
-	}
-	h.nextUpdate = h.thisUpdate.Add(listLife)
-	if certs.IssuerKind(at.name) == Root {
-		h.nextUpdate = h.thisUpdate.AddDate(0, rootListMonths, 0)
-	}
-	if at.stage != nil && at.stage.How == register.StoppedRetired {
-		h.nextUpdate = never()
-	}
-	return h
-}
-
-// guard reads the list back as it would be served.
-func (a *Authority) guard(ctx context.Context, at *hand, d *draft) error {
-	var r io.Reader = bytes.NewReader(d.small)
-	if d.small == nil {
-		stored, err := a.Ledger.Feed().Content(ctx, d.list.Content)
-		if err != nil {
+// record checks the drafts and announces them, all or none.
+func (a *Authority) record(ctx context.Context, drafts []*draft) error {
+	made := make([]register.MadeList, len(drafts))
+	for i, d := range drafts {
+		if err := d.guard(ctx, a.Ledger); err != nil {
 			return err
 		}
-		defer stored.Close()
-		r = stored
+		made[i] = d.made
 	}
-	return checkList(r, at.Issuer.Certificate, d.header, d.size.entries)
+	_, err := a.Ledger.Write(ctx, func(tx *ledger.Tx) error {
+		for _, d := range drafts {
+			for _, content := range d.small {
+				if _, err := tx.PutLoose(content); err != nil {
+					return err
+				}
+			}
+		}
+		return register.RecordLists(tx, made...)
+	})
+	return err
+}
+
+// forget has what was stored for lists that came to nothing dropped later.
+func (a *Authority) forget(ctx context.Context, drafts []*draft) error {
+	var stored []journal.Hash
+	for _, d := range drafts {
+		if d != nil && len(d.small) == 0 && d.made.Size > 0 {
+			stored = append(stored, d.made.Content, d.made.Packed)
+		}
+	}
+	if len(stored) == 0 {
+		return nil
+	}
+	_, err := a.Ledger.Write(ctx, func(tx *ledger.Tx) error {
+		register.Forget(tx, stored...)
+		return nil
+	})
+	return err
 }
 
 // content gives the octets of a published list.
 func (a *Authority) content(ctx context.Context, list certs.ListPublished) ([]byte, error) {
-	r, err := a.Ledger.Feed().Content(ctx, journal.Hash(list.Content))
+	r, err := a.Ledger.Feed().Content(ctx, list.Content)
 	if err != nil {
 		return nil, err
 	}

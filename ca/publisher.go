@@ -14,98 +14,204 @@ import (
 
 // Limits of the publisher.
 const (
-	defaultDelay    = time.Second
-	maxDelay        = 10 * time.Second
-	defaultInterval = time.Hour
+	// gather is the pause after which it looks at what was committed meanwhile:
+	// a busy ledger commits hundreds of times a second.
+	gather = 200 * time.Millisecond
+	// idle is how long it waits for a commit: lists grow old without any.
+	idle = 10 * time.Second
+	// sweepEvery is how often it looks for what interrupted processes left.
+	sweepEvery = time.Hour
 	// intentAge is how old an open intent must be before a running process
 	// takes it for abandoned: far over the minute an approval lives.
 	intentAge = 10 * time.Minute
+	// pastAge is how long a list's content is kept after it was replaced: a
+	// node that was cut off at the moment of fetching it has it that long.
+	pastAge = 48 * time.Hour
+	// pastBatch is how many contents are dropped in one commit.
+	pastBatch = 20
 )
 
-// Publisher keeps the lists new. Delay is how long it collects changes after
-// the first before it publishes the shards they touch (0: 1 s, at most 10 s),
-// Interval how old a list gets without any change (0: an hour, at most that).
+// Publisher keeps the lists new, by its authority's ListPolicy. The first
+// change of a shard is published at once, further ones once the debounce is
+// over. It rests for as long as it worked, so that a night on which everything
+// is revoked leaves half a processor to everybody else. It is used once.
 type Publisher struct {
 	Authority *Authority
-	Delay     time.Duration
-	Interval  time.Duration
+
+	made map[listOf]making
+}
+
+// making is when a list was last made by this process, by a clock that no step
+// of the host's moves, and how long that took.
+type making struct {
+	at   time.Time
+	took time.Duration
+}
+
+// share is how many times longer than it took to make it a list is left alone
+// at least: no list costs more than a twentieth of a processor.
+const share = 20
+
+// listOf names a list of any issuer.
+type listOf struct {
+	issuer certs.IssuerID
+	which  certs.ListName
 }
 
 // Run publishes until ctx ends, and then returns nil. A list that cannot be
 // made is logged and tried again. Several publishers on one ledger get in each
 // other's way without harm.
 func (p *Publisher) Run(ctx context.Context) error {
-	delay, interval := p.Delay, p.Interval
-	if delay <= 0 {
-		delay = defaultDelay
-	}
-	if interval <= 0 {
-		interval = defaultInterval
-	}
-	delay, interval = min(delay, maxDelay), min(interval, defaultInterval)
+	p.made = map[listOf]making{}
 	var swept time.Time
 	for {
-		seen, err := p.round(ctx, interval)
-		if err == nil && p.Authority.Now().Sub(swept) >= interval {
-			swept = p.Authority.Now()
-			err = p.Authority.recoverBefore(ctx, swept.Add(-intentAge))
+		begun := time.Now()
+		seen, wait, err := p.round(ctx)
+		if err == nil && (swept.IsZero() || time.Since(swept) >= sweepEvery) {
+			swept = time.Now()
+			err = p.sweep(ctx)
 		}
 		if err != nil && ctx.Err() == nil {
 			p.Authority.Logger.Error("publishing lists", "error", err)
 		}
-		if !p.rest(ctx, seen, delay) {
+		if !p.rest(ctx, seen, max(gather, time.Since(begun)), wait) {
 			return nil
 		}
 	}
 }
 
-// rest waits for something to do, a commit after the one seen or a heartbeat by
-// which time passes, and then lets changes gather. False ends the publisher.
-func (p *Publisher) rest(ctx context.Context, seen journal.Position, delay time.Duration) bool {
-	bounded, cancel := context.WithTimeout(ctx, maxDelay) // lists grow old without any commit
+// rest pauses, and then waits for something to do: a commit after the one
+// seen, a heartbeat by which time passes, or the end of a debounce. False ends
+// the publisher.
+func (p *Publisher) rest(ctx context.Context, seen journal.Position, pause, wait time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(pause):
+	}
+	bounded, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
 	if err := p.Authority.Ledger.Feed().Wait(bounded, seen); errors.Is(err, ledger.ErrClosed) {
 		return false
 	}
-	select {
-	case <-ctx.Done():
-		return false
-	case <-time.After(delay):
-		return true
-	}
+	return ctx.Err() == nil
 }
 
 // round publishes every list that is due, as many as it can, and gives the
-// position up to which it looked. The root's list is made by hand.
-func (p *Publisher) round(ctx context.Context, interval time.Duration) (journal.Position, error) {
-	a := p.Authority
-	var shards []register.Shard
+// position up to which it looked and how long nothing else is due without a
+// commit. The root's list is made by hand.
+func (p *Publisher) round(ctx context.Context) (journal.Position, time.Duration, error) {
+	var states []register.Shard
 	var seen journal.Position
-	err := a.Ledger.Read(ctx, func(tx *ledger.Tx) (err error) {
-		seen = tx.Head().Position
+	var now time.Time
+	refreshed := p.Authority.Refresh(ctx)
+	err := p.Authority.Ledger.Read(ctx, func(tx *ledger.Tx) (err error) {
+		seen, now = tx.Head().Position, tx.Time()
 		if !tx.Head().Quarantine {
-			shards, err = register.Shards(tx)
+			states, err = p.states(tx)
 		}
 		return err
 	})
 	if err != nil {
-		return seen, fmt.Errorf("looking for lists to publish: %w", err)
+		return seen, idle, fmt.Errorf("looking for lists to publish: %w", err)
 	}
-	errs := []error{a.Refresh(ctx)}
-	known := a.known.Load()
-	for i := range shards {
-		s := &shards[i]
-		at := known.byKey[s.Issuer]
-		if at == nil || certs.IssuerKind(at.name) == Root || at.Signer == nil || !due(s, a.Now(), interval) {
+	wait := idle
+	errs := []error{refreshed}
+	for i := range states {
+		s := &states[i]
+		in := p.dueIn(s, now)
+		if in > 0 {
+			wait = min(wait, in)
 			continue
 		}
-		if _, err := a.publish(ctx, at, s.Shard); err != nil && !errors.Is(err, register.ErrListOvertaken) {
+		if err := p.publish(ctx, s); err != nil {
 			errs = append(errs, err)
 		}
 	}
-	return seen, errors.Join(errs...)
+	return seen, wait, errors.Join(errs...)
 }
 
-func due(s *register.Shard, now time.Time, interval time.Duration) bool {
-	return s.List.Number == 0 || s.Changes > s.Listed || now.Sub(s.List.ThisUpdate) >= interval
+// states are those of every complete list the policy wants and this process
+// can sign.
+func (p *Publisher) states(tx *ledger.Tx) ([]register.Shard, error) {
+	a := p.Authority
+	known := a.known.Load()
+	all, err := register.Shards(tx)
+	if err != nil {
+		return nil, err
+	}
+	out := all[:0]
+	for i := range all {
+		if at := known.byKey[all[i].Issuer]; at != nil && at.Signer != nil && !at.isRoot() {
+			out = append(out, all[i])
+		}
+	}
+	for _, at := range known.byName {
+		if at.Signer == nil || at.isRoot() {
+			continue
+		}
+		for _, which := range a.Lists.complete(at)[at.Shards:] {
+			s, err := register.LastList(tx, at.id, which)
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, s)
+		}
+	}
+	return out, nil
+}
+
+// publish makes one list. A failure counts as made: it is tried again after
+// the debounce and not at once.
+func (p *Publisher) publish(ctx context.Context, s *register.Shard) error {
+	begun := time.Now()
+	_, err := p.Authority.publish(ctx, p.Authority.known.Load().byKey[s.Issuer], s.Which)
+	p.made[listOf{s.Issuer, s.Which}] = making{time.Now(), time.Since(begun)}
+	if errors.Is(err, register.ErrListOvertaken) {
+		return nil
+	}
+	return err
+}
+
+// dueIn is how long until a list is to be made, without further changes. Age
+// is counted by the ledger's time, which never goes back, and by this process's
+// own, which goes on when the ledger's waits for the host's clock to catch up.
+func (p *Publisher) dueIn(s *register.Shard, now time.Time) time.Duration {
+	policy := &p.Authority.Lists
+	interval := policy.interval(s.Which)
+	made, mine := p.made[listOf{s.Issuer, s.Which}]
+	since := time.Since(made.at)
+	in := interval - now.Sub(s.List.ThisUpdate)
+	if mine {
+		in = min(in, interval-since)
+	}
+	if s.List.Number == 0 || s.Changes > s.Listed && s.Which.Kind != certs.ListArchive {
+		in = 0
+	}
+	if mine {
+		in = max(in, min(max(policy.Debounce, share*made.took), interval)-since)
+	}
+	return in
+}
+
+// sweep settles what interrupted processes left open and drops lists that were
+// replaced long ago.
+func (p *Publisher) sweep(ctx context.Context) error {
+	a := p.Authority
+	if err := a.recoverBefore(ctx, a.Now().Add(-intentAge)); err != nil {
+		return err
+	}
+	if _, err := a.Ledger.Write(ctx, register.ForgetUnpublished); err != nil {
+		return fmt.Errorf("looking for lists nobody announced: %w", err)
+	}
+	for {
+		n := 0
+		_, err := a.Ledger.Write(ctx, func(tx *ledger.Tx) (err error) {
+			n, err = register.DropPast(tx, tx.Time().Add(-pastAge), pastBatch)
+			return err
+		})
+		if err != nil || n == 0 {
+			return err
+		}
+	}
 }

@@ -43,7 +43,7 @@ func (w *world) waitFor(what string, condition func() bool) {
 func (w *world) shard(issuer string, shard uint16) (s register.Shard) {
 	w.Helper()
 	w.read(func(tx *ledger.Tx) (err error) {
-		s, err = register.LastList(tx, certs.IssuerIDOf(w.hierarchy.Issuers[issuer].Certificate), shard)
+		s, err = register.LastList(tx, certs.IssuerIDOf(w.hierarchy.Issuers[issuer].Certificate), certs.ShardList(shard))
 		return err
 	})
 	return s
@@ -59,7 +59,7 @@ func TestPublisherListsARevocationAndTouchesNoOtherShard(t *testing.T) {
 	one := issued[0]
 	before := w.shard(one.Issuer, one.Shard)
 	other := w.shard(one.Issuer, (one.Shard+1)%ca.Shards)
-	w.publish(&ca.Publisher{Authority: w.authority, Delay: 10 * time.Millisecond})
+	w.publish(&ca.Publisher{Authority: w.authority})
 	w.setStatus(certs.Revoked(certs.ReasonKeyCompromise), one.Ref)
 	w.waitFor("the list", func() bool { return w.shard(one.Issuer, one.Shard).List.Number > before.List.Number })
 	list := w.list(one.Issuer, one.Shard)
@@ -79,7 +79,7 @@ func TestPublisherRenewsEveryListOnceAnHourButTheRoots(t *testing.T) {
 	}
 	w := newWorld(t)
 	root := w.shard(ca.Root, 0).List.Number
-	w.publish(&ca.Publisher{Authority: w.authority, Delay: 10 * time.Millisecond})
+	w.publish(&ca.Publisher{Authority: w.authority})
 	w.advance(time.Hour + time.Second)
 	if err := w.ledger.Heartbeat(t.Context()); err != nil {
 		t.Fatal(err)
@@ -94,7 +94,7 @@ func TestPublisherRenewsEveryListOnceAnHourButTheRoots(t *testing.T) {
 	}
 }
 
-func TestPublisherGathersChangesWithinItsDelay(t *testing.T) {
+func TestPublisherGathersChangesWithinItsDebounce(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
 		t.Skip("short")
@@ -112,7 +112,7 @@ func TestPublisherGathersChangesWithinItsDelay(t *testing.T) {
 		}
 	}
 	before := w.changesOf(first)
-	w.publish(&ca.Publisher{Authority: w.authority, Delay: 500 * time.Millisecond})
+	w.publish(&ca.Publisher{Authority: w.with(ca.ListPolicy{Debounce: time.Second})})
 	for _, ref := range refs {
 		w.setStatus(certs.Revoked(certs.ReasonSuperseded), ref)
 	}
@@ -133,7 +133,7 @@ func TestListsMadeAtOnceKeepTheirNumbersRising(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 3 {
 		wg.Go(func() {
-			if _, err := w.authority.PublishList(t.Context(), ca.Signing, 3); err != nil {
+			if _, err := w.authority.PublishList(t.Context(), ca.Signing, certs.ShardList(3)); err != nil {
 				t.Error(err)
 			}
 		})
@@ -147,7 +147,7 @@ func TestListsMadeAtOnceKeepTheirNumbersRising(t *testing.T) {
 	signing := certs.IssuerIDOf(w.hierarchy.Issuers[ca.Signing].Certificate)
 	for _, c := range changes {
 		list, err := certs.ParseListPublished(c.Body)
-		if err != nil || list.Issuer != signing {
+		if err != nil || list.Issuer != signing || list.Kind != certs.ListShard {
 			continue
 		}
 		if list.Number <= last[list.Shard] {

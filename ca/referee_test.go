@@ -75,7 +75,7 @@ func (d *desk) put(name, kind string, ders ...[]byte) string {
 // of its shard and of the root, freshly published.
 func (d *desk) chain(one ca.Issued) (certificate, lists string) {
 	d.Helper()
-	if _, err := d.authority.PublishList(d.Context(), one.Issuer, one.Shard); err != nil {
+	if _, err := d.authority.PublishList(d.Context(), one.Issuer, certs.ShardList(one.Shard)); err != nil {
 		d.Fatal(err)
 	}
 	certificate = d.put("leaf.pem", "CERTIFICATE", one.Certificate.Raw)
@@ -214,7 +214,7 @@ func TestZlintFindsNothingInOurLists(t *testing.T) {
 	for i, status := range []certs.Status{certs.Held(), certs.Revoked(certs.ReasonUnspecified), certs.Revoked(certs.ReasonKeyCompromise)} {
 		one := w.issue(w.pair("900000000017", status.Reason.String()))[i%2]
 		w.setStatus(status, one.Ref)
-		if _, err := w.authority.PublishList(t.Context(), one.Issuer, one.Shard); err != nil {
+		if _, err := w.authority.PublishList(t.Context(), one.Issuer, certs.ShardList(one.Shard)); err != nil {
 			t.Fatal(err)
 		}
 		w.lintList(w.listDER(one.Issuer, one.Shard), registry)

@@ -41,7 +41,7 @@ type Archived struct {
 }
 
 // Retire ends an authority whose work is done: it issues nothing more, each
-// shard gets a last list that never falls due, and every certificate's fate is
+// list gets a successor that never falls due, and every certificate's fate is
 // written into an archive that its key signs. After that the key is needed no
 // more and the caller destroys it. Done again after an interruption it goes
 // through all of it once more. ErrUnended, ErrNoKey, ErrNotBelow for a root
@@ -73,8 +73,8 @@ func (a *Authority) retire(ctx context.Context, r Retirement) (Archived, error) 
 	}
 	closing := *at
 	closing.stage = &register.Generation{How: register.StoppedRetired}
-	for shard := range at.Shards { // one after the other: nobody waits for these
-		if _, err := a.publish(ctx, &closing, shard); err != nil {
+	for _, which := range a.Lists.complete(at) { // one after the other: nobody waits for these
+		if _, err := a.publish(ctx, &closing, which); err != nil {
 			return Archived{}, err
 		}
 	}

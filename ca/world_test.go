@@ -132,7 +132,18 @@ func newWorld(t testing.TB) *world {
 
 func (w *world) newAuthority(issuers map[string]ca.Issuer) *ca.Authority {
 	w.Helper()
-	a, err := ca.New(ca.Config{Ledger: w.ledger, Issuers: issuers, Policies: w.policies, PublicURL: publicURL, Now: w.Now})
+	return w.authorityOf(issuers, ca.ListPolicy{Debounce: 10 * time.Millisecond})
+}
+
+// with is the authority under another policy for lists.
+func (w *world) with(p ca.ListPolicy) *ca.Authority {
+	w.Helper()
+	return w.authorityOf(w.hierarchy.Issuers, p)
+}
+
+func (w *world) authorityOf(issuers map[string]ca.Issuer, p ca.ListPolicy) *ca.Authority {
+	w.Helper()
+	a, err := ca.New(ca.Config{Ledger: w.ledger, Issuers: issuers, Policies: w.policies, PublicURL: publicURL, Now: w.Now, Lists: p, TempDir: w.TempDir()})
 	if err != nil {
 		w.Fatal(err)
 	}
@@ -195,7 +206,7 @@ func (w *world) list(issuer string, shard uint16) *x509.RevocationList {
 func (w *world) listDER(issuer string, shard uint16) (der []byte) {
 	w.Helper()
 	w.read(func(tx *ledger.Tx) error {
-		s, err := register.LastList(tx, certs.IssuerIDOf(w.hierarchy.Issuers[issuer].Certificate), shard)
+		s, err := register.LastList(tx, certs.IssuerIDOf(w.hierarchy.Issuers[issuer].Certificate), certs.ShardList(shard))
 		if err != nil {
 			return err
 		}

@@ -24,11 +24,14 @@ const (
 	OIDCRLNumber           = "2.5.29.20"            // RFC 5280 §5.2.3
 	OIDReasonCode          = "2.5.29.21"            // RFC 5280 §5.3.1
 	OIDInvalidityDate      = "2.5.29.24"            // RFC 5280 §5.3.2
+	OIDDeltaCRLIndicator   = "2.5.29.27"            // RFC 5280 §5.2.4
 	OIDIssuingDistribution = "2.5.29.28"            // RFC 5280 §5.2.5
 	OIDCRLDistribution     = "2.5.29.31"            // RFC 5280 §4.2.1.13
 	OIDCertificatePolicies = "2.5.29.32"            // RFC 5280 §4.2.1.4
 	OIDAuthorityKeyID      = "2.5.29.35"            // RFC 5280 §4.2.1.1
 	OIDExtendedKeyUsage    = "2.5.29.37"            // RFC 5280 §4.2.1.12
+	OIDFreshestCRL         = "2.5.29.46"            // RFC 5280 §5.2.6
+	OIDExpiredCertsOnCRL   = "2.5.29.60"            // X.509 §8.5.2.12
 	OIDAuthorityInfoAccess = "1.3.6.1.5.5.7.1.1"    // RFC 5280 §4.2.2.1
 	OIDOCSP                = "1.3.6.1.5.5.7.48.1"   // RFC 5280 §4.2.2.1
 	OIDCAIssuers           = "1.3.6.1.5.5.7.48.2"   // RFC 5280 §4.2.2.1

@@ -92,22 +92,20 @@ func (d *Desk) Issuers(ctx context.Context, op Operator) ([]Issuer, error) {
 	return all, err
 }
 
-// List is the newest revocation list of one issuer and shard.
+// List is the newest revocation list of one issuer and name.
 type List struct {
-	Name string // the issuer's
+	Issuer string // its name
 	certs.ListPublished
 }
 
-// Lists gives the newest list of every issuer and shard; any operator may see
+// Lists gives the newest list of every issuer and name; any operator may see
 // them.
 func (d *Desk) Lists(ctx context.Context, op Operator) ([]List, error) {
 	var all []List
 	err := d.read(ctx, op, func(tx *ledger.Tx, by *actor) error {
-		shards, err := register.Shards(tx)
-		for _, s := range shards {
-			if s.List.Number > 0 {
-				all = append(all, List{s.Name, s.List})
-			}
+		lists, err := register.Lists(tx)
+		for i := range lists {
+			all = append(all, List{lists[i].Name, lists[i].List})
 		}
 		return err
 	})
@@ -115,10 +113,12 @@ func (d *Desk) Lists(ctx context.Context, op Operator) ([]List, error) {
 }
 
 // Publication says which lists to sign: of every issuer whose key is here when
-// Issuer is empty, of every shard when Shard is negative.
+// Issuer is empty, all complete ones when All is set. A complete list takes its
+// delta with it.
 type Publication struct {
 	Issuer string
-	Shard  int
+	All    bool
+	List   certs.ListName
 }
 
 // PublishLists signs and announces new lists now.
@@ -128,28 +128,38 @@ func (d *Desk) PublishLists(ctx context.Context, op Operator, p Publication) ([]
 		return nil, 0, err
 	}
 	var all []List
-	for _, s := range wanted {
-		list, err := d.ca.PublishList(ctx, s.Name, s.Shard)
+	for _, w := range wanted {
+		list, err := d.ca.PublishList(ctx, w.issuer, w.which)
 		if err != nil {
 			return nil, 0, err
 		}
-		all = append(all, List{s.Name, list})
+		all = append(all, List{w.issuer, list})
 	}
 	head, err := d.ledger.Head(ctx)
 	return all, head.Position, err
 }
 
-func (d *Desk) listsWanted(ctx context.Context, op Operator, p Publication) ([]register.Shard, error) {
-	var wanted []register.Shard
+// wantedList is one list to be signed.
+type wantedList struct {
+	issuer string
+	which  certs.ListName
+}
+
+func (d *Desk) listsWanted(ctx context.Context, op Operator, p Publication) ([]wantedList, error) {
+	var wanted []wantedList
 	err := d.read(ctx, op, func(tx *ledger.Tx, by *actor) error {
 		if _, err := d.may(by, policies.ListPublish, policies.Situation{}); err != nil {
 			return err
 		}
-		shards, err := register.Shards(tx)
-		for _, s := range shards {
-			fits := p.Issuer == s.Name || p.Issuer == "" && s.Name != ca.Root
-			if fits && (p.Shard < 0 || p.Shard == int(s.Shard)) {
-				wanted = append(wanted, s)
+		issuers, err := register.Issuers(tx)
+		for _, i := range issuers {
+			if p.Issuer != i.Name && (p.Issuer != "" || i.Name == ca.Root) {
+				continue
+			}
+			for _, which := range d.ca.ListsOf(i.Name) {
+				if p.All || which == p.List {
+					wanted = append(wanted, wantedList{i.Name, which})
+				}
 			}
 		}
 		return err
@@ -161,10 +171,10 @@ func (d *Desk) listsWanted(ctx context.Context, op Operator, p Publication) ([]r
 }
 
 func noSuchList(p Publication) error {
-	if p.Shard < 0 {
+	if p.All {
 		return listUnknown.says("there is no CA %q", p.Issuer)
 	}
-	return listUnknown.says("%q has no list %d", p.Issuer, p.Shard)
+	return listUnknown.says("%q has no list %s", p.Issuer, p.List)
 }
 
 // Health is where the ledger stands and what needs somebody.

@@ -84,6 +84,8 @@ func (t *Table) Committed(replica.State) {
 func (t *Table) Reset() {
 	t.touched.all.Store(t.replica.Generation())
 	t.notes = notes{}
+	t.fetches.drop()
+	t.fetches = fetches{}
 	t.reloadIssuers()
 }
 
@@ -92,7 +94,7 @@ func (t *Table) Apply(b *replica.Batch, c journal.Change) error {
 	if !ours(c.Kind) {
 		return nil
 	}
-	if c.Version != 1 {
+	if c.Version != 1 && !(c.Kind == journal.KindListPublished && c.Version == certs.ListPublishedVersion) {
 		return replica.UnknownVersion(c)
 	}
 	if c.Erased {

@@ -6,12 +6,15 @@ import (
 	"encoding/hex"
 	"errors"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"golang.org/x/crypto/cryptobyte"
 	"golang.org/x/crypto/cryptobyte/asn1"
+
+	"cardinal/certs"
 )
 
 // How long HTTP caches may keep a list, and a CA certificate.
@@ -29,8 +32,8 @@ func (r *Responder) serveFile(w http.ResponseWriter, req *http.Request) {
 		return
 	}
 	path := req.URL.Path
-	if name, shard, ok := parseListPath(path); ok {
-		r.serveList(w, req, name, shard)
+	if name, which, ok := certs.ParseListPath(path); ok {
+		r.serveList(w, req, name, which)
 		return
 	}
 	file, _ := strings.CutPrefix(path, "/ca/")
@@ -45,26 +48,11 @@ func (r *Responder) serveFile(w http.ResponseWriter, req *http.Request) {
 	http.NotFound(w, req)
 }
 
-// parseListPath reads /crl/NAME/N.crl; N has no leading zeros, so that a list has one URL.
-func parseListPath(path string) (name string, shard uint16, ok bool) {
-	rest, ok := strings.CutPrefix(path, "/crl/")
-	if !ok {
-		return "", 0, false
-	}
-	name, file, ok := strings.Cut(rest, "/")
-	number, isList := strings.CutSuffix(file, ".crl")
-	n, err := strconv.ParseUint(number, 10, 16)
-	if !ok || !isList || err != nil || strconv.FormatUint(n, 10) != number {
-		return "", 0, false
-	}
-	return name, uint16(n), true
-}
-
-func (r *Responder) serveList(w http.ResponseWriter, req *http.Request, name string, shard uint16) {
-	list, err := r.config.Table.List(name, shard)
+func (r *Responder) serveList(w http.ResponseWriter, req *http.Request, name string, which certs.ListName) {
+	list, err := r.config.Table.List(name, which)
 	switch {
 	case errors.Is(err, ErrNoList):
-		if issuer := r.config.Table.Issuer(name); issuer != nil && shard < issuer.Shards {
+		if issuer := r.config.Table.Issuer(name); issuer != nil && which.Kind == certs.ListShard && which.Shard < issuer.Shards && !which.Delta {
 			w.Header().Set("Retry-After", "5")
 			http.Error(w, "this list is not here yet", http.StatusServiceUnavailable)
 			return
@@ -72,15 +60,41 @@ func (r *Responder) serveList(w http.ResponseWriter, req *http.Request, name str
 		http.NotFound(w, req)
 		return
 	case err != nil:
-		r.config.Logger.Error("serving a certificate list", "issuer", name, "shard", shard, "why", err)
+		r.config.Logger.Error("serving a certificate list", "issuer", name, "list", which.String(), "why", err)
 		http.Error(w, "internal error", http.StatusInternalServerError)
 		return
 	}
+	content, size, packed := list.Content, list.Size, list.PackedSize > 0
 	h := w.Header()
+	if packed { // an entry is half serial, which does not pack, and half the same octets each time
+		h.Set("Vary", "Accept-Encoding")
+		if packed = takesGzip(req.Header["Accept-Encoding"]); packed {
+			h.Set("Content-Encoding", "gzip")
+			content, size = list.Packed, list.PackedSize
+		}
+	}
 	h.Set("Content-Type", "application/pkix-crl")
-	h.Set("Etag", `"`+hex.EncodeToString(list.Content[:16])+`"`)
+	h.Set("Content-Length", strconv.FormatInt(size, 10)) // ServeContent leaves it out of what is packed
+	h.Set("Etag", `"`+hex.EncodeToString(content[:16])+`"`)
 	h.Set("Cache-Control", listMaxAge)
-	http.ServeContent(w, req, "", list.ThisUpdate, list.Open())
+	http.ServeContent(w, req, "", list.ThisUpdate, list.Open(packed))
+}
+
+// takesGzip reports whether gzip is accepted, by name: a client that says nothing, or *, gets the list as it is
+// (RFC 9110 §12.5.3).
+func takesGzip(accept []string) bool {
+	for _, line := range accept {
+		for item := range strings.SplitSeq(line, ",") {
+			coding, weight, weighted := strings.Cut(item, ";")
+			if coding = strings.TrimSpace(coding); !strings.EqualFold(coding, "gzip") && !strings.EqualFold(coding, "x-gzip") {
+				continue
+			}
+			q, _ := strings.CutPrefix(strings.ToLower(strings.TrimSpace(weight)), "q=")
+			value, err := strconv.ParseFloat(q, 64)
+			return !weighted || err == nil && value > 0
+		}
+	}
+	return false
 }
 
 func (r *Responder) serveIssuer(w http.ResponseWriter, req *http.Request, name, mediaType string) {
@@ -91,7 +105,7 @@ func (r *Responder) serveIssuer(w http.ResponseWriter, req *http.Request, name, 
 	}
 	body := issuer.DER
 	if mediaType != "application/pkix-cert" {
-		body = certsOnly(append([][]byte{issuer.DER}, issuer.Cross...)...)
+		body = certsOnly(r.config.Table.generations(issuer)...)
 	}
 	sum := sha256.Sum256(body)
 	h := w.Header()
@@ -99,6 +113,17 @@ func (r *Responder) serveIssuer(w http.ResponseWriter, req *http.Request, name, 
 	h.Set("Etag", `"`+hex.EncodeToString(sum[:16])+`"`)
 	h.Set("Cache-Control", caMaxAge)
 	http.ServeContent(w, req, "", time.Time{}, bytes.NewReader(body))
+}
+
+// generations are all certificates of CAs of ours with the same name, cross-certificates too, in the order of their
+// octets as DER has a set: whoever builds a path from a certificate gets them all at once.
+func (t *Table) generations(of *Issuer) [][]byte {
+	var out [][]byte
+	for _, i := range t.issuers.Load().bySubject[string(of.Subject)] {
+		out = append(append(out, i.DER), i.Cross...)
+	}
+	slices.SortFunc(out, bytes.Compare)
+	return out
 }
 
 // certsOnly is the degenerate SignedData of RFC 5751 §3.8 (RFC 5652 §5.1): certificates and no signer.

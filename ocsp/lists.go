@@ -2,7 +2,6 @@ package ocsp
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -31,8 +30,8 @@ type List struct {
 	table *Table
 }
 
-// List is the newest list of a shard; ErrNoList.
-func (t *Table) List(issuerName string, shard uint16) (*List, error) {
+// List is the newest list of an issuer and name; ErrNoList.
+func (t *Table) List(issuerName string, which certs.ListName) (*List, error) {
 	issuer := t.Issuer(issuerName)
 	if issuer == nil {
 		return nil, ErrNoList
@@ -43,7 +42,7 @@ func (t *Table) List(issuerName string, shard uint16) (*List, error) {
 		if have == nil {
 			return ErrNoList
 		}
-		current, _, err := parseStored(have.Get(listKey(issuer.ID, shard)))
+		current, _, err := parseStored(have.Get(listKey(issuer.ID, which)))
 		if err == nil && current == nil {
 			err = ErrNoList
 		}
@@ -59,15 +58,23 @@ func (t *Table) List(issuerName string, shard uint16) (*List, error) {
 	return l, nil
 }
 
-// Open reads the list's bytes. Each read is a short transaction, so a slow client holds nothing; one so slow that the
+// Open reads the list's bytes, packed with gzip or as they are. Each read is a short transaction, so a slow client holds nothing; one so slow that the
 // list was replaced twice meanwhile gets io.ErrUnexpectedEOF.
-func (l *List) Open() io.ReadSeeker { return &listReader{list: l, chunk: -1} }
+func (l *List) Open(packed bool) io.ReadSeeker {
+	r := &listReader{table: l.table, content: l.Content, size: l.Size, chunk: -1}
+	if packed {
+		r.content, r.size = l.Packed, l.PackedSize
+	}
+	return r
+}
 
 type listReader struct {
-	list  *List
-	at    int64
-	chunk int64 // whose bytes stand in data
-	data  []byte
+	table   *Table
+	content journal.Hash
+	size    int64
+	at      int64
+	chunk   int64 // whose bytes stand in data
+	data    []byte
 }
 
 // Seek implements io.Seeker.
@@ -76,7 +83,7 @@ func (r *listReader) Seek(offset int64, whence int) (int64, error) {
 	case io.SeekCurrent:
 		offset += r.at
 	case io.SeekEnd:
-		offset += r.list.Size
+		offset += r.size
 	}
 	if offset < 0 {
 		return 0, errors.New("seeking before the start of a list")
@@ -87,7 +94,7 @@ func (r *listReader) Seek(offset int64, whence int) (int64, error) {
 
 // Read implements io.Reader.
 func (r *listReader) Read(p []byte) (int, error) {
-	if r.at >= r.list.Size {
+	if r.at >= r.size {
 		return 0, io.EOF
 	}
 	if want := r.at / chunkSize; r.chunk != want {
@@ -105,12 +112,12 @@ func (r *listReader) Read(p []byte) (int, error) {
 }
 
 func (r *listReader) load(chunk int64) error {
-	return r.list.table.replica.View(tableName, func(b *bbolt.Bucket, _ replica.State) error {
+	return r.table.replica.View(tableName, func(b *bbolt.Bucket, _ replica.State) error {
 		content := b.Bucket([]byte(bucketContent))
 		if content == nil {
 			return io.ErrUnexpectedEOF
 		}
-		v := content.Get(chunkKey(r.list.Content, uint32(chunk)))
+		v := content.Get(chunkKey(r.content, uint32(chunk)))
 		if v == nil {
 			return io.ErrUnexpectedEOF
 		}
@@ -120,8 +127,16 @@ func (r *listReader) load(chunk int64) error {
 	})
 }
 
-func listKey(issuer certs.IssuerID, shard uint16) []byte {
-	return binary.BigEndian.AppendUint16(issuer[:], shard)
+// listKey has nothing behind the shard for a shard's complete list, else the kind and whether it is a delta.
+func listKey(issuer certs.IssuerID, which certs.ListName) []byte {
+	key := binary.BigEndian.AppendUint16(issuer[:], which.Shard)
+	switch {
+	case which == certs.ShardList(which.Shard):
+		return key
+	case which.Delta:
+		return append(key, byte(which.Kind), 1)
+	}
+	return append(key, byte(which.Kind), 0)
 }
 
 func chunkKey(content journal.Hash, n uint32) []byte {
@@ -164,7 +179,7 @@ func listPublished(b *bbolt.Bucket, body []byte) error {
 	if err != nil {
 		return err
 	}
-	key := listKey(list.Issuer, list.Shard)
+	key := listKey(list.Issuer, list.Name())
 	if raw := lists.Get(key); raw != nil {
 		known, err := certs.ParseListPublished(raw)
 		if err != nil {
@@ -182,102 +197,6 @@ func listPublished(b *bbolt.Bucket, body []byte) error {
 		return err
 	}
 	return wanted.Put(key, []byte{1})
-}
-
-// Unsettled implements replica.Settler: some list's content is still to be fetched.
-func (t *Table) Unsettled(b *bbolt.Bucket) bool {
-	wanted := b.Bucket([]byte(bucketWanted))
-	if wanted == nil {
-		return false
-	}
-	k, _ := wanted.Cursor().First()
-	return k != nil
-}
-
-// Settle implements replica.Settler: it fetches one wanted list. A list that cannot be had does not keep the others
-// waiting: it goes to the end of the queue, and the error is reported.
-func (t *Table) Settle(b *replica.Batch) error {
-	wanted := b.Bucket().Bucket([]byte(bucketWanted))
-	if wanted == nil {
-		return nil
-	}
-	var failed []error
-	c := wanted.Cursor()
-	for k, _ := c.First(); k != nil; k, _ = c.Next() {
-		key := bytes.Clone(k)
-		if err := fetchList(b, key); err != nil {
-			failed = append(failed, err)
-			continue
-		}
-		if err := wanted.Delete(key); err != nil {
-			return err
-		}
-		if next, _ := wanted.Cursor().First(); next != nil {
-			return replica.ErrMore
-		}
-		return nil
-	}
-	return errors.Join(failed...)
-}
-
-func fetchList(b *replica.Batch, key []byte) error {
-	raw := b.Bucket().Bucket([]byte(bucketLists)).Get(key)
-	list, err := certs.ParseListPublished(raw)
-	if err != nil {
-		return &replica.Damage{What: fmt.Sprintf("list %x", key), Err: err}
-	}
-	data, err := readList(b, &list)
-	if err != nil {
-		return fmt.Errorf("fetching list %d of shard %d of issuer %s: %w", list.Number, list.Shard, list.Issuer, err)
-	}
-	return storeList(b.Bucket(), key, &list, data)
-}
-
-func readList(b *replica.Batch, list *certs.ListPublished) ([]byte, error) {
-	if list.Size > maxList {
-		return nil, fmt.Errorf("%d bytes are more than this node takes", list.Size)
-	}
-	r, err := b.Content(list.Content)
-	if err != nil {
-		return nil, err
-	}
-	defer r.Close()
-	data, err := io.ReadAll(io.LimitReader(r, list.Size+1))
-	if err != nil {
-		return nil, err
-	}
-	if int64(len(data)) != list.Size || sha256.Sum256(data) != list.Content {
-		return nil, errors.New("the content is not what was announced")
-	}
-	return data, nil
-}
-
-// storeList puts a list's bytes in and drops those of the list before the last.
-func storeList(b *bbolt.Bucket, key []byte, list *certs.ListPublished, data []byte) error {
-	have, err := b.CreateBucketIfNotExists([]byte(bucketStored))
-	if err != nil {
-		return err
-	}
-	content, err := b.CreateBucketIfNotExists([]byte(bucketContent))
-	if err != nil {
-		return err
-	}
-	current, before, err := parseStored(have.Get(key))
-	if err != nil {
-		return &replica.Damage{What: fmt.Sprintf("list %x", key), Err: err}
-	}
-	if before != nil && before.Content != list.Content && before.Content != current.Content {
-		if err := dropContent(content, before.Content); err != nil {
-			return err
-		}
-	}
-	for n := 0; n*chunkSize < len(data); n++ {
-		chunk := data[n*chunkSize : min((n+1)*chunkSize, len(data))]
-		if err := content.Put(chunkKey(list.Content, uint32(n)), chunk); err != nil {
-			return err
-		}
-	}
-	return have.Put(key, appendStored(list, current))
 }
 
 func dropContent(content *bbolt.Bucket, h journal.Hash) error {

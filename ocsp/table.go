@@ -25,9 +25,9 @@ const (
 	bucketIssuers = "issuers"   // IssuerID → issuer
 	bucketCross   = "cross"     // IssuerID ‖ SHA-256 → a further certificate of the issuer's key
 	bucketStatus  = "status"    // IssuerID → bucket: serial → record
-	bucketLists   = "lists"     // IssuerID ‖ shard → the newest ListPublished
-	bucketWanted  = "\x00want"  // IssuerID ‖ shard of lists whose content is still to be fetched
-	bucketStored  = "\x00have"  // IssuerID ‖ shard → ListPublished whose content is here, and the one before it
+	bucketLists   = "lists"     // IssuerID ‖ shard (‖ kind ‖ delta) → the newest ListPublished
+	bucketWanted  = "\x00want"  // the same keys, of lists whose content is still to be fetched
+	bucketStored  = "\x00have"  // the same keys → ListPublished whose content is here, and the one before it
 	bucketContent = "\x00bytes" // content hash ‖ number of the chunk → bytes
 	bucketSlices  = "\x00slice" // how far a change applied in slices has come
 )
@@ -43,7 +43,8 @@ type Table struct {
 	touched invalidations
 	added   atomic.Pointer[chan struct{}] // closed and replaced when issuers change
 
-	notes notes // of the following goroutine, until Committed
+	notes   notes // of the following goroutine, until Committed
+	fetches fetches
 }
 
 // NewTable makes a table to be given to replica.Open.

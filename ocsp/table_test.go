@@ -129,7 +129,10 @@ func TestListsAreServedEvenWhenStale(t *testing.T) {
 	_, _ = rand.Read(data)
 	w.publish(w.auth, 2, 7, data)
 	has := func(number uint64) func() bool {
-		return func() bool { l, err := w.table.List("authentication", 2); return err == nil && l.Number == number }
+		return func() bool {
+			l, err := w.table.List("authentication", certs.ShardList(2))
+			return err == nil && l.Number == number
+		}
 	}
 	w.eventually("the list", has(7))
 	r := w.call("GET", "/crl/authentication/2.crl", nil)
@@ -147,11 +150,11 @@ func TestListsAreServedEvenWhenStale(t *testing.T) {
 	if r := w.call("GET", "/crl/authentication/2.crl", nil, "If-None-Match", etag); r.StatusCode != 304 {
 		t.Errorf("same tag: %s", r.Status)
 	}
-	old, err := w.table.List("authentication", 2)
+	old, err := w.table.List("authentication", certs.ShardList(2))
 	if err != nil {
 		t.Fatal(err)
 	}
-	slow := old.Open()
+	slow := old.Open(false)
 	w.publish(w.auth, 2, 6, []byte("an older list"))
 	w.publish(w.auth, 2, 8, []byte("a newer list"))
 	w.eventually("the newer list", has(8))
@@ -168,7 +171,7 @@ func TestListWithWrongBytesIsNotServed(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.publish(w.auth, 0, 1, []byte("first"))
-	w.eventually("the list", func() bool { _, err := w.table.List("authentication", 0); return err == nil })
+	w.eventually("the list", func() bool { _, err := w.table.List("authentication", certs.ShardList(0)); return err == nil })
 	now := time.Now()
 	for _, list := range []certs.ListPublished{
 		{Content: journal.Hash{1}, Size: 9},                                     // nowhere to be had
@@ -179,8 +182,8 @@ func TestListWithWrongBytesIsNotServed(t *testing.T) {
 		w.append(journal.KindListPublished, list.Append(nil))
 	}
 	w.publish(w.signing, 0, 1, []byte("another list is not held up"))
-	w.eventually("the other list", func() bool { _, err := w.table.List("signing", 0); return err == nil })
-	if l, err := w.table.List("authentication", 0); err != nil || l.Number != 1 {
+	w.eventually("the other list", func() bool { _, err := w.table.List("signing", certs.ShardList(0)); return err == nil })
+	if l, err := w.table.List("authentication", certs.ShardList(0)); err != nil || l.Number != 1 {
 		t.Errorf("list %v, %v", l, err)
 	}
 	w.issued(w.auth) // nor are certificates

@@ -11,49 +11,72 @@ import (
 	"cardinal/internal/ledger"
 )
 
-// Entry is one line of a list.
-type Entry struct {
-	Serial certs.Serial
-	Status certs.Status
-}
-
-// Shard is the state of one shard's list. Changes counts every change of status
-// so far, Listed how many of them List shows; Changed is when the last was
-// made. List is the zero value before the first one.
+// Shard is the state of one list: of a shard, or with another Which of a list
+// that is not about one shard. Changes counts every change of status so far
+// among the certificates it is about, Listed how many of them List shows;
+// Changed is when the last was made. List is the zero value before the first
+// one, Entries how many it has, Based the ThisUpdate of the list a delta
+// stands on.
 type Shard struct {
 	Issuer  certs.IssuerID
-	Name    string
+	Name    string // the issuer's
+	Which   certs.ListName
 	Shard   uint16
 	Changes uint64
 	Changed time.Time
 	Listed  uint64
 	List    certs.ListPublished
+	Entries int64
+	Based   time.Time
 }
 
-const shardQuery = `SELECT s.issuer, i.name, s.shard, s.changes, s.changed,
-	l.changes, l.number, l.this_update, l.next_update, l.content, l.size
+const publishedColumns = `l.changes, l.number, l.base, l.based, l.this_update, l.next_update, l.content, l.size,
+	l.packed, l.packed_size, l.entries`
+
+const shardQuery = `SELECT s.issuer, i.name, s.shard, s.changes, s.changed, ` + publishedColumns + `
 	FROM certs_shard s JOIN certs_issuer i ON i.id = s.issuer
-	LEFT JOIN certs_list l ON l.issuer = s.issuer AND l.shard = s.shard`
+	LEFT JOIN certs_published l ON l.issuer = s.issuer AND l.kind = 0 AND l.shard = s.shard AND l.delta = 0`
+
+// publishedRow is what publishedColumns scan into.
+type publishedRow struct {
+	listed, number, base, size, packedSize, entries sql.NullInt64
+	based, thisUpdate, nextUpdate                   stamp
+	content, packed                                 []byte
+}
+
+func (r *publishedRow) into(before ...any) []any {
+	return append(before, &r.listed, &r.number, &r.base, &r.based, &r.thisUpdate, &r.nextUpdate, &r.content, &r.size,
+		&r.packed, &r.packedSize, &r.entries)
+}
+
+// put fills in what a row has.
+func (r *publishedRow) put(s *Shard) {
+	s.Shard = s.Which.Shard
+	if !r.number.Valid {
+		return
+	}
+	s.Listed, s.Entries, s.Based = uint64(r.listed.Int64), r.entries.Int64, r.based.time()
+	s.List = certs.ListPublished{Issuer: s.Issuer, Shard: s.Which.Shard, Kind: s.Which.Kind, Number: uint64(r.number.Int64), Base: uint64(r.base.Int64),
+		ThisUpdate: r.thisUpdate.time(), NextUpdate: r.nextUpdate.time(), Size: r.size.Int64, PackedSize: r.packedSize.Int64}
+	copy(s.List.Content[:], r.content)
+	if s.List.PackedSize > 0 {
+		copy(s.List.Packed[:], r.packed)
+	}
+}
 
 func scanShard(from scanner) (Shard, error) {
 	var s Shard
-	var issuer, content []byte
-	var changed, thisUpdate, nextUpdate stamp
-	var listed, number, size sql.NullInt64
-	err := from.Scan(&issuer, &s.Name, &s.Shard, &s.Changes, &changed,
-		&listed, &number, &thisUpdate, &nextUpdate, &content, &size)
+	var r publishedRow
+	var issuer []byte
+	var changed stamp
+	err := from.Scan(r.into(&issuer, &s.Name, &s.Which.Shard, &s.Changes, &changed)...)
 	copy(s.Issuer[:], issuer)
 	s.Changed = changed.time()
-	if number.Valid {
-		s.Listed = uint64(listed.Int64)
-		s.List = certs.ListPublished{Issuer: s.Issuer, Shard: s.Shard, Number: uint64(number.Int64),
-			ThisUpdate: thisUpdate.time(), NextUpdate: nextUpdate.time(), Size: size.Int64}
-		copy(s.List.Content[:], content)
-	}
+	r.put(&s)
 	return s, err
 }
 
-// Shards gives the state of every list.
+// Shards gives the state of every shard's complete list.
 func Shards(tx *ledger.Tx) ([]Shard, error) {
 	rows, err := tx.Query(shardQuery + ` ORDER BY s.issuer, s.shard`)
 	if err != nil {
@@ -71,71 +94,71 @@ func Shards(tx *ledger.Tx) ([]Shard, error) {
 	return out, rows.Err()
 }
 
+// Lists gives every list that was ever published, of every kind, by issuer.
+// Changes and Changed are not filled in.
+func Lists(tx *ledger.Tx) ([]Shard, error) {
+	rows, err := tx.Query(`SELECT l.issuer, i.name, l.kind, l.shard, l.delta, ` + publishedColumns + `
+		FROM certs_published l JOIN certs_issuer i ON i.id = l.issuer ORDER BY i.added, i.name, l.kind, l.shard, l.delta`)
+	if err != nil {
+		return nil, fmt.Errorf("reading the lists: %w", err)
+	}
+	defer rows.Close()
+	var out []Shard
+	for rows.Next() {
+		var s Shard
+		var r publishedRow
+		var issuer []byte
+		var delta int64
+		if err := rows.Scan(r.into(&issuer, &s.Name, &s.Which.Kind, &s.Which.Shard, &delta)...); err != nil {
+			return nil, fmt.Errorf("reading the lists: %w", err)
+		}
+		copy(s.Issuer[:], issuer)
+		s.Which.Delta = delta != 0
+		r.put(&s)
+		out = append(out, s)
+	}
+	return out, rows.Err()
+}
+
 // LastList gives the state of one list; ErrUnknownShard.
-func LastList(tx *ledger.Tx, issuer certs.IssuerID, shard uint16) (Shard, error) {
-	s, err := scanShard(tx.QueryRow(shardQuery+` WHERE s.issuer = $1 AND s.shard = $2`, journal.Hash(issuer), shard))
-	if errors.Is(err, sql.ErrNoRows) {
-		err = ErrUnknownShard
+func LastList(tx *ledger.Tx, issuer certs.IssuerID, which certs.ListName) (Shard, error) {
+	s := Shard{Issuer: issuer, Which: which}
+	err := s.count(tx)
+	if err == nil {
+		var r publishedRow
+		err = tx.QueryRow(`SELECT `+publishedColumns+` FROM certs_published l WHERE l.issuer = $1 AND l.kind = $2 AND l.shard = $3 AND l.delta = $4`,
+			journal.Hash(issuer), uint8(which.Kind), which.Shard, number(which.Delta)).Scan(r.into()...)
+		r.put(&s)
+		if errors.Is(err, sql.ErrNoRows) {
+			err = nil
+		}
 	}
 	if err != nil {
-		return s, fmt.Errorf("reading the list of shard %d: %w", shard, err)
+		return s, fmt.Errorf("reading list %s: %w", which, err)
 	}
 	return s, nil
 }
 
-// Revoked gives fn, ordered by serial, every entry the shard's next list must
-// hold: what is held or revoked and has not ended, and what has ended but was
-// not yet on a list made after its end (RFC 5280 §3.3). While it runs the
-// transaction can do nothing else; an error of fn ends it and is returned.
-func Revoked(tx *ledger.Tx, issuer certs.IssuerID, shard uint16, fn func(Entry) error) error {
-	var last stamp
-	err := tx.QueryRow(`SELECT this_update FROM certs_list WHERE issuer = $1 AND shard = $2`,
-		journal.Hash(issuer), shard).Scan(&last)
-	if err != nil && !errors.Is(err, sql.ErrNoRows) {
-		return fmt.Errorf("reading the revoked of shard %d: %w", shard, err)
+// count reads how often the certificates changed that the list is about.
+func (s *Shard) count(tx *ledger.Tx) error {
+	var changes sql.NullInt64
+	var changed stamp
+	from, to := s.Which.Shard, s.Which.Shard
+	if s.Which.Kind != certs.ListShard {
+		from, to = 0, 1<<16-1
 	}
-	since := int64(0)
-	if last.micro != nil {
-		since = *last.micro
+	err := tx.QueryRow(`SELECT i.name, CAST(SUM(s.changes) AS BIGINT), MAX(s.changed) FROM certs_issuer i JOIN certs_shard s ON s.issuer = i.id
+		WHERE i.id = $1 AND s.shard >= $2 AND s.shard <= $3 GROUP BY i.name`, journal.Hash(s.Issuer), from, to).Scan(&s.Name, &changes, &changed)
+	if errors.Is(err, sql.ErrNoRows) {
+		return ErrUnknownShard
 	}
-	rows, err := tx.Query(`SELECT serial, status, reason, revoked, invalidity FROM certs_serial
-		WHERE issuer = $1 AND shard = $2 AND status <> 0 AND (not_after >= $3 OR changed >= $3) ORDER BY serial`,
-		journal.Hash(issuer), shard, since)
-	if err != nil {
-		return fmt.Errorf("reading the revoked of shard %d: %w", shard, err)
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var serial []byte
-		var revoked, invalidity stamp
-		var e Entry
-		if err := rows.Scan(&serial, &e.Status.State, &e.Status.Reason, &revoked, &invalidity); err != nil {
-			return fmt.Errorf("reading the revoked of shard %d: %w", shard, err)
-		}
-		e.Serial, e.Status.At, e.Status.Invalidity = certs.Serial(serial), revoked.time(), invalidity.time()
-		if err := fn(e); err != nil {
-			return err
-		}
-	}
-	return rows.Err()
+	s.Changes, s.Changed = uint64(changes.Int64), changed.time()
+	return err
 }
 
-// RecordList makes a list the shard's last and announces it. listed is the
-// Changes of the shard in the snapshot the list was made from. ErrListOvertaken
-// unless the number is greater than every one before and the list is not older.
-func RecordList(tx *ledger.Tx, list certs.ListPublished, listed uint64) error {
-	last, err := LastList(tx, list.Issuer, list.Shard)
-	if err != nil {
-		return fmt.Errorf("recording list %d: %w", list.Number, err)
+func number(b bool) int64 {
+	if b {
+		return 1
 	}
-	if list.Number <= last.List.Number || list.ThisUpdate.Before(last.List.ThisUpdate) || listed < last.Listed {
-		return fmt.Errorf("recording list %d after %d: %w", list.Number, last.List.Number, ErrListOvertaken)
-	}
-	tx.Defer(`INSERT INTO certs_list (issuer, shard, number, this_update, next_update, content, size, changes)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
-		ON CONFLICT (issuer, shard) DO UPDATE SET number = excluded.number, this_update = excluded.this_update,
-		next_update = excluded.next_update, content = excluded.content, size = excluded.size, changes = excluded.changes`,
-		journal.Hash(list.Issuer), list.Shard, list.Number, list.ThisUpdate, list.NextUpdate, list.Content, list.Size, listed)
-	tx.Append(journal.KindListPublished, certs.ListPublishedVersion, list.Append(nil))
-	return nil
+	return 0
 }

@@ -34,7 +34,7 @@ func TestReclaimedCertificateIsRevokedAndListedAndNeverDelivered(t *testing.T) {
 				t.Errorf("status %+v, want %+v", c.Status, want)
 			}
 		}
-		shard, err := register.LastList(tx, w.issuer, 1)
+		shard, err := register.LastList(tx, w.issuer, certs.ShardList(1))
 		if err != nil || shard.Changes != 2 {
 			t.Errorf("shard %+v, %v", shard, err)
 		}

@@ -40,7 +40,7 @@ var (
 
 // Room is what ledger.Options needs to hold this room's tables.
 func Room() ledger.Room {
-	return ledger.Room{Name: "certs", Migrations: []string{tables, generationTables}}
+	return ledger.Room{Name: "certs", Migrations: []string{tables, generationTables, listTables}}
 }
 
 // The state of a serial in certs_serial.
@@ -122,6 +122,45 @@ CREATE TABLE certs_list (
   changes BIGINT NOT NULL,
   PRIMARY KEY (issuer, shard)
 );
+`
+
+// listTables makes room for lists of every kind (certs.ListName), and
+// remembers the contents of those that were replaced until they are dropped.
+// Complete lists are made out of the index of what is shown alone, without the
+// rows: a million rows cost a million random reads. The other is for deltas; its
+// entries arrive in the order of their times.
+const listTables = `
+CREATE TABLE certs_published (
+  issuer BYTEA NOT NULL,
+  kind BIGINT NOT NULL,
+  shard BIGINT NOT NULL,
+  delta BIGINT NOT NULL,
+  number BIGINT NOT NULL,
+  base BIGINT NOT NULL,
+  based BIGINT,
+  this_update BIGINT NOT NULL,
+  next_update BIGINT NOT NULL,
+  content BYTEA NOT NULL,
+  size BIGINT NOT NULL,
+  packed BYTEA NOT NULL,
+  packed_size BIGINT NOT NULL,
+  entries BIGINT NOT NULL,
+  changes BIGINT NOT NULL,
+  PRIMARY KEY (issuer, kind, shard, delta)
+);
+INSERT INTO certs_published (issuer, kind, shard, delta, number, base, this_update, next_update,
+  content, size, packed, packed_size, entries, changes)
+  SELECT issuer, 0, shard, 0, number, 0, this_update, next_update, content, size, content, 0, 0, changes FROM certs_list;
+DROP TABLE certs_list;
+CREATE TABLE certs_list_past (
+  content BYTEA PRIMARY KEY,
+  at BIGINT NOT NULL
+);
+CREATE INDEX certs_list_past_at ON certs_list_past (at);
+DROP INDEX certs_serial_listed;
+CREATE INDEX certs_serial_shown ON certs_serial
+  (issuer, shard, serial, status, reason, revoked, invalidity, not_after, changed) WHERE status <> 0;
+CREATE INDEX certs_serial_changed ON certs_serial (issuer, changed) WHERE changed IS NOT NULL;
 `
 
 // stamp is a nullable time as a row holds it.

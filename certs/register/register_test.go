@@ -274,7 +274,7 @@ func TestSpoiledSerialIsRevokedEverywhereAndFreesItsKey(t *testing.T) {
 			t.Errorf("spoiled: %+v, %v", c, err)
 		}
 		n := 0
-		err = register.Revoked(tx, w.issuer, 1, func(e register.Entry) error {
+		err = register.Revoked(tx, w.issuer, certs.ShardList(1), func(e register.Entry) error {
 			n++
 			return nil
 		})

@@ -76,3 +76,21 @@ func (tx *Tx) DropContent(h journal.Hash) (bool, error) {
 	}
 	return true, nil
 }
+
+// LooseContents are the hashes of all contents DropContent would take.
+func (tx *Tx) LooseContents() ([]journal.Hash, error) {
+	rows, err := tx.Query(`SELECT hash FROM ledger_loose`)
+	if err != nil {
+		return nil, fmt.Errorf("listing loose contents: %w", err)
+	}
+	defer rows.Close()
+	var out []journal.Hash
+	for rows.Next() {
+		var raw []byte
+		if err := rows.Scan(&raw); err != nil {
+			return nil, fmt.Errorf("listing loose contents: %w", err)
+		}
+		out = append(out, journal.Hash(raw))
+	}
+	return out, rows.Err()
+}

@@ -127,14 +127,20 @@ type IssuerList struct {
 	Issuers []Issuer `json:"issuers"`
 }
 
-// List is the newest certificate revocation list of one issuer and shard.
+// List is the newest certificate revocation list of one issuer and name. List
+// is the name as it stands in its URL: 0, 1, …, full, archive, and with -delta
+// behind it what changed since the list numbered Base. Packed is the octets of
+// its form in gzip, 0 when there is none.
 type List struct {
 	Issuer     string    `json:"issuer"`
+	List       string    `json:"list"`
 	Shard      int       `json:"shard"`
 	Number     uint64    `json:"number"`
+	Base       uint64    `json:"base,omitempty"`
 	ThisUpdate time.Time `json:"this_update"`
 	NextUpdate time.Time `json:"next_update"`
 	Size       int64     `json:"size"` // octets of DER
+	Packed     int64     `json:"packed,omitempty"`
 	SHA256     string    `json:"sha256"`
 }
 
@@ -145,8 +151,9 @@ type Lists struct {
 }
 
 // PublishLists asks for new lists: of every issuer whose key is here when
-// Issuer is empty, of every shard when Shard is absent.
+// Issuer is empty, all of them when neither Shard nor List says which.
 type PublishLists struct {
 	Issuer string `json:"issuer,omitempty"`
 	Shard  *int   `json:"shard,omitempty"`
+	List   string `json:"list,omitempty"`
 }

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cardinal/certs"
 	"cardinal/issuance"
 	"cardinal/issuance/api"
 )
@@ -52,12 +53,21 @@ func (s *server) publishLists(x *exchange) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	which := issuance.Publication{Issuer: p.Issuer, Shard: -1}
-	if p.Shard != nil {
-		if *p.Shard < 0 {
+	which := issuance.Publication{Issuer: p.Issuer, All: p.Shard == nil && p.List == ""}
+	switch {
+	case p.List != "" && p.Shard != nil:
+		return answer{}, badField("list", "a list and a shard are two ways to name one list")
+	case p.List != "":
+		var ok bool
+		if which.List, ok = certs.ParseListName(p.List); !ok {
+			return answer{}, badField("list", "%q is none of 0, 1, …, full, archive", p.List)
+		}
+		which.List.Delta = false // it comes with the list it belongs to
+	case p.Shard != nil:
+		if *p.Shard < 0 || *p.Shard >= 1<<16 {
 			return answer{}, badField("shard", "%d is no shard", *p.Shard)
 		}
-		which.Shard = *p.Shard
+		which.List = certs.ShardList(uint16(*p.Shard))
 	}
 	all, at, err := s.desk.PublishLists(x.Context(), x.operator, which)
 	if err != nil {

@@ -180,8 +180,8 @@ func issuerOut(i issuance.Issuer) api.Issuer {
 }
 
 func listOut(l issuance.List) api.List {
-	return api.List{Issuer: l.Name, Shard: int(l.Shard), Number: l.Number, ThisUpdate: l.ThisUpdate, NextUpdate: l.NextUpdate,
-		Size: l.Size, SHA256: hex.EncodeToString(l.Content[:])}
+	return api.List{Issuer: l.Issuer, List: l.Name().String(), Shard: int(l.Shard), Number: l.Number, Base: l.Base,
+		ThisUpdate: l.ThisUpdate, NextUpdate: l.NextUpdate, Size: l.Size, Packed: l.PackedSize, SHA256: hex.EncodeToString(l.Content[:])}
 }
 
 func selfOut(s *issuance.Self) api.Self {

@@ -160,7 +160,7 @@ func (c *ceremony) step(ctx context.Context, s *ceremonyStep) (string, error) {
 	case s.Retire != nil:
 		return c.retire(ctx, s.Retire)
 	}
-	list, err := authority.PublishList(ctx, s.List.Name, 0)
+	list, err := authority.PublishList(ctx, s.List.Name, certs.ShardList(0))
 	return fmt.Sprintf("number %d, next update %s", list.Number, list.NextUpdate.Format("2006-01-02")), err
 }
 

@@ -31,6 +31,8 @@ type Config struct {
 	Keys KeysConfig `yaml:"keys"`
 	// Certificates shape what is issued.
 	Certificates CertificatesConfig `yaml:"certificates"`
+	// Lists say which revocation lists there are and how often they are made.
+	Lists ListsConfig `yaml:"lists"`
 	// Cards say which cards are accepted.
 	Cards CardsConfig `yaml:"cards"`
 	// Orders bound work on many cards.

@@ -86,6 +86,7 @@ func (c Config) check() error {
 	c.checkFeed(bad)
 	c.Orders.check(bad)
 	c.Status.check(bad)
+	c.Lists.check(bad)
 	c.Limits.check(bad)
 	c.Directory.History.check(bad)
 	c.Directory.Followers.check(bad)

@@ -171,12 +171,12 @@ func (v *verifier) checkIssuers(tx *ledger.Tx) error {
 	return rows.Err()
 }
 
-// checkLists verifies the newest list of every shard: bytes, signature, number, and that it shows
+// checkLists verifies the newest list of every name: bytes, signature, number, and that it shows
 // what the journal had revoked when it was made, and nothing else.
 func (v *verifier) checkLists(tx *ledger.Tx) error {
-	shards := v.model.shards()
+	about := v.model.listed()
 	for key, list := range v.model.lists {
-		name := fmt.Sprintf("list %s/%d", v.model.issuers[key.issuer].Name, key.shard)
+		name := fmt.Sprintf("list %s/%s", v.model.issuers[key.issuer].Name, key.name)
 		der, err := tx.Content(list.Content)
 		switch {
 		case err != nil:
@@ -185,7 +185,7 @@ func (v *verifier) checkLists(tx *ledger.Tx) error {
 			v.found(name, "its bytes have been changed: SHA-256 is not %x", list.Content)
 		default:
 			v.checkList(name, key, list, der)
-			v.checkListed(name, shards[key], der)
+			v.checkShown(name, key, about, der)
 		}
 	}
 	v.report.Lists = len(v.model.lists)
@@ -212,6 +212,33 @@ func (v *verifier) checkList(name string, key listKey, list certs.ListPublished,
 	}
 	if err != nil {
 		v.found(name, "%v", err)
+	}
+}
+
+// checkShown compares a list with the certificates it is about: a delta, which may leave out any, entry by entry.
+func (v *verifier) checkShown(name string, key listKey, about map[listKey][]certs.Ref, der []byte) {
+	if !key.name.Delta {
+		v.checkListed(name, about[key], der)
+		return
+	}
+	own, err := readOwnList(der)
+	if err != nil {
+		return // found by checkList
+	}
+	key.name.Delta = false
+	known := map[string]certs.Ref{}
+	for _, ref := range about[key] {
+		known[string(ref.Serial)] = ref
+	}
+	for serial, entry := range own.entries {
+		ref, ok := known[serial]
+		status := v.model.statuses[ref]
+		switch later := v.model.changed[ref].After(own.thisUpdate.Add(-time.Second)); {
+		case !ok:
+			v.found(name, "shows %x, which the journal never recorded there", serial)
+		case !later && (entry.reason == certs.ReasonRemoveFromCRL) != (status.State == certs.StateGood):
+			v.found(name, "shows %x with %s, the journal has %s", serial, entry.reason, statusText(status))
+		}
 	}
 }
 

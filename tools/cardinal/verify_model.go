@@ -25,7 +25,7 @@ type model struct {
 
 type listKey struct {
 	issuer certs.IssuerID
-	shard  uint16
+	name   certs.ListName
 }
 
 func newModel() *model {
@@ -158,7 +158,7 @@ func (m *model) publish(body []byte) error {
 	if err != nil {
 		return err
 	}
-	key := listKey{list.Issuer, list.Shard}
+	key := listKey{list.Issuer, list.Name()}
 	if before, ok := m.lists[key]; ok && list.Number <= before.Number {
 		return fmt.Errorf("list number %d follows %d", list.Number, before.Number)
 	}
@@ -176,14 +176,16 @@ func (m *model) refs() []certs.Ref {
 	})
 }
 
-// shards returns the certificates of each list.
-func (m *model) shards() map[listKey][]certs.Ref {
-	shards := map[listKey][]certs.Ref{}
+// listed returns the certificates each complete list is about.
+func (m *model) listed() map[listKey][]certs.Ref {
+	all := map[listKey][]certs.Ref{}
 	for ref, c := range m.certificates {
-		key := listKey{ref.Issuer, c.Shard}
-		shards[key] = append(shards[key], ref)
+		for _, name := range []certs.ListName{certs.ShardList(c.Shard), {Kind: certs.ListFull}, {Kind: certs.ListArchive}} {
+			key := listKey{ref.Issuer, name}
+			all[key] = append(all[key], ref)
+		}
 	}
-	return shards
+	return all
 }
 
 func compareText(a, b string) int {

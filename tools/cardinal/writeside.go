@@ -55,7 +55,8 @@ func (a *app) writeSide(of writeSideOf) (*writeSide, error) {
 	if of.config.PublicURL == "" {
 		return nil, usage("publicURL", errNoPublicName)
 	}
-	authority, err := ca.New(ca.Config{Ledger: of.ledger, Issuers: of.issuers, Open: of.keys, Policies: of.policies, PublicURL: of.config.PublicURL, Now: of.now, Logger: of.logger})
+	authority, err := ca.New(ca.Config{Ledger: of.ledger, Issuers: of.issuers, Open: of.keys, Policies: of.policies, PublicURL: of.config.PublicURL,
+		Lists: of.config.Lists.policy(), Now: of.now, Logger: of.logger})
 	if err != nil {
 		return nil, fmt.Errorf("configuring the CA: %w", err)
 	}
