@@ -20,6 +20,9 @@ const layout = 4
 // Name is the tree's bucket.
 func (t *Tree) Name() string { return "directory" }
 
+// Withheld is replica.Withholder's: verifiers are not for every copy.
+func (t *Tree) Withheld() []string { return []string{bucketSecrets} }
+
 // Layout changes with the form of the buckets, with what is indexed and with
 // the rule it is indexed by, so a file that lacks an index is rebuilt.
 func (t *Tree) Layout() uint32 {

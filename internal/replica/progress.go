@@ -118,7 +118,12 @@ func readProgress(tx *bbolt.Tx) (progress, error) {
 }
 
 func writeProgress(tx *bbolt.Tx, p *progress) error {
+	return tx.Bucket([]byte(ownBucket)).Put([]byte(progressKey), p.sealed())
+}
+
+// sealed is the record of a progress with its checksum.
+func (p *progress) sealed() []byte {
 	raw := p.append(nil)
 	sum := sha256.Sum256(raw)
-	return tx.Bucket([]byte(ownBucket)).Put([]byte(progressKey), append(raw, sum[:]...))
+	return append(raw, sum[:]...)
 }

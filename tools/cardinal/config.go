@@ -221,6 +221,7 @@ func (c Config) withDefaults() Config {
 	fill(&c.Listen.Status, "127.0.0.1:8080")
 	fill(&c.Listen.Issuance, "127.0.0.1:8443")
 	fill(&c.Listen.Operations, "127.0.0.1:9090")
+	fill(&c.Feed.SnapshotFrom, 5000)
 	fill(&c.Ledger.URL, "sqlite:ledger.db")
 	fill(&c.Replica.Sync, SyncLag(time.Second))
 	fill(&c.Keys.Authentication, "file:keys/authentication.key")

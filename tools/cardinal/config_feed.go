@@ -13,6 +13,8 @@ type FeedConfig struct {
 	Listen string `yaml:"listen"`
 	// Names are DNS names and addresses read nodes know this writer by, besides those the server's certificate has anyway.
 	Names []string `yaml:"names"`
+	// SnapshotFrom is the position from which on a new node begins with a snapshot and not with the first change. Default 5000.
+	SnapshotFrom uint64 `yaml:"snapshotFrom"`
 }
 
 // FollowConfig says whom a read node follows. cardinal serve --follow writes it.

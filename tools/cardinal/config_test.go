@@ -87,7 +87,7 @@ func everythingSet() Config {
 		Suffixes:  []Suffix{{DN: "o=nhs", RootDN: "cn=root,o=nhs", PasswordFile: "root.pw"}, {DN: "dc=example"}},
 		Listen:    Listen{LDAP: "a:1", LDAPS: "b:2", Status: "c:3", Issuance: "[::1]:4", Operations: "d:0"},
 		PublicURL: "http://pki.example.org/x",
-		Feed:      FeedConfig{Listen: "e:6", Names: []string{"writer.example.org", "192.0.2.9"}},
+		Feed:      FeedConfig{Listen: "e:6", Names: []string{"writer.example.org", "192.0.2.9"}, SnapshotFrom: 7},
 		Follow:    FollowConfig{URLs: []string{"https://a:1", "https://b:2"}, Certificate: "n.cer", Key: "n.key", Trust: "t.pem"},
 		Ledger:    LedgerConfig{URL: "postgres://app@h/d?sslmode=verify-full"},
 		Replica:   ReplicaConfig{Sync: syncAlways},

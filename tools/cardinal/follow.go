@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/x509"
 	_ "embed"
 	"encoding/json"
 	"errors"
@@ -131,6 +132,7 @@ type follower struct {
 	folder   folder
 	client   *feed.Client
 	identity *nodeIdentity
+	roots    *x509.CertPool
 	scope    feed.Scope
 	state    func() feed.Lease // set once there is a replica
 }
@@ -145,6 +147,7 @@ func newFollower(a *app, f folder, config Config) (*follower, error) {
 	if err != nil {
 		return nil, usage("trust", err)
 	}
+	fw.roots = secure.RootCAs
 	secure.Time = func() time.Time { return a.now().Add(config.Demo.Clock) }
 	fw.client, err = feed.NewClient(feed.ClientConfig{URLs: config.Follow.URLs, TLS: secure, Now: secure.Time, Logger: a.logger(slog.LevelInfo),
 		Lease: func() feed.Lease { return fw.state() }})

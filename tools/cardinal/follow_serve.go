@@ -18,6 +18,15 @@ func (n *node) source() journal.Feed {
 	return n.ledger.NearFeed()
 }
 
+// seed fills this node's replica, if there is none, with a snapshot of the writer's.
+func (n *node) seed(ctx context.Context) error {
+	r, err := newCopy(n.directory)
+	if err != nil {
+		return err
+	}
+	return n.follower.seed(ctx, n.folder.replica(), r.appliers())
+}
+
 // followsWith keeps a replica up to date. A node elsewhere that must not follow any further stays: it vouches for nothing
 // more, and goes on serving its last lists, since a list that cannot be had counts as an empty one with some relying
 // systems.

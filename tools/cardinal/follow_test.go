@@ -37,7 +37,7 @@ func TestReadNodesAnswerAsTheirWriterDoes(t *testing.T) {
 	t.Run("TheirFoldersHoldNeitherLedgerNorCAKey", func(t *testing.T) { w.foldersAreBare(t) })
 	t.Run("AChangeArrives", func(t *testing.T) { w.changeArrives(t, central, edge) })
 	t.Run("AnUpdateIsReferredToTheWriter", func(t *testing.T) { w.updateIsReferred(t, edge) })
-	t.Run("AnEdgeHasNoPasswordVerifiers", func(t *testing.T) { w.edgeHasNoPasswords(t, central, edge) })
+	t.Run("AnEdgeHasNoPasswordVerifiers", func(t *testing.T) { w.edgeHasNoPasswords(t, "before", central, edge) })
 	t.Run("ACutConnectionIsMadeAgain", func(t *testing.T) { wire.cut(); w.add("cut"); w.same(central) })
 	t.Run("AHeldUpNodeRefusesByItselfAndGoesOn", func(t *testing.T) { w.heldUp(t, wire, central) })
 	t.Run("AKilledNodeGoesOnWhereItWas", func(t *testing.T) {
@@ -80,9 +80,7 @@ func (w *followWorld) changeArrives(t *testing.T, readers ...*served) {
 			return err == nil && r.Status == xocsp.Revoked
 		})
 	}
-	for _, s := range readers {
-		w.until(s.name+" serves the writer's list", func() bool { return bytes.Equal(w.list(s), w.list(w.writer)) })
-	}
+	w.sameList(readers...)
 }
 
 func (w *followWorld) updateIsReferred(t *testing.T, s *served) {
@@ -95,11 +93,11 @@ func (w *followWorld) updateIsReferred(t *testing.T, s *served) {
 	}
 }
 
-func (w *followWorld) edgeHasNoPasswords(t *testing.T, central, edge *served) {
+func (w *followWorld) edgeHasNoPasswords(t *testing.T, name string, central, edge *served) {
 	for s, want := range map[*served]bool{central: true, edge: false} {
 		c, err := ldap.DialURL(s.LDAP)
 		w.check(err)
-		err = c.Bind("cn=before,ou=Services,o=nhs", "secret of before")
+		err = c.Bind("cn="+name+",ou=Services,o=nhs", "secret of "+name)
 		c.Close()
 		if (err == nil) != want {
 			t.Errorf("%s: binding with a password: %v", s.name, err)
@@ -175,5 +173,60 @@ func (w *followWorld) diverged(t *testing.T, s *served) {
 	w.list(s)
 	if !strings.Contains(s.log.String(), "vouches for nothing any more") {
 		t.Error("the log does not say so")
+	}
+}
+
+// TestANewNodeBeginsWithASnapshotAndGoesOnWhereItWasKilled cuts the way in the middle of a snapshot and kills the node.
+func TestANewNodeBeginsWithASnapshotAndGoesOnWhereItWasKilled(t *testing.T) {
+	if testing.Short() {
+		t.Skip("short")
+	}
+	t.Parallel()
+	w := newFollowWorld(t)
+	text, err := os.ReadFile(folder(w.path("w")).config())
+	w.check(err)
+	w.check(os.WriteFile(folder(w.path("w")).config(), []byte(strings.Replace(string(text), "snapshotFrom: 5000", "snapshotFrom: 1", 1)), 0o600))
+	w.serveWriter(w.path("w"))
+	w.enrol("central-1", "central")
+	w.enrol("edge-1", "edge")
+	w.add("one")
+	const photos, size = 24, 900 << 10
+	w.addPhotos(photos, size)
+	wire := newLink(t, w.feed)
+	wire.allow(photos * size * 2 / 3)
+	broken, _ := w.start("central-1", w.following("central-1", wire.listener.Addr().String())...)
+	w.until("the way is cut in the middle", func() bool { return strings.Contains(broken.log.String(), "fetching a part of the snapshot again") })
+	broken.kill()
+	parts, err := filepath.Glob(w.path("central-1-node", "replica", "snapshot", "*"))
+	if err != nil || len(parts) < 2 {
+		t.Fatalf("%d files of the snapshot are here: %v", len(parts), err)
+	}
+	wire.allow(0)
+	central := w.serve("central-1", "--role", "read", "--dir", w.path("central-1-node"), "--listen", freePorts)
+	w.same(central)
+	if again := wire.allow(0); again > photos*size*3/4 {
+		t.Errorf("%d bytes were sent again of a snapshot of %d", again, photos*size)
+	}
+	if !strings.Contains(central.log.String(), "built this node's replica of a snapshot") {
+		t.Error("the node did not begin with a snapshot")
+	}
+	edge := w.follow("edge-1", w.feed)
+	w.same(edge)
+	if !strings.Contains(edge.log.String(), "built this node's replica of a snapshot") {
+		t.Error("the edge did not begin with a snapshot")
+	}
+	w.edgeHasNoPasswords(t, "one", central, edge)
+	w.add("two")
+	w.same(central, edge)
+	w.sameList(central, edge)
+	if _, err := os.Stat(w.path("central-1-node", "replica", "snapshot")); err == nil {
+		t.Error("the parts are left")
+	}
+}
+
+func (w *followWorld) sameList(readers ...*served) {
+	w.t.Helper()
+	for _, s := range readers {
+		w.until(s.name+" serves the writer's list", func() bool { return bytes.Equal(w.list(s), w.list(w.writer)) })
 	}
 }

@@ -3,9 +3,11 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"crypto/x509"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -196,6 +198,24 @@ func (w *followWorld) add(cn string) {
 	w.check(c.Add(add))
 }
 
+// addPhotos adds entries whose pictures are noise.
+func (w *followWorld) addPhotos(n, size int) {
+	w.t.Helper()
+	c, err := ldap.DialURL(w.writer.LDAP)
+	w.check(err)
+	defer c.Close()
+	w.check(c.Bind("cn=root,o=nhs", "root"))
+	for i := range n {
+		noise := make([]byte, size)
+		rand.Read(noise)
+		add := ldap.NewAddRequest(fmt.Sprintf("cn=photo-%d,ou=Services,o=nhs", i), nil)
+		add.Attribute("objectClass", []string{"inetOrgPerson"})
+		add.Attribute("sn", []string{"x"})
+		add.Attribute("jpegPhoto", []string{string(noise)})
+		w.check(c.Add(add))
+	}
+}
+
 // entries are all entries a server shows, as text; an error ends with its LDAP code.
 func entries(s *served) (string, error) {
 	c, err := ldap.DialURL(s.LDAP)
@@ -285,6 +305,8 @@ type link struct {
 	mu       sync.Mutex
 	conns    []net.Conn
 	passing  chan struct{} // closed while bytes pass
+	passed   int64
+	most     int64 // bytes that pass before everything is cut, again and again; 0: any number
 }
 
 func newLink(t *testing.T, to string) *link {
@@ -326,7 +348,13 @@ func (x *link) pass(to, from net.Conn) {
 		n, err := from.Read(room)
 		x.mu.Lock()
 		passing := x.passing
+		x.passed += int64(n)
+		spent := x.most > 0 && x.passed >= x.most
 		x.mu.Unlock()
+		if spent {
+			x.cut()
+			return
+		}
 		<-passing
 		if _, broken := to.Write(room[:n]); broken != nil || err != nil {
 			return
@@ -342,6 +370,14 @@ func (x *link) cut() {
 		c.Close()
 	}
 	x.conns = nil
+}
+
+// allow sets how many bytes may pass in all, and gives how many have passed so far.
+func (x *link) allow(most int64) (passed int64) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	passed, x.passed, x.most = x.passed, 0, most
+	return passed
 }
 
 // hold keeps what is sent, and lets connections stand.

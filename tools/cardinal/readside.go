@@ -46,6 +46,11 @@ func (n *node) openReadSide(ctx context.Context) (*readSide, error) {
 	if err := makeFolders(filepath.Dir(n.folder.replica())); err != nil {
 		return nil, err
 	}
+	if n.follower != nil {
+		if err := n.seed(ctx); err != nil {
+			return nil, err
+		}
+	}
 	r, err := openCopy(ctx, n.directory, replica.Options{Path: n.folder.replica(), Feed: n.source(), Logger: n.logger, Now: n.now, SyncAfter: n.config.Replica.Sync.after()})
 	if err != nil {
 		return nil, err
@@ -75,14 +80,25 @@ func (n *node) responderConfig(r *readSide) ocsp.Config {
 	return c
 }
 
-// openCopy opens a replica of everything a node answers from, with nothing that answers yet.
-func openCopy(ctx context.Context, of *directoryOf, o replica.Options) (*readSide, error) {
+// newCopy is what arranges a replica, in none yet.
+func newCopy(of *directoryOf) (*readSide, error) {
 	r := &readSide{table: ocsp.NewTable()}
 	var err error
 	if r.tree, err = of.newTree(); err != nil {
 		return nil, fmt.Errorf("arranging the directory: %w", err)
 	}
-	o.Appliers = []replica.Applier{r.table, r.tree}
+	return r, nil
+}
+
+func (r *readSide) appliers() []replica.Applier { return []replica.Applier{r.table, r.tree} }
+
+// openCopy opens a replica of everything a node answers from, with nothing that answers yet.
+func openCopy(ctx context.Context, of *directoryOf, o replica.Options) (*readSide, error) {
+	r, err := newCopy(of)
+	if err != nil {
+		return nil, err
+	}
+	o.Appliers = r.appliers()
 	if r.replica, err = replica.Open(ctx, o); errors.Is(err, bolterrors.ErrTimeout) {
 		return nil, usage("opening the replica", fmt.Errorf("%w: another process serves from it", err))
 	} else if err != nil {

@@ -24,7 +24,13 @@ func (n *node) serveFeed() error {
 	}
 	register := nodes.Register{Ledger: n.ledger, Now: n.now}
 	n.feed = &feedSide{register: register, leases: feed.NewLeases(register.List)}
-	n.feed.server = feed.NewServer(feed.Config{Feed: n.ledger.Feed(), Registry: register, Leases: n.feed.leases, Now: n.now, Logger: n.logger})
+	config := feed.Config{Feed: n.ledger.Feed(), Registry: register, Leases: n.feed.leases, Now: n.now, Logger: n.logger}
+	if n.read != nil {
+		made := newSnapshots(n)
+		config.Snapshots = made
+		n.task("snapshots", made.run)
+	}
+	n.feed.server = feed.NewServer(config)
 	n.feed.server.Handle("GET /v1/configuration", n.shareConfiguration)
 	n.feed.server.Handle("POST /v1/certificate", n.certifyForNode)
 	n.feed.server.Handle("POST /v1/responder", n.certifyResponder)

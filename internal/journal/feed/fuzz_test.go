@@ -56,3 +56,22 @@ func FuzzParseLease(f *testing.F) {
 		}
 	})
 }
+
+func FuzzParseManifest(f *testing.F) {
+	s := Snapshot{Position: 7, Buckets: []SnapshotBucket{{Name: "b", Layout: 1}}, Parts: []SnapshotPart{{Size: 1, Raw: 2}}}
+	m := manifest{body: s.append(nil), checkpoint: []byte("c"), chain: [][]byte{[]byte("der")}}
+	f.Add(m.append(nil))
+	f.Add(m.append(nil)[:40])
+	f.Fuzz(func(t *testing.T, b []byte) {
+		m, err := parseManifest(b)
+		if err != nil {
+			return
+		}
+		if !bytes.Equal(m.append(nil), b) {
+			t.Errorf("% x has two encodings", b)
+		}
+		if s, err := parseSnapshot(m.body); err == nil && !bytes.Equal(s.append(nil), m.body) {
+			t.Errorf("% x has two encodings", m.body)
+		}
+	})
+}

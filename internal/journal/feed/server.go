@@ -28,6 +28,8 @@ type Config struct {
 	Leases   *Leases
 	Now      func() time.Time // nil: time.Now
 	Logger   *slog.Logger     // nil: silent
+	// Snapshots are given to new nodes; nil: they follow the journal from its beginning.
+	Snapshots Snapshots
 	// Tell is called when an admitted node has asked something, before it is answered; may be nil.
 	Tell func(node Node, what string)
 }
@@ -47,6 +49,7 @@ type Handler func(w http.ResponseWriter, r *http.Request, node Node)
 //
 //	GET /v1/journal?after=P&limit=N&wait=D&since=T
 //	GET /v1/blob/SHA256
+//	GET /v1/snapshot, GET /v1/snapshot/SHA256
 //
 // and whatever Handle adds. It does no I/O.
 func NewServer(c Config) *Server {
@@ -63,6 +66,8 @@ func NewServer(c Config) *Server {
 	s.ending, s.end = context.WithCancel(context.Background())
 	s.Handle("GET /v1/journal", s.journal)
 	s.Handle("GET /v1/blob/{hash}", s.blob)
+	s.Handle("GET /v1/snapshot", s.manifest)
+	s.Handle("GET /v1/snapshot/{hash}", s.part)
 	return s
 }
 
@@ -113,7 +118,7 @@ const problemHeader = "Cardinal-Problem"
 // problems are the errors that travel, by their names.
 func problems() map[string]error {
 	return map[string]error{"unknown": ErrUnknown, "disabled": ErrDisabled, "revoked": ErrRevoked,
-		"gap": journal.ErrGap, "no-content": journal.ErrNoContent, "unreadable": ErrUnreadable}
+		"gap": journal.ErrGap, "no-content": journal.ErrNoContent, "unreadable": ErrUnreadable, "not-yet": ErrNotYet}
 }
 
 // refuse answers with what is wrong. What is nobody's fault but ours is logged and not told.
@@ -152,6 +157,8 @@ func statusOf(err error) int {
 		return http.StatusNotFound
 	case errors.Is(err, journal.ErrGap):
 		return http.StatusGone
+	case errors.Is(err, ErrNotYet):
+		return http.StatusConflict
 	}
 	return http.StatusBadRequest
 }
