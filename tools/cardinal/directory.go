@@ -164,8 +164,16 @@ func (w ldapWriter) Apply(ctx context.Context, updates []ldap.Update) (journal.P
 	if errors.As(err, &nth) {
 		return 0, &ldap.UpdateError{Nth: nth.Nth, Err: nth.Err}
 	}
+	if errors.Is(err, ledger.ErrFull) {
+		return 0, fullLedger
+	}
 	return position, err
 }
+
+// fullLedger is unavailable (RFC 4511 §A.2: a subsystem that is needed is not
+// there), as issuance answers 503, so that a client tries again later or tells
+// somebody; slapd answers other (80). The heartbeat logs it each second.
+var fullLedger = &directory.Error{Code: directory.Unavailable, Message: "the disk of the ledger is full: nothing was written"}
 
 // original tells the directory how far the entries of record are.
 type original struct{ ledger *ledger.Ledger }

@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/go-ldap/ldap/v3"
 )
 
 // smallDisk is set, to its path, in the process that has a small disk of its own.
@@ -118,6 +120,7 @@ func fillAndRelieve(t *testing.T, disk, d, pass string) (added int) {
 	}
 	const free = "127.0.0.1:0"
 	c.Listen = Listen{LDAP: free, LDAPS: free, Status: free, Issuance: free, Operations: free}
+	c.Directory.AllowPlaintextBind, c.Suffixes[0].RootDN, c.Suffixes[0].PasswordFile = true, "cn=root,o=nhs", pass
 	text, err := c.commented()
 	if err != nil || os.WriteFile(folder(d).config(), text, 0o600) != nil {
 		t.Fatal(err)
@@ -133,7 +136,9 @@ func fillAndRelieve(t *testing.T, disk, d, pass string) (added int) {
 			t.Errorf("serve ended with %v", err)
 		}
 	}()
-	if _, err := bufio.NewReader(out).ReadBytes('\n'); err != nil {
+	var where ready
+	line, err := bufio.NewReader(out).ReadBytes('\n')
+	if err := errors.Join(err, json.Unmarshal(line, &where)); err != nil {
 		t.Fatal(err)
 	}
 	add := func() (int, string) { return addSomebody(t, d, added) }
@@ -151,6 +156,7 @@ func fillAndRelieve(t *testing.T, disk, d, pass string) (added int) {
 	if code == exitDone || !strings.Contains(said, "full") {
 		t.Errorf("after %d people on a full disk: %d %s", added, code, said)
 	}
+	modifyOnFullDisk(t, where.LDAP)
 	remove()
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(100 * time.Millisecond) {
 		if code, said = add(); code == exitDone || time.Now().After(deadline) {
@@ -161,6 +167,27 @@ func fillAndRelieve(t *testing.T, disk, d, pass string) (added int) {
 		t.Errorf("with room again: %d %s", code, said)
 	}
 	return added + 1
+}
+
+// modifyOnFullDisk: to an update the directory says unavailable, and what is missing.
+func modifyOnFullDisk(t *testing.T, url string) {
+	t.Helper()
+	c, err := ldap.DialURL(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if err := c.Bind("cn=root,o=nhs", "x"); err != nil {
+		t.Fatal(err)
+	}
+	for n := 0; err == nil && n < 300; n++ {
+		m := ldap.NewModifyRequest("o=nhs", nil)
+		m.Replace("description", []string{fmt.Sprint(n, strings.Repeat(" more", 150))})
+		err = c.Modify(m)
+	}
+	if !ldap.IsErrorWithCode(err, ldap.LDAPResultUnavailable) || !strings.Contains(err.Error(), "full") {
+		t.Errorf("modifying on a full disk: %v", err)
+	}
 }
 
 // addSomebody registers somebody unlike the others.
