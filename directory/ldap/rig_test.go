@@ -115,7 +115,11 @@ func newRigKeeping(t testing.TB, keep tree.History, change func(c *ldap.Config))
 	entries, err := register.New(schema, register.Config{Suffixes: []directory.DN{suffix}, Managed: []directory.DN{people}})
 	must(t, err)
 	r.updates = register.Updates{Register: entries, Ledger: r.ledger}
-	r.tree, err = tree.New(schema, tree.Options{SpillDir: dir, History: keep, Memory: 256 << 20})
+	options := tree.Options{SpillDir: dir, History: keep}
+	if _, measured := t.(*testing.B); measured { // in a test it would come at any time
+		options.Memory = 256 << 20
+	}
+	r.tree, err = tree.New(schema, options)
 	must(t, err)
 	r.replica, err = replica.Open(t.Context(), replica.Options{Path: filepath.Join(dir, "replica.db"), Feed: r.ledger.NearFeed(), Appliers: []replica.Applier{r.tree}, SyncAfter: time.Second})
 	must(t, err)

@@ -203,6 +203,9 @@ func (q *searching) open() {
 	if q.sight.who.Root {
 		request.MaxCandidates = 0
 	}
+	if q.controls.paged == nil && q.list == nil {
+		request.Enough = q.sizeLimit + 1 // with the one that tells of more
+	}
 	if !q.sight.who.Root || len(q.conn.server.suffixes) > 1 { // in another suffix nobody's root
 		request.Allow = &q.sight
 	}

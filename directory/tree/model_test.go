@@ -192,7 +192,7 @@ func (m *model) compare() {
 		}
 	}
 	var got []string
-	for _, dn := range m.find(tree.Request{Base: base, Scope: scope, Filter: f}) {
+	for _, dn := range m.find(tree.Request{Base: base, Scope: scope, Filter: f, Enough: m.random.IntN(3)}) {
 		got = append(got, string(m.key(dn)))
 	}
 	slices.Sort(want)

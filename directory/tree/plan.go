@@ -15,11 +15,13 @@ import (
 // exact: each candidate is tested against the whole filter afterwards.
 
 // candidates is such a set, ascending: gathered, or made slice by slice, or all
-// entries.
+// entries, or found along a range of the index, in its order.
 type candidates struct {
 	ids []uint32
 	set *sliced
 	all bool
+
+	along *ranging // in the order of an index
 }
 
 // planner works for one search in one snapshot.

@@ -33,12 +33,16 @@ type Request struct {
 	Refer bool
 	// MaxCandidates bounds how many entries are tested; 0 means no bound.
 	MaxCandidates int
+	// Enough is how many entries are taken at most: then they may come in any
+	// order, and a search need not find out how many more there are. 0: all.
+	Enough int
 }
 
 // Scan is a search in progress. It goes in steps; between two steps it holds
 // nothing of the store, and a step sees the copy as it is then: entries that
 // moved away or changed meanwhile are tested again as they are. Entries come
-// in the order of their numbers. A Scan is for one goroutine at a time.
+// in the order of their numbers, unless Request.Enough lets them come in another.
+// A Scan is for one goroutine at a time.
 type Scan struct {
 	tree    *Tree
 	request Request
@@ -52,6 +56,8 @@ type Scan struct {
 	upper   int
 	last    uint32
 	tested  int
+	seen    map[uint32]struct{} // before the search went on in another way
+	having  having
 	room    *scanRoom
 }
 
@@ -121,14 +127,24 @@ func (s *Scan) Unindexed() bool { return s.left.all }
 
 // following gives the next candidate that exists.
 func (s *Scan) following(rd *reader) (uint32, record) {
-	if s.left.all {
-		rd.key = appendID(rd.key[:0], s.last+1)
-		k, v := rd.entries.Seek(rd.key)
-		if k == nil {
-			return 0, nil
+	if s.left.along != nil {
+		if id, rec := s.followingRanged(rd); id != 0 || s.left.along.ended {
+			return id, rec
 		}
-		s.last = parseID(k)
-		return s.last, v
+		s.leave(rd)
+	}
+	for {
+		id, rec := s.followingUsual(rd)
+		if _, again := s.seen[id]; !again {
+			return id, rec
+		}
+	}
+}
+
+// followingUsual gives the next candidate in the order of numbers.
+func (s *Scan) followingUsual(rd *reader) (uint32, record) {
+	if s.left.all {
+		return s.followingAny(rd)
 	}
 	if s.left.set != nil {
 		return s.followingSliced(rd)
@@ -137,6 +153,9 @@ func (s *Scan) following(rd *reader) (uint32, record) {
 		id := s.left.ids[s.next]
 		s.next++
 		s.last = id
+		if len(s.left.ids) > scopeProbe && !s.may(rd, id) {
+			continue
+		}
 		if rec := rd.get(id); rec != nil {
 			return id, rec
 		}
@@ -162,8 +181,10 @@ func (s *Scan) followingSliced(rd *reader) (uint32, record) {
 			continue
 		}
 		s.last = at&^0xFFFF | uint32(low)
-		if rec := rd.get(s.last); rec != nil {
-			return s.last, rec
+		if s.may(rd, s.last) {
+			if rec := rd.get(s.last); rec != nil {
+				return s.last, rec
+			}
 		}
 		at = s.last + 1
 	}
@@ -216,8 +237,7 @@ func (s *Scan) choose(rd *reader) candidates {
 	if s.request.Scope == ScopeBase {
 		return candidates{ids: append(s.room.few[:0], s.base)}
 	}
-	p := &rd.planned
-	p.rd, p.indexed, p.budget = rd, s.tree.indexed, countChunks
+	p := s.planner(rd)
 	if s.query.root != nil {
 		if n := s.tree.finding(s.query.root); n != nil {
 			return candidates{ids: p.exact(n, s.room.few[:0])}
@@ -226,6 +246,20 @@ func (s *Scan) choose(rd *reader) candidates {
 	if ids, whole := s.walk(rd, scopeProbe); whole {
 		return candidates{ids: ids}
 	}
+	if along := s.ranging(p); along != nil {
+		return candidates{along: along}
+	}
+	return s.usual(rd, s.planner(rd))
+}
+
+func (s *Scan) planner(rd *reader) *planner {
+	p := &rd.planned
+	p.rd, p.indexed, p.budget = rd, s.tree.indexed, countChunks
+	return p
+}
+
+// usual chooses candidates that come in the order of their numbers.
+func (s *Scan) usual(rd *reader, p *planner) candidates {
 	size := -1
 	if s.query.root != nil {
 		size = p.estimate(s.query.root, countChunks<<16)
