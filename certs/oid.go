@@ -12,6 +12,7 @@ const (
 	OIDClientAuth       = "1.3.6.1.5.5.7.3.2"      // RFC 5280 §4.2.1.12
 	OIDServerAuth       = "1.3.6.1.5.5.7.3.1"      // RFC 5280 §4.2.1.12
 	OIDEmailProtection  = "1.3.6.1.5.5.7.3.4"      // RFC 5280 §4.2.1.12
+	OIDTimeStamping     = "1.3.6.1.5.5.7.3.8"      // RFC 3161 §2.3
 	OIDOCSPSigning      = "1.3.6.1.5.5.7.3.9"      // RFC 6960 §4.2.2.2
 	OIDDocumentSigning  = "1.3.6.1.5.5.7.3.36"     // RFC 9336
 	OIDSmartcardLogon   = "1.3.6.1.4.1.311.20.2.2" // Microsoft smart card logon

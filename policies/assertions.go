@@ -31,7 +31,7 @@ func assertions() []assertion {
 		{"a_user_id_only_pair", "RFC 5280 §4.1.2.6; the 12-digit name is a person", userIDOnlyPair},
 		{"a_pair_key_usage", "RFC 5280 §4.2.1.3", pairKeyUsage},
 		{"a_key_usage_critical", "RFC 5280 §4.2.1.3", keyUsageCritical},
-		{"a_purpose_stated", "RFC 5280 §4.2.1.12", purposeStated},
+		{"a_purpose_stated", "RFC 5280 §4.2.1.12, RFC 3161 §2.3", purposeStated},
 		{"a_lifetime", "RFC 5280 §4.1.2.5", lifetimeWithin},
 		{"a_key_identifiers", "RFC 5280 §4.2.1.1, §4.2.1.2", keyIdentifiers},
 		{"a_status_found", "RFC 5280 §4.2.1.13, §4.2.2.1", statusFound},
@@ -161,8 +161,10 @@ func purposeStated(profile string, c, _ *x509.Certificate) string {
 		return "no extended key usage: good for anything"
 	case slices.Contains(all, oidAnyExtKeyUsage), slices.Contains(all, "not understood"):
 		return "an extended key usage that means anything"
-	case found && e.Critical:
-		return "a critical extended key usage"
+	case found && e.Critical != (profile == ProfileTimestamping):
+		return fmt.Sprintf("extended key usage of a %s certificate, critical: %v", profile, e.Critical)
+	case slices.Contains(all, certs.OIDTimeStamping) != (profile == ProfileTimestamping) || profile == ProfileTimestamping && len(all) != 1:
+		return fmt.Sprintf("a %s certificate for %v", profile, all)
 	}
 	return ""
 }
@@ -171,7 +173,7 @@ func purposeStated(profile string, c, _ *x509.Certificate) string {
 func lifetimeWithin(profile string, c, _ *x509.Certificate) string {
 	most := map[string]Validity{
 		ProfileRoot: {Years: 20}, ProfileIssuing: {Years: 10}, ProfileCross: {Years: 20}, ProfileAuthentication: {Years: 3}, ProfileSignature: {Years: 3},
-		ProfileResponder: {Hours: 48}, ProfileServer: {Years: 3}, ProfileClient: {Years: 3}, ProfileOperator: {Days: 30},
+		ProfileResponder: {Hours: 48}, ProfileServer: {Years: 3}, ProfileClient: {Years: 3}, ProfileOperator: {Days: 30}, ProfileTimestamping: {Years: 5},
 	}
 	_, end := most[profile].Lifetime(c.NotBefore.Add(backdate))
 	switch {
@@ -215,7 +217,7 @@ func statusFound(profile string, c, _ *x509.Certificate) string {
 func extensionsKnown(profile string, c, _ *x509.Certificate) string {
 	known := map[string]bool{ // true: critical where present
 		certs.OIDKeyUsage: true, certs.OIDBasicConstraints: true,
-		certs.OIDSubjectKeyID: false, certs.OIDAuthorityKeyID: false, certs.OIDExtendedKeyUsage: false,
+		certs.OIDSubjectKeyID: false, certs.OIDAuthorityKeyID: false, certs.OIDExtendedKeyUsage: profile == ProfileTimestamping,
 		certs.OIDSubjectAltName: false, certs.OIDCertificatePolicies: false, certs.OIDAuthorityInfoAccess: false,
 		certs.OIDCRLDistribution: false, certs.OIDOCSPNoCheck: false,
 		certs.OIDMicrosoftSID: false,

@@ -172,7 +172,7 @@ func TestHashNamesThePolicyInForce(t *testing.T) {
 	if other.Hash() == set.Hash() {
 		t.Error("another configuration has the same hash")
 	}
-	if names := set.Profiles(); !slices.Contains(names, "authentication") || len(names) != 9 {
+	if names := set.Profiles(); !slices.Contains(names, "authentication") || len(names) != 10 {
 		t.Errorf("profiles: %v", names)
 	}
 }

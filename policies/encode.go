@@ -29,9 +29,18 @@ func keyUsageBits() map[string]x509.KeyUsage {
 func extKeyUsages() map[string]string {
 	return map[string]string{
 		"clientAuth": certs.OIDClientAuth, "serverAuth": certs.OIDServerAuth, "emailProtection": certs.OIDEmailProtection,
-		"OCSPSigning": certs.OIDOCSPSigning, "documentSigning": certs.OIDDocumentSigning,
+		"OCSPSigning": certs.OIDOCSPSigning, "timeStamping": certs.OIDTimeStamping, "documentSigning": certs.OIDDocumentSigning,
 		"smartcardLogon": certs.OIDSmartcardLogon, "pkinitClient": certs.OIDPKINITClientAuth, "anyExtendedKeyUsage": oidAnyExtKeyUsage,
 	}
+}
+
+// encodeExtKeyUsage is RFC 5280 §4.2.1.12.
+func encodeExtKeyUsage(usages []string) ([]byte, error) {
+	var ids []asn1.ObjectIdentifier
+	for _, usage := range usages {
+		ids = append(ids, certs.OID(extKeyUsages()[usage]))
+	}
+	return asn1.Marshal(ids)
 }
 
 func parsePolicyOID(dotted string) (x509.OID, error) {

@@ -130,7 +130,7 @@ func request(t testing.TB, profile string, issuer authority) policies.Request {
 
 func leafProfiles() []string {
 	return []string{policies.ProfileAuthentication, policies.ProfileSignature, policies.ProfileResponder,
-		policies.ProfileServer, policies.ProfileClient, policies.ProfileOperator}
+		policies.ProfileServer, policies.ProfileClient, policies.ProfileOperator, policies.ProfileTimestamping}
 }
 
 // wantRefusal checks that err is a *Refusal by the rule.

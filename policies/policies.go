@@ -206,7 +206,7 @@ func (s *Set) take(name string, text []byte) (err error) {
 // profileNames are all the kinds of certificate there are: a folder cannot add one.
 func profileNames() []string {
 	return []string{ProfileRoot, ProfileIssuing, ProfileCross, ProfileAuthentication, ProfileSignature,
-		ProfileResponder, ProfileServer, ProfileClient, ProfileOperator}
+		ProfileResponder, ProfileServer, ProfileClient, ProfileOperator, ProfileTimestamping}
 }
 
 func dataFiles() []string {

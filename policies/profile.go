@@ -19,6 +19,7 @@ const (
 	ProfileServer         = "server"
 	ProfileClient         = "client"
 	ProfileOperator       = "operator"
+	ProfileTimestamping   = "timestamping"
 )
 
 // Profile is one kind of certificate as its data file describes it.

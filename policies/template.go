@@ -69,6 +69,9 @@ func (d *decision) template() (*x509.Certificate, error) {
 		}
 	}
 	for _, usage := range p.ExtKeyUsage {
+		if p.Name == ProfileTimestamping {
+			continue // it is critical: addEncoded
+		}
 		t.UnknownExtKeyUsage = append(t.UnknownExtKeyUsage, certs.OID(extKeyUsages()[usage]))
 	}
 	if err := d.addPolicies(t); err != nil {
@@ -173,6 +176,13 @@ func (d *decision) addEncoded(t *x509.Certificate) error {
 			return err
 		}
 		add(certs.OIDMicrosoftSID, false, value)
+	}
+	if d.profile.Name == ProfileTimestamping {
+		value, err := encodeExtKeyUsage(d.profile.ExtKeyUsage)
+		if err != nil {
+			return err
+		}
+		add(certs.OIDExtendedKeyUsage, true, value)
 	}
 	if d.profile.OCSPNoCheck {
 		add(certs.OIDOCSPNoCheck, false, nullDER())

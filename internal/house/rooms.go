@@ -28,6 +28,7 @@ func rooms() []room {
 		{path: "directory/tree", caption: "a copy arranged for searching", may: []string{"directory", "certs", "internal/ber", "internal/journal", "internal/replica", "internal/sorter"}},
 		{path: "directory/ldap", caption: "RFC 4511 on the wire", may: []string{"directory", "directory/tree", "internal/ber", "internal/journal", "internal/replica"}},
 		{path: "ocsp", caption: "is this certificate still good?", may: []string{"certs", "internal/journal", "internal/replica"}},
+		{path: "ocsp/stamp", caption: "when did it exist?"},
 		{path: "ocsp/relying", caption: "the question a relying system asks, and how it judges the answer", may: []string{"certs"}},
 	}
 	return append(append(all, ground()...), roof()...)

@@ -41,6 +41,8 @@ type Config struct {
 	Directory DirectoryConfig `yaml:"directory"`
 	// Status says how the status of certificates is told.
 	Status StatusConfig `yaml:"status"`
+	// TimeStamps say when something existed.
+	TimeStamps TimeStampsConfig `yaml:"timeStamps"`
 	// Limits protect the servers; zero means the default.
 	Limits Limits `yaml:"limits"`
 	// Demo is for installations nobody relies on.

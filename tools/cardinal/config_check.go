@@ -83,6 +83,9 @@ func (c Config) check() error {
 		bad("ledger.url", "%q is neither sqlite:PATH nor postgres://…", c.Ledger.URL)
 	}
 	c.Keys.check(bad)
+	if _, err := c.TimeStamps.policy(); err != nil {
+		bad("timeStamps.policy", "%v", err)
+	}
 	c.checkFeed(bad)
 	c.Orders.check(bad)
 	c.Status.check(bad)

@@ -114,6 +114,7 @@ func everythingSet() Config {
 		Status: StatusConfig{ResponderKey: "pkcs11:object=NAME", SigningAtOnce: 1, SigningWait: time.Second, Connections: 2, Stored: 3, EdgeAge: time.Hour, ByName: true,
 			UnknownIssuer: "tryLater", UnknownSerial: "revoked", CertHash: true,
 			Answers: []AnswerConfig{{Issuer: "signing", NextUpdate: time.Minute, MaxAge: time.Second, Retain: time.Hour}, {Issuer: "services", MaxAge: time.Minute}}},
+		TimeStamps: TimeStampsConfig{Off: true, Policy: "1.2.3.4"},
 		Limits: Limits{OCSPAge: time.Hour, DirectoryAge: 90 * time.Second, Connections: 1, SearchEntries: 2, SearchTime: time.Second,
 			Stalled: time.Second, ClockSkew: time.Minute, Drain: 1500 * time.Millisecond},
 		Demo: DemoConfig{Enabled: true, Clock: 26000 * time.Hour},

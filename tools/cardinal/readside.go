@@ -153,7 +153,11 @@ func (n *node) serveReads() error {
 		return err
 	}
 	n.addresses.Status = "http://" + status.Addr().String()
-	answering := n.read.responder.NewServer(n.bounded(&http.Server{}))
+	rest, err := n.openStamps()
+	if err != nil {
+		return errors.Join(err, status.Close())
+	}
+	answering := n.read.responder.NewServer(n.bounded(&http.Server{Handler: rest}))
 	n.servers = append(n.servers, listening{name: "status", serve: func() error { return answering.Serve(status) }, shutdown: answering.Shutdown, closed: http.ErrServerClosed})
 	if err := n.serveReplica(); err != nil {
 		return err
