@@ -187,7 +187,7 @@ func (t *Table) recorded(b *bbolt.Bucket, body []byte) error {
 		}
 		r.Recorded, r.Digest, r.NotAfter = true, c.Digest, c.NotAfter
 		t.notes.touch([]byte(c.Serial))
-		if err := records.Put([]byte(c.Serial), r.append(nil)); err != nil {
+		if err := putRecord(records, c.Serial, r.append(nil)); err != nil {
 			return err
 		}
 	}
@@ -206,11 +206,15 @@ func compareSerials(a, b certs.Serial) int {
 
 // stored is the record a serial has, or an empty one.
 func stored(records *bbolt.Bucket, serial certs.Serial) (Record, error) {
-	raw := records.Get([]byte(serial))
-	if raw == nil {
+	key := groupKey([]byte(serial))
+	_, raw, ok := findEntry(records.Get(key[:]), []byte(serial))
+	if ok && raw == nil {
 		return Record{}, nil
 	}
-	r, ok := parseRecord(raw)
+	var r Record
+	if ok {
+		r, ok = parseRecord(raw)
+	}
 	if !ok {
 		return r, &replica.Damage{What: "the record of serial " + serial.Hex()}
 	}
@@ -247,9 +251,9 @@ func (t *Table) statusChanged(b *bbolt.Bucket, c journal.Change) error {
 		r.Status, r.Changed = change.Status, c.Position
 		t.notes.touch([]byte(serial))
 		if !r.Recorded && r.Status.State == certs.StateGood {
-			err = records.Delete([]byte(serial)) // released, but no certificate is known: nothing may be called good
+			err = putRecord(records, serial, nil) // released, but no certificate is known: nothing may be called good
 		} else {
-			err = records.Put([]byte(serial), r.append(nil))
+			err = putRecord(records, serial, r.append(nil))
 		}
 		if err != nil {
 			return err

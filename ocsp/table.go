@@ -17,14 +17,14 @@ import (
 // tableName is the table's bucket in the replica; tableLayout numbers the form of what stands in it.
 const (
 	tableName   = "certificates"
-	tableLayout = 1
+	tableLayout = 2
 )
 
 // The nested buckets. Those with a zero byte in front are local to this copy.
 const (
 	bucketIssuers = "issuers"   // IssuerID → issuer
 	bucketCross   = "cross"     // IssuerID ‖ SHA-256 → a further certificate of the issuer's key
-	bucketStatus  = "status"    // IssuerID → bucket: serial → record
+	bucketStatus  = "status"    // IssuerID → bucket: beginning of the serial → records
 	bucketLists   = "lists"     // IssuerID ‖ shard (‖ kind ‖ delta) → the newest ListPublished
 	bucketWanted  = "\x00want"  // the same keys, of lists whose content is still to be fetched
 	bucketStored  = "\x00have"  // the same keys → ListPublished whose content is here, and the one before it
@@ -171,11 +171,15 @@ func read(s *replica.Snapshot, issuer certs.IssuerID, serial []byte) (Record, bo
 	if len(serial) == 0 || len(serial) > certs.SerialMax {
 		return Record{}, false, nil
 	}
-	raw := b.Get(serial)
-	if raw == nil {
+	key := groupKey(serial)
+	_, raw, ok := findEntry(b.Get(key[:]), serial)
+	if ok && raw == nil {
 		return Record{}, false, nil
 	}
-	r, ok := parseRecord(raw)
+	var r Record
+	if ok {
+		r, ok = parseRecord(raw)
+	}
 	if !ok {
 		return Record{}, false, &replica.Damage{What: fmt.Sprintf("the record of serial %x", serial)}
 	}
@@ -250,12 +254,12 @@ func EachRecord(b *bbolt.Bucket, issuer certs.IssuerID, fn func(certs.Serial, Re
 	if records == nil {
 		return nil
 	}
-	return records.ForEach(func(k, v []byte) error {
-		r, ok := parseRecord(v)
+	return eachRecord(records, func(serial certs.Serial, raw []byte) error {
+		r, ok := parseRecord(raw)
 		if !ok {
-			return &replica.Damage{What: fmt.Sprintf("the record of serial %x", k)}
+			return &replica.Damage{What: "the record of serial " + serial.Hex()}
 		}
-		return fn(certs.Serial(k), r)
+		return fn(serial, r)
 	})
 }
 
