@@ -98,17 +98,21 @@ func Release(tx *ledger.Tx, refs []certs.Ref) error {
 }
 
 func change(tx *ledger.Tx, refs []certs.Ref, to certs.Status) error {
-	c := &changing{tx: tx}
-	for _, ref := range distinct(refs) {
-		r, err := rowOf(tx, ref)
-		if err != nil {
+	refs = distinct(refs)
+	rows, next := make([]*row, len(refs)), make([]certs.Status, len(refs))
+	for i, ref := range refs {
+		var err error
+		if rows[i], err = rowOf(tx, ref); err != nil {
 			return fmt.Errorf("setting the status of %s: %w", ref, err)
 		}
-		next, allowed := step(r.status, to, tx.Time())
-		if !allowed {
-			return &TransitionError{Ref: ref, From: r.status, To: to}
+		var allowed bool
+		if next[i], allowed = step(rows[i].status, to, tx.Time()); !allowed {
+			return &TransitionError{Ref: ref, From: rows[i].status, To: to}
 		}
-		c.write(r, next)
+	}
+	c := &changing{tx: tx}
+	for i := range rows { // after the last was read: each read would send what was written before it on its own
+		c.write(rows[i], next[i])
 	}
 	c.finish()
 	return nil
