@@ -60,24 +60,31 @@ func (s *Scan) ranging(p *planner) *ranging {
 
 // rangeOf is the item of a filter whose range is gone along; nil if there is
 // none, or if another item proposes few entries.
-func (p *planner) rangeOf(n *node, few int) (found *node) {
+func (p *planner) rangeOf(n *node, few int) *node {
 	switch n.Kind {
 	case directory.FilterSubstrings, directory.FilterGreaterOrEqual, directory.FilterLessOrEqual, directory.FilterPresent:
 		if _, ok := p.ranges(n); ok {
 			return n
 		}
 	case directory.FilterAnd:
-		for i := range n.children {
-			c := &n.children[i]
-			if c.Kind == directory.FilterEquality {
-				if e := p.estimate(c, few); e >= 0 && e <= few {
-					return nil
-				}
-				continue
+		return p.rangeAmong(n.children, few)
+	}
+	return nil
+}
+
+// rangeAmong is rangeOf for parts that must all be true: a prefix, if there is
+// one.
+func (p *planner) rangeAmong(parts []node, few int) (found *node) {
+	for i := range parts {
+		c := &parts[i]
+		if c.Kind == directory.FilterEquality {
+			if e := p.estimate(c, few); e >= 0 && e <= few {
+				return nil
 			}
-			if got := p.rangeOf(c, few); got != nil && (found == nil || found.Kind != directory.FilterSubstrings) {
-				found = got
-			}
+			continue
+		}
+		if got := p.rangeOf(c, few); got != nil && (found == nil || found.Kind != directory.FilterSubstrings) {
+			found = got
 		}
 	}
 	return found
