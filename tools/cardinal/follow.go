@@ -133,7 +133,6 @@ type follower struct {
 	client   *feed.Client
 	identity *nodeIdentity
 	roots    *x509.CertPool
-	scope    feed.Scope
 	state    func() feed.Lease // set once there is a replica
 }
 
@@ -175,10 +174,7 @@ func (fw *follower) takeConfiguration(ctx context.Context, local Config, fresh b
 		return local, err
 	}
 	if fresh {
-		limits := local.Limits
-		if local.Limits = from.Limits; fw.scope == "" {
-			local.Limits = limits
-		}
+		local.Limits = from.Limits
 		if err := writeNodeConfig(fw.folder, local); err != nil {
 			return local, err
 		}
@@ -203,7 +199,6 @@ func (fw *follower) askConfiguration(ctx context.Context) (*shared, error) {
 	if err := json.Unmarshal(data, &said); err != nil {
 		return nil, err
 	}
-	fw.scope = feed.Scope(said.Scope)
 	_, err = parseConfig([]byte(said.Config))
 	return &said, err
 }

@@ -39,7 +39,8 @@ func (f folder) sharedConfig() string { return filepath.Join(string(f), sharedFo
 func (n *node) shareConfiguration(w http.ResponseWriter, r *http.Request, to feed.Node) {
 	s := sharing{folder: n.folder, files: map[string][]byte{}}
 	c := n.config
-	out := Config{Name: c.Name, PublicURL: c.PublicURL, Limits: c.Limits, Directory: s.directory(c.Directory, to.Scope), Demo: DemoConfig{Clock: c.Demo.Clock}}
+	out := Config{Name: c.Name, PublicURL: c.PublicURL, Limits: c.Limits, Status: c.Status, Directory: s.directory(c.Directory, to.Scope), Demo: DemoConfig{Clock: c.Demo.Clock}}
+	out.Status.ResponderKey = "" // it lies in a token of the writer
 	for _, suffix := range c.Suffixes {
 		out.Suffixes = append(out.Suffixes, Suffix{DN: suffix.DN})
 	}
