@@ -51,6 +51,7 @@ func newConsumerOf(t testing.TB, provider string, how copying, more ...string) *
 include /etc/ldap/schema/cosine.schema
 include /etc/ldap/schema/inetorgperson.schema
 include %s
+include %s
 modulepath /usr/lib/ldap
 moduleload back_mdb
 moduleload ppolicy
@@ -64,7 +65,7 @@ maxsize 1073741824
 index objectClass,entryUUID,entryCSN eq
 syncrepl rid=001 provider=ldap://%s type=%s searchbase="o=nhs" bindmethod=simple
   binddn="%s" credentials="%s" retry="1 +" interval=00:00:00:01 schemachecking=off
-`, nhs, dir, strings.Join(more, "\n"), provider, how.kind, how.dn, how.password)
+`, nhs, filepath.Join(filepath.Dir(filepath.Dir(nhs)), "cardinal.schema"), dir, strings.Join(more, "\n"), provider, how.kind, how.dn, how.password)
 	must(t, os.WriteFile(c.conf, []byte(conf), 0o600))
 	c.start()
 	t.Cleanup(c.stop)
@@ -272,6 +273,7 @@ func TestUnmodifiedSlapdFollowsAndStaysEqual(t *testing.T) {
 	need(t, "/usr/sbin/slapd", "slapd")
 	r := newRigKeeping(t, tree.History{Changes: 60}, nil)
 	r.ldif(workforce)
+	r.ldif("dn: uniqueIdentifier=card,uid=900000000017,ou=People,o=nhs\nobjectClass: cardinalCard\nuniqueIdentifier: card\ncardState: active\ncardNotAfter: 20300101000000Z\n\n")
 	persists, polls := newConsumer(t, r.plain, "refreshAndPersist"), newConsumer(t, r.plain, "refreshOnly")
 	persists.equals(r, "at first")
 	l := newLoad(t, r, 1)

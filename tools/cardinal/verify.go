@@ -81,6 +81,7 @@ type verifier struct {
 	report verifyReport
 
 	directory *directoryOf
+	cards     map[string]shownCard // what the desk has, by the card's number
 }
 
 // found notes a difference.

@@ -13,12 +13,17 @@ import (
 	"cardinal/internal/ledger"
 )
 
-// checkEntries compares every entry of record with the rebuilt copy, and counts both.
+// checkEntries compares every entry of record with the rebuilt copy, and what it shows of a card
+// with what the desk has, and counts both.
 func (v *verifier) checkEntries(tx *ledger.Tx, copied *tree.Tree, entries *register.Register) error {
+	if err := v.readShown(tx); err != nil {
+		return err
+	}
 	for _, suffix := range entries.Suffixes() {
 		count := 0
 		err := entries.Subtree(tx, suffix, func(e *directory.Entry) error {
 			count++
+			v.checkShownCard(e)
 			return v.checkEntry(copied, e)
 		})
 		var absent *directory.Error

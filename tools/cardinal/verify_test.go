@@ -82,6 +82,23 @@ func inNumber(table, column, which string) func(*testing.T, folder) {
 	}
 }
 
+// inCard makes a card that was handed over one that waits for it, or the reverse:
+// its certificates are good in both.
+func inCard(t *testing.T, f folder) {
+	db, err := sql.Open("sqlite", filepath.Join(string(f), "ledger.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	done, err := db.Exec(`UPDATE issuance_cards SET state = CASE state WHEN 'active' THEN 'issued' ELSE 'active' END WHERE state IN ('active', 'issued')`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, err := done.RowsAffected(); err != nil || n == 0 {
+		t.Fatalf("%d rows changed, %v", n, err)
+	}
+}
+
 // inReplica changes one byte of a value in an applier's bucket.
 func inReplica(applier string) func(*testing.T, folder) {
 	return func(t *testing.T, f folder) {
@@ -139,6 +156,7 @@ func flips() []flip {
 		{"a profile", "certificate ", inNumber("certs_serial", "shard", "profile = 'authentication'")},
 		{"an issuer", "issuer ", inLedger("certs_issuer", "der", "name = 'signing'")},
 		{"a card's pair", "card ", inLedger("issuance_pairs", "signature_serial", "1 = 1")},
+		{"what the desk has of a card", "entry ", inCard},
 		{"an entry of record", "entr", inLedger("directory_entry", "data", "data IS NOT NULL")},
 		{"a large body", "content", inLedger("ledger_chunk", "data", "1 = 1")},
 		{"a status in the replica", "replica certificates", inReplica("certificates")},
