@@ -27,9 +27,10 @@ const (
 	// it: what waits behind it (a single cancel, an issue) must not notice.
 	holdAim = 25 * time.Millisecond
 	// blockFirst, blockLeast and blockMost are how many cards a block takes: it
-	// begins small and finds its size by holdAim.
-	blockFirst = 32
-	blockLeast = 8
+	// begins small and finds its size by holdAim. Below blockLeast what a commit costs
+	// anyway outweighs the cards, and a machine that busy holds everybody up.
+	blockFirst = 128
+	blockLeast = 64
 	blockMost  = 2000
 	// storeBlock is how many cards of an order are written down at a time, small
 	// rows in order.

@@ -28,6 +28,7 @@ type data struct {
 	people   workforce.Options
 	services int
 	logins   int
+	cards    bool
 	to       string
 }
 
@@ -55,6 +56,7 @@ in the clear, for the server to hash its own way, that "load binds" binds as.`,
 	workforceFlags(c, &d.people)
 	c.Flags().IntVar(&d.services, "services", 0, "entries to modify, and an identity to bind as")
 	c.Flags().IntVar(&d.logins, "logins", 0, "identities with a password in the clear")
+	c.Flags().BoolVar(&d.cards, "cards", false, "an entry for each person's card, as load seed numbers them")
 	c.Flags().StringVar(&d.to, "out", "", "file to write (default: standard output)")
 	return c
 }
@@ -66,6 +68,14 @@ func (d *data) write(out io.Writer) error {
 	b := bufio.NewWriter(out)
 	if d.services > 0 {
 		b.Write(person(serviceDN(d.people.Suffix), "load", sealed(servicePassword)))
+	}
+	if d.cards {
+		i := 0
+		for number := range workforce.Numbers(d.people) {
+			fmt.Fprintf(b, "\ndn: uniqueIdentifier=%s,uid=%s,ou=People,%s\nobjectClass: cardinalCard\nuniqueIdentifier: %s\ncardState: active\ncardNotAfter: 20990101000000Z\n",
+				cardNumber(i), number, d.people.Suffix, cardNumber(i))
+			i++
+		}
 	}
 	for i := range d.logins {
 		b.Write(person(loginDN(d.people.Suffix, i), fmt.Sprintf("login-%d", i), servicePassword))
