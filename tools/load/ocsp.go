@@ -267,7 +267,10 @@ func (w *ocspWorker) operate(_ context.Context, n int) error {
 	if _, err := w.conn.Write(q.request); err != nil {
 		return err
 	}
-	body, err := readAnswer(w.in, w.body[:0])
+	body, last, err := readAnswer(w.in, w.body[:0])
+	if err == nil && last {
+		err = w.reopen()
+	}
 	if err != nil {
 		return err
 	}
@@ -285,26 +288,40 @@ func (q *ocspQuery) renew(l *ocspLoad) error {
 	return err
 }
 
-// readAnswer reads an HTTP answer with a Content-Length.
-func readAnswer(in *bufio.Reader, body []byte) ([]byte, error) {
+// reopen connects anew, to a server that closes after each answer.
+func (w *ocspWorker) reopen() error {
+	_ = w.conn.Close()
+	conn, err := net.Dial("tcp", w.l.host)
+	if err == nil {
+		w.conn = conn
+		w.in.Reset(conn)
+	}
+	return err
+}
+
+// readAnswer reads an HTTP answer with a Content-Length, the last on its connection when it is of HTTP/1.0.
+func readAnswer(in *bufio.Reader, body []byte) (_ []byte, last bool, err error) {
 	length := -1
 	for first := true; ; first = false {
 		line, err := in.ReadSlice('\n')
+		if first {
+			last = bytes.HasPrefix(line, []byte("HTTP/1.0 200 "))
+		}
 		switch {
 		case err != nil:
-			return nil, err
-		case first && !bytes.HasPrefix(line, []byte("HTTP/1.1 200 ")):
-			return nil, fmt.Errorf("answered with %q", line)
+			return nil, last, err
+		case first && !last && !bytes.HasPrefix(line, []byte("HTTP/1.1 200 ")):
+			return nil, last, fmt.Errorf("answered with %q", line)
 		case len(line) <= 2 && length < 0:
-			return nil, errors.New("an answer without a length")
+			return nil, last, errors.New("an answer without a length")
 		case len(line) <= 2:
 			body = slices.Grow(body, length)[:length]
 			_, err = io.ReadFull(in, body)
-			return body, err
+			return body, last, err
 		}
 		if name, value, _ := bytes.Cut(line, []byte(":")); len(name) == 14 && strings.EqualFold(string(name), "content-length") {
 			if length, err = strconv.Atoi(string(bytes.TrimSpace(value))); err != nil || length > relying.MaxResponse {
-				return nil, fmt.Errorf("an answer with %q", line)
+				return nil, last, fmt.Errorf("an answer with %q", line)
 			}
 		}
 	}

@@ -56,11 +56,11 @@ func TestAnswersAreReadAsFarAsTheyGo(t *testing.T) {
 	t.Parallel()
 	in := bufio.NewReader(strings.NewReader("HTTP/1.1 200 OK\r\nX: y\r\nContent-length: 3\r\n\r\nabcHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\nHTTP/1.1 503 No\r\n\r\n"))
 	for _, want := range []string{"abc", ""} {
-		if body, err := readAnswer(in, nil); err != nil || string(body) != want {
+		if body, last, err := readAnswer(in, nil); err != nil || string(body) != want || last {
 			t.Errorf("%q, %v; want %q", body, err, want)
 		}
 	}
-	if _, err := readAnswer(in, nil); err == nil {
+	if _, _, err := readAnswer(in, nil); err == nil {
 		t.Error("503 was taken for an answer")
 	}
 }
