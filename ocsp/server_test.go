@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -355,19 +356,21 @@ func TestSlowAndIdleClientsAreCutOff(t *testing.T) {
 			client, server := net.Pipe()
 			start := time.Now()
 			l <- server
-			go func() {
+			var writing sync.WaitGroup
+			writing.Go(func() {
 				for _, text := range test.sent {
 					if _, err := io.WriteString(client, text); err != nil {
 						return
 					}
 					time.Sleep(time.Second)
 				}
-			}()
+			})
 			_, _ = io.Copy(io.Discard, client)
 			if took := time.Since(start); took < test.cut || took > test.until {
 				t.Errorf("%s: cut off after %v", name, took)
 			}
 			_ = client.Close()
+			writing.Wait()
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
