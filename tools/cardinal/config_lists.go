@@ -29,8 +29,6 @@ type ListsConfig struct {
 	ArchiveInterval time.Duration `yaml:"archiveInterval"`
 	// ArchiveYears is how long after its end a certificate stays on it. Default 11.
 	ArchiveYears int `yaml:"archiveYears"`
-	// Directory is the name below which the shards' lists stand in the directory, one entry each: ou=CRL,o=nhs. Default nowhere.
-	Directory string `yaml:"directory"`
 }
 
 // Set reports whether anything is configured.

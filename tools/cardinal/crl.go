@@ -16,7 +16,7 @@ import (
 
 func crlCommand(a *app) *cobra.Command {
 	d := &desk{a: a}
-	return d.flags(parent("crl", "Publish and look at certificate revocation lists", "  cardinal crl show", crlPublish(d), crlShow(d)))
+	return d.flags(parent("crl", "Publish and look at certificate revocation lists", "  cardinal crl show", crlList(d), crlPublish(d), crlShow(d), crlVerify(a)))
 }
 
 func crlPublish(d *desk) *cobra.Command {
@@ -32,8 +32,18 @@ func crlPublish(d *desk) *cobra.Command {
 			return shown(d, lists, err, listTable)
 		}})
 	c.Flags().StringVar(&p.Issuer, "issuer", "", "root, authentication, signing or services (default: all whose key is here)")
-	c.Flags().IntVar(&shard, "shard", 0, "one shard (default: all)")
+	c.Flags().IntVar(&shard, "shard", 0, "one shard (default: all lists)")
+	c.Flags().StringVar(&p.List, "list", "", "one list by its name in URLs: 0, 1, …, full, archive")
 	return c
+}
+
+// crlList prints the newest list of each name.
+func crlList(d *desk) *cobra.Command {
+	return d.command(deskCommand{use: "list", short: "List the newest of every list", args: cobra.NoArgs, example: "cardinal crl list --json",
+		ask: func(ctx context.Context, c *api.Client, _ []string) error {
+			lists, err := c.Lists(ctx)
+			return shown(d, lists, err, listTable)
+		}})
 }
 
 // crlShow prints a list from a file, or the newest of each over the API.
@@ -54,9 +64,9 @@ func crlShow(d *desk) *cobra.Command {
 }
 
 func listTable(w io.Writer, l *api.Lists) {
-	row(w, "ISSUER", "SHARD", "NUMBER", "THIS UPDATE", "NEXT UPDATE", "OCTETS")
+	row(w, "ISSUER", "LIST", "NUMBER", "THIS UPDATE", "NEXT UPDATE", "OCTETS", "IN GZIP")
 	for _, x := range l.Lists {
-		row(w, x.Issuer, x.Shard, x.Number, x.ThisUpdate.Format(time.RFC3339), x.NextUpdate.Format(time.RFC3339), x.Size)
+		row(w, x.Issuer, x.List, x.Number, x.ThisUpdate.Format(time.RFC3339), x.NextUpdate.Format(time.RFC3339), x.Size, x.Packed)
 	}
 }
 
