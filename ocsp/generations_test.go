@@ -17,6 +17,8 @@ import (
 
 	"cardinal/certs"
 	"cardinal/internal/journal"
+	"cardinal/internal/replica"
+	"cardinal/ocsp"
 )
 
 // below makes an authority whose certificate is of another.
@@ -76,12 +78,13 @@ func TestCertificatesFallWithTheirAuthority(t *testing.T) {
 // TestStoredAnswerFallsWithTheAuthority asks over HTTP, so that the answer was kept.
 func TestStoredAnswerFallsWithTheAuthority(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
 	root := newAuthority(t, "root")
-	second := w.below(root, "authentication-2")
-	w.signing = second // its responders are certified
-	w.append(journal.KindIssuerAdded, certs.IssuerAdded{Name: "root", DER: root.cert.Raw, Shards: 1}.Append(nil),
-		certs.IssuerAdded{Name: "authentication-2", DER: second.cert.Raw, Shards: 4}.Append(nil))
+	var second *authority
+	w := newWorld(t, func(w *world, _ *ocsp.Config, _ *replica.Options) {
+		second = w.below(root, "authentication-2")
+		w.signing = second // it is added, and its responders are certified
+	})
+	w.append(journal.KindIssuerAdded, certs.IssuerAdded{Name: "root", DER: root.cert.Raw, Shards: 1}.Append(nil))
 	w.record(root, second.cert)
 	leaf := w.issued(second)
 	w.serve()
