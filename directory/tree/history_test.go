@@ -176,12 +176,19 @@ func TestHistoryKeepsWhatIsAskedOfIt(t *testing.T) {
 	if err != nil || len(points) != 51 {
 		t.Fatalf("%d points, %v", len(points), err)
 	}
-	for _, p := range points {
+	for i, p := range points {
 		if got, err := m.tree.Locate(p.Position, when(p)); err != nil || got != p {
 			t.Errorf("%+v is found at %+v, %v", p, got, err)
 		}
-		if _, err := m.tree.Locate(p.Position, when(p).Add(time.Microsecond)); !errors.Is(err, tree.ErrHistoryGone) {
-			t.Errorf("a change of another history is found: %v", err)
+		// Until the next change the place is this one, whatever the time; after that, and before it, it is of another history.
+		others := []time.Time{when(p).Add(-time.Microsecond)}
+		if i+1 < len(points) {
+			others = append(others, when(points[i+1]).Add(time.Microsecond))
+		}
+		for _, at := range others {
+			if _, err := m.tree.Locate(p.Position, at); !errors.Is(err, tree.ErrHistoryGone) {
+				t.Errorf("position %d at %s is found: %v", p.Position, at, err)
+			}
 		}
 	}
 	for _, p := range []journal.Position{0, now.Start.Position - 1, now.Last.Position + 1} {
