@@ -173,7 +173,7 @@ func purposeStated(profile string, c, _ *x509.Certificate) string {
 func lifetimeWithin(profile string, c, _ *x509.Certificate) string {
 	most := map[string]Validity{
 		ProfileRoot: {Years: 20}, ProfileIssuing: {Years: 10}, ProfileCross: {Years: 20}, ProfileAuthentication: {Years: 3}, ProfileSignature: {Years: 3},
-		ProfileResponder: {Hours: 48}, ProfileServer: {Years: 3}, ProfileClient: {Years: 3}, ProfileOperator: {Days: 30}, ProfileTimestamping: {Years: 5},
+		ProfileResponder: {Hours: 48}, ProfileServer: {Years: 3}, ProfileClient: {Years: 3}, ProfileOperator: {Days: 30}, ProfileTimestamping: {Years: 3},
 	}
 	_, end := most[profile].Lifetime(c.NotBefore.Add(backdate))
 	switch {

@@ -8,6 +8,6 @@
 // are taken, not by SHA-1. There is one policy and no extension.
 //
 // The key belongs to this node. Its certificate comes from the Services CA; the
-// key signs for a year of the five that the certificate lives, so that a stamp
-// can be checked for four years without more. Who needs longer stamps again.
+// key signs for a year of the three that the certificate lives, so that a stamp
+// can be checked for two years without more. Who needs longer stamps again.
 package stamp
