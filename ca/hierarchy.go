@@ -178,11 +178,11 @@ func (a *Authority) Generations(kind string) []*x509.Certificate {
 
 // Opened is nil when an authority of a kind issues here now, else why none does.
 func (a *Authority) Opened(kind string) error {
-	at, err := a.issuing(kind, a.Now())
+	_, err := a.issuing(kind, a.Now())
 	if err == nil || !errors.Is(err, ErrNoKey) {
 		return err
 	}
-	for _, at = range a.known.Load().ofKind(kind, a.Now()) {
+	for _, at := range a.known.Load().ofKind(kind, a.Now()) {
 		if at.unopened != nil {
 			return at.unopened
 		}

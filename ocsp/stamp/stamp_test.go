@@ -13,7 +13,6 @@ import (
 	"encoding/asn1"
 	"encoding/pem"
 	"errors"
-	"fmt"
 	"math/big"
 	"net/http"
 	"net/http/httptest"
@@ -290,7 +289,7 @@ func FuzzParseRequest(f *testing.F) {
 		case err != nil:
 			return
 		case !bytes.Contains(der, r.Imprint) || !bytes.Contains(der, r.Nonce) || !r.Hash.Available():
-			t.Fatal(fmt.Sprintf("%+v is not in %x", r, der))
+			t.Fatalf("%+v is not in %x", r, der)
 		}
 	})
 }

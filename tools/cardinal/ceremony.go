@@ -25,11 +25,11 @@ var (
 
 // ceremonyFlags are common to all commands that hold a ceremony.
 type ceremonyFlags struct {
-	a                             *app
-	dir, passphrase, rootPass     string
-	rootKeys                      map[string]string
-	write, witness, sha256, title string
-	check                         bool
+	a                         *app
+	dir, passphrase, rootPass string
+	rootKeys                  map[string]string
+	write, witness, sha256    string
+	check                     bool
 }
 
 func (x *ceremonyFlags) add(c *cobra.Command) {

@@ -26,9 +26,8 @@ import (
 var nodeTemplate string
 
 var (
-	errFollowRole   = errors.New("a node that follows has the role read: give --role read")
-	errFollowNobody = errors.New("says not whom to follow: give --follow URL --cert FILE --key FILE")
-	errOtherFolder  = errors.New("holds an installation of its own: a read node needs a folder of its own")
+	errFollowRole  = errors.New("a node that follows has the role read: give --role read")
+	errOtherFolder = errors.New("holds an installation of its own: a read node needs a folder of its own")
 )
 
 // followFlags are serve's flags for a read node on a machine of its own.

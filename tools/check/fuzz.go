@@ -94,10 +94,12 @@ func (t fuzzTarget) run(ctx context.Context, bin string, soak bool) ([]byte, err
 		return nil, err
 	}
 	defer os.RemoveAll(cache)
-	cmd := exec.CommandContext(ctx, bin, "-test.run=^$", "-test.fuzz=^"+t.name+"$", "-test.fuzztime="+length.String(),
-		"-test.fuzzcachedir="+cache, "-test.parallel=1", "-test.timeout=10m")
-	cmd.Dir = t.dir
-	said, err := cmd.CombinedOutput()
+	arguments := []string{"-test.run=^$", "-test.fuzz=^" + t.name + "$", "-test.fuzztime=" + length.String(),
+		"-test.fuzzcachedir=" + cache, "-test.parallel=1", "-test.timeout=10m"}
+	said, err := t.once(ctx, bin, arguments)
+	if err != nil && overByItsClock(said) {
+		said, err = t.once(ctx, bin, arguments)
+	}
 	if err != nil {
 		return said, fmt.Errorf("%s.%s: %w", t.dir, t.name, err)
 	}
@@ -109,6 +111,22 @@ func (t fuzzTarget) run(ctx context.Context, bin string, soak bool) ([]byte, err
 		}
 	}
 	return fmt.Appendf(nil, "ok  \t%s.%s\t%s\n", t.dir, t.name, progress), nil
+}
+
+func (t fuzzTarget) once(ctx context.Context, bin string, arguments []string) ([]byte, error) {
+	cmd := exec.CommandContext(ctx, bin, arguments...)
+	cmd.Dir = t.dir
+	return cmd.CombinedOutput()
+}
+
+// overByItsClock recognises a run that failed only because its time was up: the
+// fuzzer of Go 1.26 now and then takes its own end for an error of the target
+// when the worker is late. It then found nothing, and is run once more.
+func overByItsClock(said []byte) bool {
+	_, after, failed := bytes.Cut(said, []byte("--- FAIL: "))
+	lines := bytes.Fields(after)
+	return failed && !bytes.Contains(said, []byte("Failing input")) && !bytes.Contains(said, []byte("panic")) &&
+		len(lines) >= 5 && string(bytes.Join(lines[2:5], []byte(" "))) == "context deadline exceeded"
 }
 
 // fuzzTargets finds every FuzzXxx function of the module.
