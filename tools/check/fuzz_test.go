@@ -8,8 +8,8 @@ func TestOnlyARunThatFoundNothingIsRunAgain(t *testing.T) {
 	for said, want := range map[string]bool{
 		over: true,
 		"--- FAIL: FuzzX (1.2s)\n    --- FAIL: FuzzX (0.0s)\n        x_test.go:9: context deadline exceeded\n    Failing input written to testdata/fuzz/FuzzX/1\n": false,
-		"--- FAIL: FuzzX (1.2s)\n    fuzzing process hung or terminated unexpectedly: exit status 2\n    Failing input written to testdata\n":                 false,
-		"--- FAIL: FuzzX (5.08s)\n    context deadline exceeded\npanic: x\n":                                                                              false,
+		"--- FAIL: FuzzX (1.2s)\n    fuzzing process hung or terminated unexpectedly: exit status 2\n    Failing input written to testdata\n":                      false,
+		"--- FAIL: FuzzX (5.08s)\n    context deadline exceeded\npanic: x\n":                                                                                       false,
 		"ok": false,
 	} {
 		if got := overByItsClock([]byte(said)); got != want {
