@@ -70,6 +70,9 @@ const (
 	intersectAbove = 64
 	// countChunks bounds the reading done for estimates.
 	countChunks = 4096
+	// chunksEach is how many chunks are counted in the time an entry takes to be
+	// tested.
+	chunksEach = 4
 )
 
 // estimate is how many entries an item proposes at most; -1 if no index helps.

@@ -144,5 +144,5 @@ func (w *ranging) read(rd *reader) {
 // leave goes on in the usual way, from the start.
 func (s *Scan) leave(rd *reader) {
 	s.seen, s.last = s.left.along.seen, 0
-	s.left = s.usual(rd, s.planner(rd))
+	s.left, _ = s.usual(rd, s.planner(rd, 0), 0)
 }

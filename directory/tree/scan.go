@@ -49,6 +49,7 @@ type Scan struct {
 	query   query
 	base    uint32
 	planned bool
+	put     bool // the choice of candidates was put off once
 	refers  bool // there are referrals
 	left    candidates
 	next    int       // in left.ids
@@ -71,7 +72,9 @@ type scanRoom struct {
 
 // Step goes on until visit wants to stop, at most budget entries were tested,
 // or the search is at its end, and reports which. Budget 0 means no bound.
-// The first Step fails with *NoSuchBase if there is no entry at the base.
+// The first Step fails with *NoSuchBase if there is no entry at the base. To
+// find out which entries to look at may cost more than the budget: then a first
+// Step only finds that out, and the one after it does what it takes.
 func (s *Scan) Step(budget int, visit func(e *Entry) (more bool)) (done bool, err error) {
 	snapshot, rd, err := s.tree.open()
 	if err != nil {
@@ -85,7 +88,7 @@ func (s *Scan) Step(budget int, visit func(e *Entry) (more bool)) (done bool, er
 func (s *Scan) stepIn(rd *reader, budget int, visit func(e *Entry) (more bool)) (done bool, err error) {
 	s.query.catalog = rd.catalog
 	if !s.planned {
-		if err := s.plan(rd); err != nil {
+		if err := s.plan(rd, budget); err != nil || !s.planned {
 			return false, err
 		}
 	}
@@ -203,9 +206,9 @@ func (s *Scan) inScope(rd *reader, e *Entry) bool {
 	return e.ID == s.base || rd.isUnder(e.head.parent, s.base)
 }
 
-// plan decides which entries are looked at.
-func (s *Scan) plan(rd *reader) error {
-	s.planned = true
+// plan decides which entries are looked at, unless that costs more than a first
+// step with the budget may.
+func (s *Scan) plan(rd *reader, budget int) error {
 	if s.refers = s.request.Refer && len(rd.of(KindReferral).ids) > 0; s.refers {
 		if at := rd.referral(s.request.Base); at != "" {
 			return &Referred{Key: at}
@@ -222,7 +225,13 @@ func (s *Scan) plan(rd *reader) error {
 	if s.request.Filter != nil {
 		s.query.root = s.tree.nodeIn(&s.room.nodes, s.tree.schema.CompileIn(&s.room.queries, s.request.Filter))
 	}
-	s.left = s.choose(rd)
+	if s.put {
+		budget = 0
+	}
+	if s.left, s.planned = s.choose(rd, budget); !s.planned {
+		s.put = true
+		return nil
+	}
 	if s.request.After > 0 {
 		i, found := slices.BinarySearch(s.left.ids, s.request.After)
 		if found {
@@ -233,46 +242,69 @@ func (s *Scan) plan(rd *reader) error {
 	return nil
 }
 
-func (s *Scan) choose(rd *reader) candidates {
+// choose finds the candidates. ok is false if that costs more than looking at as
+// many entries as the budget says; budget 0 means no bound.
+func (s *Scan) choose(rd *reader, budget int) (c candidates, ok bool) {
 	if s.request.Scope == ScopeBase {
-		return candidates{ids: append(s.room.few[:0], s.base)}
+		return candidates{ids: append(s.room.few[:0], s.base)}, true
 	}
-	p := s.planner(rd)
+	p := s.planner(rd, budget)
 	if s.query.root != nil {
 		if n := s.tree.finding(s.query.root); n != nil {
-			return candidates{ids: p.exact(n, s.room.few[:0])}
+			return candidates{ids: p.exact(n, s.room.few[:0])}, true
 		}
 	}
 	if ids, whole := s.walk(rd, scopeProbe); whole {
-		return candidates{ids: ids}
+		return candidates{ids: ids}, true
 	}
-	if along := s.ranging(p); along != nil {
-		return candidates{along: along}
+	along := s.ranging(p)
+	if budget > 0 && p.budget < 0 {
+		return candidates{}, false
 	}
-	return s.usual(rd, s.planner(rd))
+	if along != nil {
+		return candidates{along: along}, true
+	}
+	return s.usual(rd, s.planner(rd, budget), budget)
 }
 
-func (s *Scan) planner(rd *reader) *planner {
+func (s *Scan) planner(rd *reader, budget int) *planner {
 	p := &rd.planned
 	p.rd, p.indexed, p.budget = rd, s.tree.indexed, countChunks
+	if budget > 0 {
+		p.budget = min(p.budget, chunksEach*budget)
+	}
 	return p
 }
 
-// usual chooses candidates that come in the order of their numbers.
-func (s *Scan) usual(rd *reader, p *planner) candidates {
+// usual chooses candidates that come in the order of their numbers, within a
+// budget as choose.
+func (s *Scan) usual(rd *reader, p *planner, budget int) (c candidates, ok bool) {
 	size := -1
 	if s.query.root != nil {
 		size = p.estimate(s.query.root, countChunks<<16)
 	}
+	most := s.tree.walkMost
+	if size >= 0 {
+		most = min(size, most)
+	}
+	much := budget > 0 && (most > budget || p.budget < 0)
+	if much {
+		most = min(most, budget)
+	}
 	if size < 0 || size > scopeProbe {
-		most := s.tree.walkMost
-		if size >= 0 {
-			most = min(size, s.tree.walkMost)
-		}
 		if ids, whole := s.walk(rd, most); whole {
-			return candidates{ids: ids}
+			return candidates{ids: ids}, true
 		}
 	}
+	if much {
+		return candidates{}, false
+	}
+	return s.amongAll(p, size), true
+}
+
+// amongAll chooses candidates by the filter alone, which proposes so many; -1 if
+// no index helps.
+func (s *Scan) amongAll(p *planner, size int) candidates {
 	if size >= 0 && size <= s.tree.gatherMost {
 		if ids, ok := p.collect(s.query.root); ok {
 			return candidates{ids: ids}

@@ -2,6 +2,7 @@ package tree_test
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -190,5 +191,49 @@ func TestAfterResumesByNumber(t *testing.T) {
 	}
 	if !slices.Equal(all, []string{alex, role, bo}) {
 		t.Errorf("got %q", all)
+	}
+}
+
+func TestWideSearchPutsItsChoiceOffToTheStepAfter(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.people()
+	const more = 100
+	for i := range more {
+		w.add(fmt.Sprintf("dn: ou=Unit %d,o=nhs\nobjectClass: organizationalUnit\nou: Unit %[1]d\ndescription: wide\n", i))
+	}
+	w.wait()
+	for filter, off := range map[string]bool{
+		"(description=wide)":                         true, // no index, and more below the base than the budget
+		"(ou=unit*)":                                 true, // of an index, but more than the budget
+		"(ou=unit 7)":                                false,
+		"(&(ou=unit 7)(objectClass=*))":              false,
+		"(|(ou=unit 7)(ou=unit 8)(uid=nobody))":      false,
+		"(&(objectClass=nhsPerson)(cn=bo beispiel))": false,
+	} {
+		f, err := directory.ParseFilter(filter)
+		if err != nil {
+			t.Fatal(err)
+		}
+		const budget = 10
+		scan, found := w.tree.Open(tree.Request{Base: w.key("o=nhs"), Scope: tree.ScopeSubtree, Filter: f}), 0
+		take := func(*tree.Entry) bool { found++; return true }
+		if _, err := scan.Step(budget, take); err != nil {
+			t.Fatal(err)
+		}
+		if got := scan.Tested() == 0; got != off {
+			t.Errorf("%s: the first step tested %d", filter, scan.Tested())
+		}
+		if !off {
+			continue
+		}
+		for done := false; !done; {
+			if done, err = scan.Step(budget, take); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if found != more {
+			t.Errorf("%s: %d found", filter, found)
+		}
 	}
 }
