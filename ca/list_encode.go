@@ -61,10 +61,11 @@ type encoded struct {
 // collect walks the entries.
 func (e *encoder) collect() (*encoded, error) {
 	out := &encoded{spool: spool{dir: e.tempDir}}
-	room := make([]byte, 0, chunk+256)
+	dates := &calendar{}
+	room := make([]byte, 0, chunk+maxEntry)
 	err := e.entries(func(entry register.Entry) error {
 		out.count++
-		if room = appendEntry(room, entry); len(room) < chunk {
+		if room = dates.appendEntry(room, entry); len(room) < chunk {
 			return nil
 		}
 		_, err := out.Write(room)
@@ -81,10 +82,10 @@ func (e *encoder) collect() (*encoded, error) {
 }
 
 // chunk is how much of a list is handled at a time.
-const chunk = 32 << 10
+const chunk = 128 << 10
 
 // write writes the CertificateList. What it hashes, writes and signs is one
-// stream.
+// stream; the digest is made beside the writing.
 func (e *encoder) write(w io.Writer, random io.Reader, list *encoded) error {
 	scheme, err := schemeOf(e.signer.Public())
 	if err != nil {
@@ -101,30 +102,23 @@ func (e *encoder) write(w io.Writer, random io.Reader, list *encoded) error {
 	if list.count > 0 { // revokedCertificates is absent when empty (RFC 5280 §5.1.2.6)
 		front = append(front, derHeader(0x30, list.size)...)
 	}
-	body := int64(len(front)) + list.size + int64(len(extensions))
-	front = append(derHeader(0x30, body), front...)
+	front = append(derHeader(0x30, int64(len(front)+len(extensions))+list.size), front...)
+	signed := int64(len(front)+len(extensions)) + list.size
 	tail := append([]byte{}, scheme.identifier...)
 	tail = append(tail, derHeader(0x03, int64(scheme.signature+1))...)
 	tail = append(tail, 0)
-	whole := int64(len(front)) + list.size + int64(len(extensions)+len(tail)+scheme.signature)
 
 	content, err := list.reader()
 	if err != nil {
 		return err
 	}
+	if _, err := w.Write(derHeader(0x30, signed+int64(len(tail)+scheme.signature))); err != nil {
+		return err
+	}
 	digest := scheme.hash.New()
-	signed := io.MultiWriter(w, digest)
-	if _, err := w.Write(derHeader(0x30, whole)); err != nil {
-		return err
-	}
-	if _, err := signed.Write(front); err != nil {
-		return err
-	}
-	if n, err := io.CopyBuffer(signed, content, make([]byte, chunk)); err != nil || n != list.size {
-		return errors.Join(err, fmt.Errorf("copying %d of %d octets of entries", n, list.size))
-	}
-	if _, err := signed.Write(extensions); err != nil {
-		return err
+	n, err := copyHashed(w, digest, io.MultiReader(bytes.NewReader(front), content, bytes.NewReader(extensions)))
+	if err != nil || n != signed {
+		return errors.Join(err, fmt.Errorf("copying %d of %d octets", n, signed))
 	}
 	signature, err := scheme.sign(e.signer, random, digest)
 	if err != nil {
@@ -137,11 +131,12 @@ func (e *encoder) write(w io.Writer, random io.Reader, list *encoded) error {
 // front is version, signature, issuer, thisUpdate and nextUpdate.
 func (e *encoder) front(s scheme) ([]byte, error) {
 	var b cryptobyte.Builder
+	var dates calendar
 	b.AddASN1Int64(1) // v2
 	b.AddBytes(s.identifier)
 	b.AddBytes(e.issuer)
-	b.AddBytes(appendTime(nil, e.thisUpdate))
-	b.AddBytes(appendTime(nil, e.nextUpdate))
+	b.AddBytes(dates.appendTime(nil, e.thisUpdate))
+	b.AddBytes(dates.appendTime(nil, e.nextUpdate))
 	return b.Bytes()
 }
 
@@ -199,75 +194,6 @@ func addPointName(b *cryptobyte.Builder, url string) {
 		})
 	})
 }
-
-// appendEntry appends one element of revokedCertificates: the serial, the
-// revocation date and, as extensions, the reason unless it is unspecified
-// (RFC 5280 §5.3.1) and the invalidity date when there is one (§5.3.2). What
-// was released is removeFromCRL, which deltas alone say.
-func appendEntry(b []byte, e register.Entry) []byte {
-	start := len(b)
-	b = append(b, 0x30, 0) // at most 22 + 17 + 39 octets follow
-	if e.Serial[0]&0x80 != 0 {
-		b = append(b, 0x02, byte(len(e.Serial)+1), 0)
-	} else {
-		b = append(b, 0x02, byte(len(e.Serial)))
-	}
-	b = append(b, e.Serial...)
-	b = appendTime(b, e.Status.At)
-	b = appendEntryExtensions(b, e.Status)
-	b[start+1] = byte(len(b) - start - 2)
-	return b
-}
-
-func appendEntryExtensions(b []byte, s certs.Status) []byte {
-	reason := s.Reason
-	if s.State == certs.StateGood {
-		reason = certs.ReasonRemoveFromCRL
-	}
-	n := 0
-	if reason != certs.ReasonUnspecified {
-		n = 12
-	}
-	if !s.Invalidity.IsZero() {
-		n += 26
-	}
-	if n == 0 {
-		return b
-	}
-	b = append(b, 0x30, byte(n))
-	if reason != certs.ReasonUnspecified {
-		b = append(b, 0x30, 0x0a, 0x06, 0x03, 0x55, 0x1d, 0x15, 0x04, 0x03, 0x0a, 0x01, byte(reason))
-	}
-	if !s.Invalidity.IsZero() {
-		b = append(b, 0x30, 0x18, 0x06, 0x03, 0x55, 0x1d, 0x18, 0x04, 0x11, 0x18, 0x0f)
-		b = appendClock(b, s.Invalidity.UTC(), true) // always GeneralizedTime
-	}
-	return b
-}
-
-// appendTime writes UTCTime through 2049 and GeneralizedTime after (RFC 5280 §5.1.2.4).
-func appendTime(b []byte, t time.Time) []byte {
-	if t = t.UTC(); t.Year() < 2050 {
-		return appendClock(append(b, 0x17, 13), t, false)
-	}
-	return appendClock(append(b, 0x18, 15), t, true)
-}
-
-// appendClock writes [YY]YYMMDDHHMMSSZ: by hand, since a list of a million
-// entries has two million times.
-func appendClock(b []byte, t time.Time, century bool) []byte {
-	year, month, day := t.Date()
-	hour, minute, second := t.Clock()
-	if century {
-		b = appendTwo(b, year/100)
-	}
-	for _, n := range [...]int{year % 100, int(month), day, hour, minute, second} {
-		b = appendTwo(b, n)
-	}
-	return append(b, 'Z')
-}
-
-func appendTwo(b []byte, n int) []byte { return append(b, byte('0'+n/10%10), byte('0'+n%10)) }
 
 // derHeader is a tag and a definite length.
 func derHeader(tag byte, n int64) []byte {

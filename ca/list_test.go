@@ -7,14 +7,17 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/sha256"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/asn1"
 	"errors"
 	"io"
 	"math/big"
 	"runtime"
 	"slices"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"cardinal/certs"
@@ -279,3 +282,40 @@ func FuzzCheckList(f *testing.F) {
 		}
 	})
 }
+
+func TestCalendarWritesEveryDayAsTimeDoes(t *testing.T) {
+	t.Parallel()
+	var c calendar
+	at := time.Date(1949, 12, 30, 23, 59, 58, 999, time.UTC)
+	for range 2 { // days that were seen, and that took another's place
+		for i := range 60_000 {
+			at := at.Add(time.Duration(i) * (24*time.Hour + 1009*time.Second))
+			want, err := asn1.Marshal(at.Truncate(time.Second))
+			if got := c.appendTime(nil, at.In(time.FixedZone("", 3600))); err != nil || !bytes.Equal(got, want) {
+				t.Fatalf("%s: %x, want %x, %v", at, got, want, err)
+			}
+		}
+	}
+}
+
+func TestCopyHashedStopsWhereWritingFails(t *testing.T) {
+	t.Parallel()
+	content := bytes.Repeat([]byte("0123456789"), chunk)
+	var all bytes.Buffer
+	sum := sha256.New()
+	n, err := copyHashed(&all, sum, bytes.NewReader(content))
+	if want := sha256.Sum256(content); err != nil || n != int64(len(content)) || !bytes.Equal(all.Bytes(), content) || !bytes.Equal(sum.Sum(nil), want[:]) {
+		t.Errorf("copied %d octets, %v", n, err)
+	}
+	full := errors.New("full")
+	if _, err := copyHashed(failing{full}, sha256.New(), bytes.NewReader(content)); !errors.Is(err, full) {
+		t.Errorf("writing: %v", err)
+	}
+	if _, err := copyHashed(&all, sha256.New(), io.MultiReader(bytes.NewReader(content), iotest.ErrReader(full))); !errors.Is(err, full) {
+		t.Errorf("reading: %v", err)
+	}
+}
+
+type failing struct{ err error }
+
+func (f failing) Write([]byte) (int, error) { return 0, f.err }
