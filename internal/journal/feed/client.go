@@ -1,6 +1,7 @@
 package feed
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -32,7 +33,7 @@ type ClientConfig struct {
 // Client is a journal.Feed over the network. Safe for concurrent use.
 type Client struct {
 	config  ClientConfig
-	http    *http.Client
+	http    atomic.Pointer[http.Client]
 	current atomic.Int64 // index of the URL that answered last
 	counted counted
 
@@ -40,6 +41,8 @@ type Client struct {
 	known   time.Time        // the newest head's time
 	head    journal.Position // the newest that was told
 	pending *told            // what Wait was told and nobody has taken
+	name    string           // of the writer's configuration, as told last
+	renamed chan struct{}    // closed and replaced when that is another
 }
 
 var _ journal.Dated = (*Client)(nil)
@@ -53,8 +56,15 @@ type told struct {
 
 type counted struct {
 	dials, bytes atomic.Uint64
-	skew         atomic.Int64 // of the writer's clock against this one, less what may be the way's
+	clocks       atomic.Pointer[clocks]
 	skewSaid     atomic.Bool
+}
+
+// clocks are this host's clock at a moment, that moment on the monotonic clock, and how far the writer's was ahead of this
+// host's, less what may be the way's.
+type clocks struct {
+	here, at time.Time
+	skew     time.Duration
 }
 
 // Counts are what a client counted since it was made.
@@ -77,27 +87,41 @@ func NewClient(c ClientConfig) (*Client, error) {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	x := &Client{config: c}
+	x := &Client{config: c, renamed: make(chan struct{})}
+	x.counted.clocks.Store(&clocks{here: c.Now(), at: time.Now()})
 	for i, url := range c.URLs {
 		x.config.URLs[i] = strings.TrimSuffix(url, "/")
 	}
-	secure := c.TLS.Clone()
+	x.Reconnect()
+	return x, nil
+}
+
+// transport makes connections with the certificate that counts now.
+func (c *Client) transport() *http.Client {
+	secure := c.config.TLS.Clone()
 	secure.MinVersion, secure.NextProtos = tls.VersionTLS13, []string{"http/1.1"}
 	dialer := &net.Dialer{Timeout: dialPatience, KeepAlive: 15 * time.Second}
 	transport := &http.Transport{TLSClientConfig: secure, TLSHandshakeTimeout: dialPatience, MaxIdleConnsPerHost: 4, IdleConnTimeout: time.Minute,
 		DisableCompression: true, Protocols: new(http.Protocols),
 		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
-			x.counted.dials.Add(1)
+			c.counted.dials.Add(1)
 			return dialer.DialContext(ctx, network, address)
 		}}
 	transport.Protocols.SetHTTP1(true)
-	x.http = &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	return x, nil
+	return &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+}
+
+// Reconnect has every question that begins afterwards asked on a new connection. A connection shows the certificate it was
+// made with as long as it stands, so this belongs after a renewal: the writer refuses what is asked as an ended one.
+func (c *Client) Reconnect() {
+	if old := c.http.Swap(c.transport()); old != nil {
+		old.CloseIdleConnections() // those in use are closed when they have been idle for a while
+	}
 }
 
 // Close ends idle connections. What is under way goes on.
 func (c *Client) Close() error {
-	c.http.CloseIdleConnections()
+	c.http.Load().CloseIdleConnections()
 	return nil
 }
 
@@ -105,8 +129,34 @@ func (c *Client) Close() error {
 func (c *Client) Counts() Counts {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return Counts{Head: c.head, Connections: c.counted.dials.Load(), Bytes: c.counted.bytes.Load(), Skew: time.Duration(c.counted.skew.Load()),
+	return Counts{Head: c.head, Connections: c.counted.dials.Load(), Bytes: c.counted.bytes.Load(), Skew: c.Skew(),
 		URL: c.config.URLs[c.at()]}
+}
+
+// Skew is how far the writer's clock is ahead of this host's, as far as it is certain: as it was at the last answer, and by
+// how much this host's clock has been set since, or the host was asleep.
+func (c *Client) Skew() time.Duration {
+	then := c.counted.clocks.Load()
+	leapt := c.config.Now().Round(0).Sub(then.here.Round(0)) - time.Since(then.at)
+	return then.skew - leapt
+}
+
+// Configuration is the name of the writer's configuration as it was told last, "" before that, and a channel that is
+// closed when it is told another.
+func (c *Client) Configuration() (name string, changed <-chan struct{}) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.name, c.renamed
+}
+
+func (c *Client) hearConfiguration(name string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if name != "" && name != c.name {
+		c.name = name
+		close(c.renamed)
+		c.renamed = make(chan struct{})
+	}
 }
 
 func (c *Client) at() int { return int(c.current.Load()) % len(c.config.URLs) }
@@ -224,7 +274,7 @@ func (c *Client) compareClocks(t *told) {
 	if skew < 0 {
 		certain = -certain
 	}
-	c.counted.skew.Store(int64(certain))
+	c.counted.clocks.Store(&clocks{here, time.Now(), certain})
 	if far := certain.Abs() > MaxSkew; far != c.counted.skewSaid.Swap(far) {
 		if far {
 			c.config.Logger.Error("this host's clock and the writer's differ: set this one right, answers are dated by it", "writer ahead by", certain)
@@ -234,63 +284,23 @@ func (c *Client) compareClocks(t *told) {
 	}
 }
 
-// Content implements journal.Feed: what is read is checked against the hash, and ends with ErrUnreadable when it differs.
-func (c *Client) Content(ctx context.Context, h journal.Hash) (io.ReadCloser, error) {
-	r, err := c.open(ctx, "/v1/blob/"+h.String())
-	if err != nil {
-		return nil, fmt.Errorf("opening content %s: %w", h, err)
-	}
-	return newCheckedReader(r, h), nil
-}
-
-// open begins a download that may take as long as something comes.
-func (c *Client) open(ctx context.Context, path string) (io.ReadCloser, error) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	patience := time.AfterFunc(stepPatience, func() { cancel(errStalled) })
-	body, err := c.get(ctx, path)
-	if err != nil {
-		patience.Stop()
-		cancel(nil)
-		return nil, err
-	}
-	return &download{body: body, patience: patience, cancel: cancel, ctx: ctx}, nil
-}
-
-var errStalled = errors.New("nothing came any more")
-
-// download is a body that is given up when it stalls.
-type download struct {
-	body     io.ReadCloser
-	patience *time.Timer
-	ctx      context.Context
-	cancel   context.CancelCauseFunc
-}
-
-func (d *download) Read(p []byte) (int, error) {
-	n, err := d.body.Read(p)
-	d.patience.Reset(stepPatience)
-	if err != nil && !errors.Is(err, io.EOF) && d.ctx.Err() != nil {
-		err = errors.Join(context.Cause(d.ctx), err)
-	}
-	return n, err
-}
-
-func (d *download) Close() error {
-	d.patience.Stop()
-	defer d.cancel(nil)
-	return d.body.Close()
-}
-
 // get asks for a path, at one writer after another, and returns the body of a good answer.
 func (c *Client) get(ctx context.Context, path string) (io.ReadCloser, error) {
-	return c.try(ctx, http.MethodGet, path, nil)
+	return c.try(ctx, call{method: http.MethodGet, path: path})
+}
+
+// call is a question as it goes to any writer.
+type call struct {
+	method, path string
+	body         []byte
+	from         int64 // of what is asked for, the octets from here on
 }
 
 // Post sends a body and returns that of the answer, at most limit bytes of it.
 func (c *Client) Post(ctx context.Context, path string, body []byte, limit int64) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, answerPatience)
 	defer cancel()
-	r, err := c.try(ctx, http.MethodPost, path, body)
+	r, err := c.try(ctx, call{method: http.MethodPost, path: path, body: body})
 	if err != nil {
 		return nil, err
 	}
@@ -319,11 +329,11 @@ func readUpTo(r io.Reader, limit int64) ([]byte, error) {
 }
 
 // try goes through the writers. One that answers, though it refuses, is the one.
-func (c *Client) try(ctx context.Context, method, path string, body []byte) (io.ReadCloser, error) {
+func (c *Client) try(ctx context.Context, q call) (io.ReadCloser, error) {
 	var failed []error
 	for range c.config.URLs {
 		at := c.at()
-		answer, err := c.once(ctx, method, c.config.URLs[at]+path, body)
+		answer, err := c.once(ctx, c.config.URLs[at], q)
 		if err == nil {
 			return answer, nil
 		}
@@ -338,29 +348,44 @@ func (c *Client) try(ctx context.Context, method, path string, body []byte) (io.
 		c.current.CompareAndSwap(int64(at), int64(at+1)%int64(len(c.config.URLs)))
 	}
 	if err := ctx.Err(); err != nil { // the connection that did not answer is not asked again
-		c.http.CloseIdleConnections()
+		c.http.Load().CloseIdleConnections()
 	}
 	return nil, errors.Join(failed...)
 }
 
-func (c *Client) once(ctx context.Context, method, url string, body []byte) (io.ReadCloser, error) {
-	request, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(string(body)))
+func (c *Client) once(ctx context.Context, writer string, q call) (io.ReadCloser, error) {
+	request, err := http.NewRequestWithContext(ctx, q.method, writer+q.path, bytes.NewReader(q.body))
 	if err != nil {
 		return nil, err
+	}
+	if q.from > 0 {
+		request.Header.Set("Range", fmt.Sprintf("bytes=%d-", q.from))
 	}
 	if c.config.Lease != nil {
 		lease := c.config.Lease()
 		request.Header.Set(leaseHeader, lease.header())
 	}
-	response, err := c.http.Do(request)
+	response, err := c.http.Load().Do(request)
 	if err != nil {
 		return nil, explained(err)
 	}
-	if response.StatusCode != http.StatusOK {
+	partial := response.StatusCode == http.StatusPartialContent && q.from > 0
+	if response.StatusCode != http.StatusOK && !partial {
 		defer response.Body.Close()
-		return nil, problemOf(response)
+		problem := problemOf(response)
+		if errors.Is(problem, ErrRevoked) { // there may be a newer certificate to show by now
+			c.Reconnect()
+		}
+		return nil, problem
 	}
-	return &countingBody{response.Body, &c.counted.bytes}, nil
+	c.hearConfiguration(response.Header.Get(configurationHeader))
+	answer := &countingBody{response.Body, &c.counted.bytes}
+	if q.from > 0 && !partial { // it was sent from its beginning
+		if _, err := io.CopyN(io.Discard, answer, q.from); err != nil {
+			return nil, errors.Join(cutOff(err), answer.Close())
+		}
+	}
+	return answer, nil
 }
 
 type countingBody struct {

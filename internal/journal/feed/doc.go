@@ -70,5 +70,8 @@ var (
 	ErrRevoked = fmt.Errorf("%w: the node's certificate is revoked or has ended", journal.ErrRefused)
 )
 
+// ErrTooOften: the node has asked for more signatures of a CA than it may for now.
+var ErrTooOften = errors.New("this node has asked for certificates too often: later")
+
 // ErrUnreadable: a question or an answer does not follow the format.
 var ErrUnreadable = errors.New("not of the feed's form")

@@ -28,8 +28,20 @@ const (
 	copyStep = 256 << 10
 	// stepPatience is how long a node may take over one such piece: 4 KiB a second at the least.
 	stepPatience = time.Minute
+	// resumeTries is how often the rest of a content is asked for though nothing came, with resumePause, twice it, … in
+	// between: 3 s in all, for a connection that was lost. What lasts longer is the follower's to try again.
+	resumeTries = 5
+	resumePause = 200 * time.Millisecond
 	// liveFor is how long after its last question a node counts as being there: heartbeats make it ask each second.
 	liveFor = 10 * time.Second
+	// certifyBurst and certifyEvery bound what a node may have signed by a CA: each costs a signature and a row for ever.
+	// A start takes one for each generation of each issuing CA and two of its own; an edge renews each of them twice an
+	// hour at the most. So six starts at once are allowed with ten generations, and renewing is never refused.
+	certifyBurst = 60
+	certifyEvery = time.Minute
 	// MaxSkew is how far a node's clock and the writer's may differ before it is said: answers of OCSP are dated by it.
 	MaxSkew = 2 * time.Second
+	// WrongClock is how far they may differ before a node vouches for nothing: what it signed would be dated by a time that
+	// is not, and ended certificates would sign in. Relying systems allow for minutes, and answers live for two.
+	WrongClock = time.Minute
 )

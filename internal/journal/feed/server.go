@@ -5,10 +5,12 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"cardinal/internal/journal"
@@ -30,6 +32,9 @@ type Config struct {
 	Logger   *slog.Logger     // nil: silent
 	// Snapshots are given to new nodes; nil: they follow the journal from its beginning.
 	Snapshots Snapshots
+	// Configuration names what nodes of a scope are told of the writer's configuration: another name, another content. It
+	// goes along with every answer about the journal; nil: nothing is said.
+	Configuration func(Scope) string
 	// Tell is called when an admitted node has asked something, before it is answered; may be nil.
 	Tell func(node Node, what string)
 }
@@ -38,6 +43,7 @@ type Config struct {
 type Server struct {
 	config Config
 	mux    *http.ServeMux
+	quota  *quota
 	ending context.Context
 	end    context.CancelFunc
 }
@@ -62,7 +68,10 @@ func NewServer(c Config) *Server {
 	if c.Tell == nil {
 		c.Tell = func(Node, string) {}
 	}
-	s := &Server{config: c, mux: http.NewServeMux()}
+	if c.Configuration == nil {
+		c.Configuration = func(Scope) string { return "" }
+	}
+	s := &Server{config: c, mux: http.NewServeMux(), quota: newQuota(c.Now)}
 	s.ending, s.end = context.WithCancel(context.Background())
 	s.Handle("GET /v1/journal", s.journal)
 	s.Handle("GET /v1/blob/{hash}", s.blob)
@@ -98,6 +107,23 @@ func (s *Server) Handle(pattern string, h Handler) {
 	})
 }
 
+// HandleCostly is Handle for what may not be asked for without end, as a signature of a CA: a node has certifyBurst of
+// such questions, and certifyEvery gives one back. Beyond it gets ErrTooOften.
+func (s *Server) HandleCostly(pattern string, h Handler) {
+	s.Handle(pattern, func(w http.ResponseWriter, r *http.Request, node Node) {
+		wait, first := s.quota.take(node.Name)
+		if wait == 0 {
+			h(w, r, node)
+			return
+		}
+		if first {
+			s.config.Logger.Warn("a node asks too often", "node", node.Name, "path", r.URL.Path, "again in", wait)
+		}
+		w.Header().Set("Retry-After", strconv.Itoa(int(wait/time.Second)+1))
+		s.refuse(w, r, ErrTooOften)
+	})
+}
+
 // End has questions that wait answered as they are, for a server that is shut down.
 func (s *Server) End() { s.end() }
 
@@ -118,7 +144,7 @@ const problemHeader = "Cardinal-Problem"
 // problems are the errors that travel, by their names.
 func problems() map[string]error {
 	return map[string]error{"unknown": ErrUnknown, "disabled": ErrDisabled, "revoked": ErrRevoked,
-		"gap": journal.ErrGap, "no-content": journal.ErrNoContent, "unreadable": ErrUnreadable, "not-yet": ErrNotYet}
+		"gap": journal.ErrGap, "no-content": journal.ErrNoContent, "unreadable": ErrUnreadable, "not-yet": ErrNotYet, "too-often": ErrTooOften}
 }
 
 // refuse answers with what is wrong. What is nobody's fault but ours is logged and not told.
@@ -159,6 +185,8 @@ func statusOf(err error) int {
 		return http.StatusGone
 	case errors.Is(err, ErrNotYet):
 		return http.StatusConflict
+	case errors.Is(err, ErrTooOften):
+		return http.StatusTooManyRequests
 	}
 	return http.StatusBadRequest
 }
@@ -215,6 +243,7 @@ func (s *Server) journal(w http.ResponseWriter, r *http.Request, node Node) {
 		return
 	}
 	w.Header().Set("Content-Type", "application/octet-stream")
+	w.Header().Set(configurationHeader, s.config.Configuration(node.Scope))
 	if err := writeAnswer(w, o, changes); err != nil {
 		s.config.Logger.Debug("sending changes", "node", node.Name, "why", err)
 	}
@@ -234,8 +263,11 @@ func (s *Server) hear(r *http.Request, node Node) error {
 	return nil
 }
 
-// leaseHeader carries a node's Lease.
-const leaseHeader = "Cardinal-Lease"
+// leaseHeader carries a node's Lease; configurationHeader names the writer's configuration.
+const (
+	leaseHeader         = "Cardinal-Lease"
+	configurationHeader = "Cardinal-Configuration"
+)
 
 // await reads the head once it has something for the node, or the wait is over. The outline's now is on the monotonic
 // clock.
@@ -297,8 +329,27 @@ func (s *Server) blob(w http.ResponseWriter, r *http.Request, node Node) {
 		return
 	}
 	defer content.Close()
+	from := rangeOf(r)
+	if skipped, err := io.CopyN(io.Discard, content, from); err != nil {
+		s.refuse(w, r, fmt.Errorf("%w: the content ends at %d: %w", ErrUnreadable, skipped, err))
+		return
+	}
 	w.Header().Set("Content-Type", "application/octet-stream")
+	if from > 0 {
+		w.WriteHeader(http.StatusPartialContent)
+	}
 	s.Send(w, r, content)
+}
+
+// rangeOf is where a node wants a content from: it asks for the rest (RFC 9110 §14.1.2), or for all of it. Whatever else
+// is asked for is answered with all of it.
+func rangeOf(r *http.Request) int64 {
+	first, open := strings.CutSuffix(strings.TrimPrefix(r.Header.Get("Range"), "bytes="), "-")
+	n, err := strconv.ParseInt(first, 10, 63)
+	if err != nil || !open {
+		return 0
+	}
+	return max(0, n)
 }
 
 // Send copies to a node as long as it may have it; the answer is cut off when it may not any more, or when the source

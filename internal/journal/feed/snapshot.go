@@ -248,7 +248,7 @@ func (c *Client) SnapshotManifest(ctx context.Context) ([]byte, error) {
 
 // SnapshotPart opens a part; what is read is checked against its hash. journal.ErrNoContent when it is there no more.
 func (c *Client) SnapshotPart(ctx context.Context, h journal.Hash) (io.ReadCloser, error) {
-	r, err := c.open(ctx, "/v1/snapshot/"+h.String())
+	r, err := c.open(ctx, "/v1/snapshot/"+h.String(), 0)
 	if err != nil {
 		return nil, err
 	}
