@@ -44,6 +44,9 @@ type Options struct {
 	// The ledger has it on disk in either case. Killed, the copy loses nothing; after a power cut it goes on from where it
 	// stood so long, or up to twice as long, before.
 	SyncAfter time.Duration
+	// Doubt says why nothing here may be vouched for although it is followed, as a clock that is wrong; nil: there is never a
+	// reason. It is asked with each State.
+	Doubt func() error
 	// Impatient: Follow ends at the first trouble with the feed or the disk, for a copy that nobody will make room for.
 	Impatient bool
 
@@ -94,11 +97,10 @@ func Open(_ context.Context, o Options) (*Replica, error) {
 		return nil, errors.Join(err, f.db.Close())
 	}
 	r.stop, r.cancel = context.WithCancel(context.Background())
-	now := o.Now()
 	r.moment.Store(&moment{
 		state: State{Epoch: f.epoch, Position: f.position, Link: f.link, Time: f.time, Loading: true,
 			Quarantine: f.quarantine, ReseedRevoked: int(f.kept)},
-		asOf: now.Add(-max(0, now.Sub(f.time))),
+		asOf: ageAtStart(o.Now(), f.time),
 	})
 	r.generation.Store(1)
 	for _, a := range o.Appliers {
@@ -112,6 +114,19 @@ func Open(_ context.Context, o Options) (*Replica, error) {
 	return r, nil
 }
 
+// clockBehind is how far in the future, by this host's clock, the time of a copy may lie before the clock is taken to be
+// wrong.
+const clockBehind = time.Minute
+
+// ageAtStart is when, on this host's clock, it was t at the ledger, before any head was read: as the wall clock says. One
+// that was set back behind t says nothing of the age.
+func ageAtStart(now, t time.Time) time.Time {
+	if t.Sub(now) > clockBehind {
+		return now.Add(-forever)
+	}
+	return now.Add(-max(0, now.Sub(t)))
+}
+
 func (o Options) withDefaults() Options {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -121,6 +136,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.BatchMax <= 0 {
 		o.BatchMax = defaultBatch
+	}
+	if o.Doubt == nil {
+		o.Doubt = func() error { return nil }
 	}
 	if o.hook == nil {
 		o.hook = func(string) {}

@@ -18,8 +18,8 @@ type State struct {
 	// Age is how long ago Time was, counted on the monotonic clock of this host from the moment the heartbeat was first
 	// seen; so a stuck ledger ages although it can still be read.
 	Age time.Duration
-	// Refused says why nothing here may be vouched for, though it was complete a moment ago: following ended for good, or
-	// the feed refuses this copy (journal.ErrRefused). Age is beyond every limit then. Nil otherwise.
+	// Refused says why nothing here may be vouched for, though it was complete a moment ago: following ended for good, the
+	// feed refuses this copy (journal.ErrRefused), or there is a reason of the host's (Options.Doubt). Age is beyond every limit then. Nil otherwise.
 	Refused error
 	// Loading: not caught up since the start, or half way through a change applied in slices.
 	Loading bool
@@ -80,6 +80,8 @@ func (r *Replica) stateAt(m *moment) State {
 		s.Refused = m.stopped
 	case m.refused != nil:
 		s.Refused = m.refused
+	default:
+		s.Refused = r.options.Doubt()
 	}
 	if s.Refused != nil {
 		s.Age = forever
