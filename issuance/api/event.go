@@ -60,6 +60,7 @@ type ServedNode struct {
 	Name             string     `json:"name"`
 	Live             bool       `json:"live"` // heard of a moment ago
 	Served           bool       `json:"served"`
+	Disabled         *time.Time `json:"disabled,omitempty"` // when it was; one that is out of reach has not heard of it
 	TookMillis       *float64   `json:"took_ms,omitempty"`
 	Position         uint64     `json:"position"`
 	AsOf             *time.Time `json:"as_of,omitempty"`

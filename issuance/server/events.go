@@ -74,7 +74,7 @@ func (s *server) askNodes(ctx context.Context, p journal.Position, committed tim
 
 func servedOut(committed time.Time) func(standing) api.ServedNode {
 	return func(n standing) api.ServedNode {
-		out := api.ServedNode{Name: n.Name, Live: n.Live, Served: n.has, Position: uint64(n.Position), AsOf: present(n.AsOf),
+		out := api.ServedNode{Name: n.Name, Live: n.Live, Served: n.has, Disabled: present(n.Disabled), Position: uint64(n.Position), AsOf: present(n.AsOf),
 			Seen: present(n.Seen), RefusesStatus: present(n.RefusesStatus), RefusesDirectory: present(n.RefusesDirectory)}
 		if n.has && !n.at.IsZero() && !committed.IsZero() {
 			took := millis(n.at.Sub(committed))

@@ -13,10 +13,11 @@ import (
 type Node struct {
 	Name             string
 	Live             bool // heard of a moment ago, and may follow
-	Position         journal.Position
-	AsOf             time.Time // complete as of
-	Seen             time.Time // heard of last
-	RefusesStatus    time.Time // when it stops answering OCSP, then LDAP, if it learns nothing more
+	Disabled         time.Time
+	Position         journal.Position // in the history that counts; 0 for one that answers from another
+	AsOf             time.Time        // complete as of
+	Seen             time.Time        // heard of last
+	RefusesStatus    time.Time        // when it stops answering OCSP, then LDAP, if it learns nothing more
 	RefusesDirectory time.Time
 }
 
@@ -114,8 +115,8 @@ func (w *Watch) note(all []Node) {
 }
 
 func (a *advances) note(n Node, now time.Time) {
-	first := len(a.steps) == 0
-	if !first && n.Position < a.Position { // a new epoch: what it was known to have is not certain
+	first := len(a.steps) == 0 || a.Position == 0 // where it was is not known
+	if !first && n.Position < a.Position {        // a new epoch: what it was known to have is not certain
 		a.steps, first = nil, true
 	}
 	if first || n.Position > a.Position {

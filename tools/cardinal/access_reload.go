@@ -11,6 +11,7 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -79,8 +80,7 @@ func (n *node) answerReload(w http.ResponseWriter, _ *http.Request) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// reloadOnHangup reads the rules anew at each hangup signal. A process that only
-// writes has none, and goes on.
+// reloadOnHangup reads the rules anew at each hangup signal.
 func (n *node) reloadOnHangup(ctx context.Context) error {
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP)
@@ -88,21 +88,23 @@ func (n *node) reloadOnHangup(ctx context.Context) error {
 	for {
 		select {
 		case <-hangups:
-			if n.answering != nil {
-				_ = n.reloadAccess() // the log says what became of it
-			}
+			_ = n.reloadAccess() // the log says what became of it
 		case <-ctx.Done():
 			return nil
 		}
 	}
 }
 
-// reloadAccess puts the rules and limits that the folder holds now in force, or
-// leaves those that are.
+// reloadAccess puts the rules and limits that the folder holds now in force, here and on the nodes that follow, or leaves
+// those that are. A read node has its rules from its writer, and asks that.
 func (n *node) reloadAccess() error {
-	rules, limits, err := n.readTerms()
-	if err == nil {
-		err = n.answering.SetTerms(rules, limits)
+	var err error
+	if n.follower != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), reloadPatience)
+		defer cancel()
+		err = n.takeUp(ctx)
+	} else {
+		err = n.readAccess()
 	}
 	if err != nil {
 		n.logger.Error("reading access rules anew: those in force stay", "error", err)
@@ -112,12 +114,24 @@ func (n *node) reloadAccess() error {
 	return nil
 }
 
-func (n *node) readTerms() (*directory.Rules, []ldap.Allowance, error) {
+// reloadPatience is how long a read node waits for its writer when it is told to read its rules anew.
+const reloadPatience = 20 * time.Second
+
+func (n *node) readAccess() error {
 	config, err := readConfig(n.folder.config())
 	if err != nil {
-		return nil, nil, err
+		return err
 	}
-	return config.Directory.terms(n.folder, n.directory.schema)
+	rules, limits, err := config.Directory.terms(n.folder, n.directory.schema)
+	if err == nil && n.answering != nil {
+		err = n.answering.SetTerms(rules, limits)
+	}
+	if err != nil || n.feed == nil {
+		return err
+	}
+	in := n.config // the rest waits for a restart
+	in.Directory.Rules, in.Directory.Limits = config.Directory.Rules, config.Directory.Limits
+	return n.share(in)
 }
 
 // terms reads access rules and limits, and reports every problem.

@@ -98,17 +98,21 @@ func mayAnswer(s *api.Served, n *api.ServedNode) bool {
 
 func servedText(w io.Writer, s *api.Served) {
 	for _, n := range s.Nodes {
+		name := n.Name
+		if n.Disabled != nil {
+			name += " (disabled at " + instant(n.Disabled) + ")"
+		}
 		switch {
 		case n.Served && n.TookMillis != nil:
-			row(w, n.Name, fmt.Sprintf("after %.0f ms", *n.TookMillis))
+			row(w, name, fmt.Sprintf("after %.0f ms", *n.TookMillis))
 		case n.Served:
-			row(w, n.Name, "has it")
+			row(w, name, "has it")
 		case n.Seen == nil && !n.Live:
-			row(w, n.Name, "never heard of")
+			row(w, name, "never heard of")
 		case !mayAnswer(s, &n):
-			row(w, n.Name, "does not have it, and answers nothing more", "last heard of "+instant(n.Seen))
+			row(w, name, "does not have it, and answers nothing more", "last heard of "+instant(n.Seen))
 		default:
-			row(w, n.Name, "does not have it", "last heard of "+instant(n.Seen), "complete as of "+instant(n.AsOf),
+			row(w, name, "does not have it", "last heard of "+instant(n.Seen), "complete as of "+instant(n.AsOf),
 				"OCSP refuses by itself at "+instant(n.RefusesStatus), "LDAP at "+instant(n.RefusesDirectory))
 		}
 	}

@@ -13,6 +13,8 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"text/template"
 	"time"
 
@@ -133,7 +135,14 @@ type follower struct {
 	identity *nodeIdentity
 	roots    *x509.CertPool
 	state    func() feed.Lease // set once there is a replica
+	revision string            // of the writer's configuration this node began with; "" when it was out of reach
+	taking   sync.Mutex        // held while a configuration is taken
+	outdated atomic.Bool       // the writer has one that takes effect at the next start
+	clock    atomic.Int64      // what this host's clock is put forward by, as time.Duration
 }
+
+// now is this node's clock.
+func (fw *follower) now() time.Time { return fw.app.now().Add(time.Duration(fw.clock.Load())) }
 
 func newFollower(a *app, f folder, config Config) (*follower, error) {
 	fw := &follower{app: a, folder: f, state: func() feed.Lease { return feed.Lease{Version: programVersion()} }}
@@ -146,7 +155,8 @@ func newFollower(a *app, f folder, config Config) (*follower, error) {
 		return nil, usage("trust", err)
 	}
 	fw.roots = secure.RootCAs
-	secure.Time = func() time.Time { return a.now().Add(config.Demo.Clock) }
+	fw.clock.Store(int64(config.Demo.Clock))
+	secure.Time = fw.now
 	fw.client, err = feed.NewClient(feed.ClientConfig{URLs: config.Follow.URLs, TLS: secure, Now: secure.Time, Logger: a.logger(slog.LevelInfo),
 		Lease: func() feed.Lease { return fw.state() }})
 	return fw, err
@@ -163,6 +173,7 @@ func (fw *follower) takeConfiguration(ctx context.Context, local Config, fresh b
 		if err := said.store(fw.folder); err != nil {
 			return local, err
 		}
+		fw.revision = said.Revision
 	} else if _, missing := os.Stat(fw.folder.sharedConfig()); errors.Is(missing, fs.ErrNotExist) || errors.Is(err, journal.ErrRefused) {
 		return local, followProblem(err)
 	} else {
@@ -178,7 +189,9 @@ func (fw *follower) takeConfiguration(ctx context.Context, local Config, fresh b
 			return local, err
 		}
 	}
-	return local.adopt(from), nil
+	local = local.adopt(from)
+	fw.clock.Store(int64(local.Demo.Clock))
+	return local, nil
 }
 
 // followProblem gives what stands between this node and its writer the exit code of its kind.

@@ -111,7 +111,7 @@ func (fw *follower) serverCertificate(ctx context.Context) (*tls.Certificate, er
 func (fw *follower) keepIdentity(ctx context.Context) error {
 	logger := fw.app.logger(slog.LevelInfo)
 	for {
-		if now := fw.app.now(); now.After(due(fw.identity.current.Load().Leaf)) {
+		if fw.now().After(due(fw.identity.current.Load().Leaf)) {
 			next, err := fw.renewIdentity(ctx)
 			switch {
 			case ctx.Err() != nil:
@@ -120,7 +120,7 @@ func (fw *follower) keepIdentity(ctx context.Context) error {
 				logger.Error("renewing this node's certificate", "ends", fw.identity.current.Load().Leaf.NotAfter, "why", err)
 			default:
 				fw.identity.current.Store(next)
-				fw.client.Close() // new connections show the new one
+				fw.client.Reconnect()
 				logger.Info("renewed this node's certificate", "until", next.Leaf.NotAfter)
 			}
 		}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -37,6 +38,7 @@ func (n *node) followsWith(r *replica.Replica) func(ctx context.Context) error {
 	n.follower.state = func() feed.Lease { return n.lease(r.State()) }
 	n.measureFollowing(r)
 	n.task("node certificate", n.follower.keepIdentity)
+	n.task("configuration", n.keepConfiguration)
 	return func(ctx context.Context) error {
 		if err := r.Follow(ctx); err != nil {
 			n.logger.Error("this node has stopped following and vouches for nothing any more: only its last lists are served", "position", r.State().Position, "why", err)
@@ -44,6 +46,22 @@ func (n *node) followsWith(r *replica.Replica) func(ctx context.Context) error {
 		}
 		return nil
 	}
+}
+
+// errClock: what this node would sign would be dated wrong.
+type errClock struct{ skew time.Duration }
+
+// Error says by how much the clocks differ.
+func (e *errClock) Error() string {
+	return "this host's clock and the writer's differ by " + e.skew.Round(time.Millisecond).String()
+}
+
+// doubt says why a node must not vouch for what it has: its clock.
+func (fw *follower) doubt() error {
+	if skew := fw.client.Skew(); skew.Abs() > feed.WrongClock {
+		return &errClock{skew}
+	}
+	return nil
 }
 
 // lease is what this node says of itself.
@@ -66,6 +84,12 @@ func (n *node) measureFollowing(r *replica.Replica) {
 	gauge("clock_skew_seconds", "The writer's clock less this host's, as far as it is certain.", func() float64 { return counts().Skew.Seconds() })
 	gauge("lag_positions", "Positions the writer had beyond this node's when it last said.", func() float64 {
 		return float64(counts().Head) - float64(min(counts().Head, r.State().Position))
+	})
+	gauge("restart_wanted", "1 when the writer's configuration has changed in what takes effect at this node's next start.", func() float64 {
+		if n.follower.outdated.Load() {
+			return 1
+		}
+		return 0
 	})
 	gauge("refused", "1 when this node may not follow, or has stopped, and vouches for nothing.", func() float64 {
 		if r.State().Refused != nil {

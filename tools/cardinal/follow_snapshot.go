@@ -118,7 +118,7 @@ func (s *seeding) manifest(ctx context.Context) (feed.Snapshot, error) {
 		}
 	}
 	client := s.fw.client
-	snapshot, err := feed.VerifySnapshot(raw, s.fw.roots, client.Host(), s.fw.app.now())
+	snapshot, err := feed.VerifySnapshot(raw, s.fw.roots, client.Host(), s.fw.now())
 	if err != nil {
 		return snapshot, errors.Join(err, os.RemoveAll(s.dir))
 	}

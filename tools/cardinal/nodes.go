@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"cardinal/internal/journal"
 	"cardinal/issuance/server"
 )
 
@@ -23,11 +24,15 @@ var _ server.Nodes = (*nodesOf)(nil)
 
 // Applied implements server.Nodes.
 func (o *nodesOf) Applied(ctx context.Context) ([]server.Node, error) {
+	head, err := o.n.ledger.Head(ctx)
+	if err != nil {
+		return nil, err
+	}
 	var all []server.Node
 	now := o.n.now()
 	if o.n.read != nil {
 		s := o.n.read.replica.State()
-		all = append(all, server.Node{Name: localNode, Live: true, Position: s.Position, AsOf: s.Time, Seen: now,
+		all = append(all, server.Node{Name: localNode, Live: true, Position: within(head.Epoch, s.Epoch, s.Position), AsOf: s.Time, Seen: now,
 			RefusesStatus: s.Time.Add(o.n.config.Limits.OCSPAge), RefusesDirectory: s.Time.Add(o.n.config.Limits.DirectoryAge)})
 	}
 	if o.n.feed == nil {
@@ -36,11 +41,19 @@ func (o *nodesOf) Applied(ctx context.Context) ([]server.Node, error) {
 	states, err := o.n.feed.leases.Applied(ctx)
 	for i := range states {
 		s := &states[i]
-		one := server.Node{Name: s.Name, Live: s.Live(now), Position: s.Position, AsOf: s.AsOf, Seen: s.Seen}
+		one := server.Node{Name: s.Name, Live: s.Live(now), Disabled: s.Disabled, Position: within(head.Epoch, s.Epoch, s.Position), AsOf: s.AsOf, Seen: s.Seen}
 		one.RefusesStatus, one.RefusesDirectory = s.Refuses()
 		all = append(all, one)
 	}
 	return all, err
+}
+
+// within is a copy's position in the history that counts: none, while it answers from one that a restore dropped.
+func within(now, of journal.Epoch, p journal.Position) journal.Position {
+	if now != of {
+		return 0
+	}
+	return p
 }
 
 // Changed implements server.Nodes.

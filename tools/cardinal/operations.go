@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"time"
 
@@ -122,11 +123,12 @@ func (n *node) ledgerPosition() float64 {
 func (n *node) tellFollowing(answer *readiness) {
 	s := n.read.replica.State()
 	answer.Epoch, answer.Position, answer.Quarantine = uint64(s.Epoch), uint64(s.Position), s.Quarantine
-	if s.Refused != nil {
+	var clock *errClock
+	if s.Refused != nil && !errors.As(s.Refused, &clock) {
 		answer.Why = append(answer.Why, "following has ended: "+s.Refused.Error())
 	}
-	if skew := n.follower.client.Counts().Skew; skew.Abs() > feed.MaxSkew {
-		answer.Why = append(answer.Why, "this host's clock and the writer's differ by "+skew.Round(time.Millisecond).String())
+	if skew := n.follower.client.Skew(); skew.Abs() > feed.MaxSkew {
+		answer.Why = append(answer.Why, (&errClock{skew}).Error())
 	}
 }
 

@@ -51,7 +51,11 @@ func (n *node) openReadSide(ctx context.Context) (*readSide, error) {
 			return nil, err
 		}
 	}
-	r, err := openCopy(ctx, n.directory, replica.Options{Path: n.folder.replica(), Feed: n.source(), Logger: n.logger, Now: n.now, SyncAfter: n.config.Replica.Sync.after()})
+	options := replica.Options{Path: n.folder.replica(), Feed: n.source(), Logger: n.logger, Now: n.now, SyncAfter: n.config.Replica.Sync.after()}
+	if n.follower != nil {
+		options.Doubt = n.follower.doubt
+	}
+	r, err := openCopy(ctx, n.directory, options)
 	if err != nil {
 		return nil, err
 	}
@@ -70,7 +74,9 @@ func (n *node) openReadSide(ctx context.Context) (*readSide, error) {
 // responderConfig is how this node tells the status of certificates.
 func (n *node) responderConfig(r *readSide) ocsp.Config {
 	s := n.config.Status
-	c := ocsp.Config{Table: r.table, Replica: r.replica, Enroller: enroller{n}, Policy: s.policy, ByName: s.ByName,
+	n.status.Store(&s)
+	policy := func(issuer string) ocsp.Policy { return n.status.Load().policy(issuer) }
+	c := ocsp.Config{Table: r.table, Replica: r.replica, Enroller: enroller{n}, Policy: policy, ByName: s.ByName,
 		UnknownIssuer: unknownIssuers()[s.UnknownIssuer], Now: n.now, Logger: n.logger,
 		Limits: ocsp.Limits{Stale: n.config.Limits.OCSPAge, SigningAtOnce: s.SigningAtOnce, SigningWait: s.SigningWait, Connections: s.Connections, Stored: s.Stored}}
 	if s.ResponderKey != "" {

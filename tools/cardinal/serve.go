@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -76,6 +77,7 @@ type node struct {
 	now        func() time.Time
 	registry   *prometheus.Registry
 
+	status      atomic.Pointer[StatusConfig] // what answers of OCSP say; a read node follows its writer in it
 	directory   *directoryOf
 	ledger      *ledger.Ledger // nil when this node follows a writer elsewhere
 	follower    *follower      // nil when it does not

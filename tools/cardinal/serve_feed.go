@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"cardinal/ca"
@@ -15,6 +16,7 @@ type feedSide struct {
 	register nodes.Register
 	leases   *feed.Leases
 	server   *feed.Server
+	shared   atomic.Pointer[map[feed.Scope]*offered]
 }
 
 // serveFeed listens for read nodes on other machines, if any may come.
@@ -24,7 +26,11 @@ func (n *node) serveFeed() error {
 	}
 	register := nodes.Register{Ledger: n.ledger, Now: n.now}
 	n.feed = &feedSide{register: register, leases: feed.NewLeases(register.List)}
-	config := feed.Config{Feed: n.ledger.Feed(), Registry: register, Leases: n.feed.leases, Now: n.now, Logger: n.logger}
+	if err := n.share(n.config); err != nil {
+		return usage("sharing the configuration", err)
+	}
+	config := feed.Config{Feed: n.ledger.Feed(), Registry: register, Leases: n.feed.leases, Now: n.now, Logger: n.logger,
+		Configuration: func(to feed.Scope) string { return n.shared(to).Revision }}
 	if n.read != nil {
 		made := newSnapshots(n)
 		config.Snapshots = made
@@ -32,8 +38,8 @@ func (n *node) serveFeed() error {
 	}
 	n.feed.server = feed.NewServer(config)
 	n.feed.server.Handle("GET /v1/configuration", n.shareConfiguration)
-	n.feed.server.Handle("POST /v1/certificate", n.certifyForNode)
-	n.feed.server.Handle("POST /v1/responder", n.certifyResponder)
+	n.feed.server.HandleCostly("POST /v1/certificate", n.certifyForNode)
+	n.feed.server.HandleCostly("POST /v1/responder", n.certifyResponder)
 	l, err := listen("read nodes", n.config.Feed.Listen)
 	if err != nil {
 		return err

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,45 +18,84 @@ import (
 )
 
 // A read node answers as the writer would, so it takes from it how the directory is shaped: the configuration without what
-// is the writer's alone, and the files it names. No root identity's password is in it, and the seed of SCRAM goes only
+// is the writer's alone, and the files it names. What the writer puts in force while serving comes to its nodes at once
+// (takeup.go); the rest waits for their next start, as it did for the writer's. No root identity's password is in it, and the seed of SCRAM goes only
 // where password verifiers go.
 
 // shared is what GET /v1/configuration answers.
 type shared struct {
-	Node   string            `json:"node"`
-	Scope  string            `json:"scope"`
-	Config string            `json:"config"` // a cardinal.yaml
-	Files  map[string][]byte `json:"files"`  // by their path in the node's folder
+	Node     string            `json:"node"`
+	Scope    string            `json:"scope"`
+	Revision string            `json:"revision"`
+	Config   string            `json:"config"` // a cardinal.yaml
+	Files    map[string][]byte `json:"files"`  // by their path in the node's folder
 }
 
 // maxShared bounds it: schemas are some hundred KiB.
 const maxShared = 32 << 20
 
-// sharedFolder is where a node keeps it.
-const sharedFolder = "shared"
+// sharedFolder is where a node keeps it, sharedRules the access rules in it.
+const (
+	sharedFolder = "shared"
+	sharedRules  = sharedFolder + "/rules"
+)
 
 func (f folder) sharedConfig() string { return filepath.Join(string(f), sharedFolder, "cardinal.yaml") }
 
-// shareConfiguration answers GET /v1/configuration.
-func (n *node) shareConfiguration(w http.ResponseWriter, r *http.Request, to feed.Node) {
-	s := sharing{folder: n.folder, files: map[string][]byte{}}
-	c := n.config
-	out := Config{Name: c.Name, PublicURL: c.PublicURL, Limits: c.Limits, Status: c.Status, Directory: s.directory(c.Directory, to.Scope), Demo: DemoConfig{Clock: c.Demo.Clock}}
+// offered is what nodes of one scope are told: what is in force here, whatever has been written since.
+type offered struct {
+	config   Config
+	files    map[string][]byte
+	Revision string // changes with what is offered
+}
+
+// share puts what nodes are told in the place of what they were told before.
+func (n *node) share(c Config) error {
+	next := map[feed.Scope]*offered{}
+	for _, scope := range []feed.Scope{feed.Central, feed.Edge} {
+		o, err := offer(n.folder, c, scope)
+		if err != nil {
+			return err
+		}
+		next[scope] = o
+	}
+	n.feed.shared.Store(&next)
+	return nil
+}
+
+func (n *node) shared(to feed.Scope) *offered { return (*n.feed.shared.Load())[to] }
+
+func offer(f folder, c Config, scope feed.Scope) (*offered, error) {
+	s := sharing{folder: f, files: map[string][]byte{}}
+	out := Config{Name: c.Name, PublicURL: c.PublicURL, Limits: c.Limits, Status: c.Status, Directory: s.directory(c.Directory, scope), Demo: DemoConfig{Clock: c.Demo.Clock}}
 	out.Status.ResponderKey = "" // it lies in a token of the writer
 	for _, suffix := range c.Suffixes {
 		out.Suffixes = append(out.Suffixes, Suffix{DN: suffix.DN})
 	}
+	text, err := out.withDefaults().commented()
+	if err = errors.Join(s.err, err); err != nil {
+		return nil, err
+	}
+	whole, err := json.Marshal(shared{Config: string(text), Files: s.files}) // keys of a map come in order
+	sum := sha256.Sum256(whole)
+	return &offered{config: out, files: s.files, Revision: hex.EncodeToString(sum[:])}, err
+}
+
+// shareConfiguration answers GET /v1/configuration.
+func (n *node) shareConfiguration(w http.ResponseWriter, r *http.Request, to feed.Node) {
+	o := n.shared(to.Scope)
+	out := o.config
 	if len(out.Directory.Referrals) == 0 {
 		out.Directory.Referrals = n.ownReferral(r.Host)
 	}
 	text, err := out.withDefaults().commented()
-	if err = errors.Join(s.err, err); err != nil {
+	if err != nil {
 		n.logger.Error("sharing the configuration", "node", to.Name, "error", err)
 		http.Error(w, "not now", http.StatusServiceUnavailable)
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(shared{Node: to.Name, Scope: string(to.Scope), Config: string(text), Files: s.files})
+	_ = json.NewEncoder(w).Encode(shared{Node: to.Name, Scope: string(to.Scope), Revision: o.Revision, Config: string(text), Files: o.files})
 }
 
 // ownReferral is where this writer takes updates by LDAP: by the name the node knows it by.
@@ -105,7 +146,7 @@ func (s *sharing) directory(c DirectoryConfig, scope feed.Scope) DirectoryConfig
 		}
 	}
 	c.Schema = folders
-	c.Rules = s.file("rules", c.Rules)
+	c.Rules = s.file(path.Base(sharedRules), c.Rules)
 	if scope != feed.Central {
 		c.Scram = ScramConfig{}
 	}
@@ -147,7 +188,10 @@ func (s *shared) store(f folder) error {
 
 // adopt takes over from what the writer shares what is not this machine's own.
 func (c Config) adopt(from Config) Config {
-	c.Name, c.Suffixes, c.PublicURL, c.Directory, c.Demo = from.Name, from.Suffixes, from.PublicURL, from.Directory, from.Demo
+	c.Name, c.Suffixes, c.PublicURL, c.Directory = from.Name, from.Suffixes, from.PublicURL, from.Directory
 	c.Status = c.Status.adopt(from.Status)
+	if c.Demo.Clock == 0 {
+		c.Demo = from.Demo
+	}
 	return c
 }
