@@ -41,7 +41,7 @@ func TestServeForLoad(t *testing.T) {
 	s := w.responder.NewServer(&http.Server{})
 	go func() { _ = s.Serve(l) }()
 	debug.FreeOSMemory()
-	for name, text := range map[string]string{"ca.cer": string(w.auth.cert.Raw), "serials": strings.Join(serials, "\n"), "address": l.Addr().String()} {
+	for name, text := range map[string]string{"ca.cer": string(w.auth.cert.Raw), "serials": strings.Join(serials, "\n") + "\n", "address": l.Addr().String()} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}

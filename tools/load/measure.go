@@ -34,20 +34,29 @@ func (l *load) length() time.Duration { return time.Duration(l.seconds * float64
 // server's, and the generator's own beside it, since a generator that is as
 // busy as the server measures itself.
 type report struct {
-	Operation   string  `json:"operation"`
-	Connections int     `json:"connections"`
-	Seconds     float64 `json:"seconds"`
-	Operations  int     `json:"operations"`
-	Rate        float64 `json:"rate"`
-	P50         int64   `json:"p50_us"`
-	P95         int64   `json:"p95_us"`
-	P99         int64   `json:"p99_us"`
-	P999        int64   `json:"p99.9_us"`
-	CPU         float64 `json:"cpu_us_per_op"`
-	ClientCPU   float64 `json:"client_cpu_us_per_op"`
-	Wrong       int     `json:"wrong"`  // answers that were not what the data demand
-	Errors      int     `json:"errors"` // operations without an answer
+	Operation   string    `json:"operation"`
+	Connections int       `json:"connections"`
+	Seconds     float64   `json:"seconds"`
+	Operations  int       `json:"operations"`
+	Rate        float64   `json:"rate"`
+	P50         int64     `json:"p50_us"`
+	P95         int64     `json:"p95_us"`
+	P99         int64     `json:"p99_us"`
+	P999        int64     `json:"p99.9_us"`
+	CPU         float64   `json:"cpu_us_per_op"`
+	ClientCPU   float64   `json:"client_cpu_us_per_op"`
+	Late        *lateness `json:"late,omitempty"`
+	Wrong       int       `json:"wrong"`  // answers that were not what the data demand
+	Errors      int       `json:"errors"` // operations without an answer
 	first       error
+}
+
+// lateness is how much later than planned a load at a pace asked, where it did
+// not wait for the server. Such time counts against the server.
+type lateness struct {
+	P50 int64 `json:"p50_us"`
+	P99 int64 `json:"p99_us"`
+	Max int64 `json:"max_us"`
 }
 
 // worker does one operation after another on a connection of its own. After a
@@ -59,7 +68,7 @@ type worker interface {
 }
 
 // checker is a worker that can say, once it has worked, whether what it did is
-// still there.
+// still there, or what it was told was right.
 type checker interface {
 	check() error
 }
@@ -116,6 +125,7 @@ func (c *crew) Close() {
 type lap struct {
 	mu            sync.Mutex
 	took          []time.Duration
+	late          []time.Duration // of a load at a pace
 	wrong, errors int
 	first         error
 	length        time.Duration
@@ -137,12 +147,17 @@ func (c *crew) work(ctx context.Context, length time.Duration) (*lap, error) {
 	all.length, all.own = time.Since(begun), ownCPU()-own
 	after, err := cpuOf(c.pid)
 	all.cpu = after - before
+	c.check(all)
+	return all, err
+}
+
+// check asks the workers whether what they did is still there, or right.
+func (c *crew) check(all *lap) {
 	for i, w := range c.workers {
 		if checked, ok := w.(checker); ok && w != nil {
 			all.note(checked.check(), i)
 		}
 	}
-	return all, err
 }
 
 func (a *lap) add(b *lap) {
@@ -221,11 +236,20 @@ func (a *lap) report(operation string, connections int) (report, error) {
 		return r, errors.Join(errNothing, a.first)
 	}
 	slices.Sort(a.took)
-	at := func(share float64) int64 { return a.took[int(share*float64(len(a.took)-1))].Microseconds() }
 	n := float64(len(a.took))
-	r.Rate, r.P50, r.P95, r.P99, r.P999 = n/r.Seconds, at(0.50), at(0.95), at(0.99), at(0.999)
+	r.Rate, r.P50, r.P95, r.P99, r.P999 = n/r.Seconds, quantile(a.took, 0.50), quantile(a.took, 0.95), quantile(a.took, 0.99), quantile(a.took, 0.999)
+	if len(a.late) > 0 {
+		slices.Sort(a.late)
+		r.Late = &lateness{quantile(a.late, 0.50), quantile(a.late, 0.99), quantile(a.late, 1)}
+	}
 	r.CPU, r.ClientCPU = float64(a.cpu.Microseconds())/n, float64(a.own.Microseconds())/n
 	return r, nil
+}
+
+// quantile is the time, in microseconds, that a share of sorted ones does not
+// exceed.
+func quantile(sorted []time.Duration, share float64) int64 {
+	return sorted[int(share*float64(len(sorted)-1))].Microseconds()
 }
 
 // finish prints a report. It fails when anything was wrong.
@@ -238,6 +262,9 @@ func (l *load) finish(out io.Writer, r report, err error) error {
 	} else {
 		_, err = fmt.Fprintf(out, "%s, %d connections: %.0f/s, p50 %d µs, p95 %d µs, p99 %d µs, server CPU %.1f µs each, wrong %d, errors %d\n",
 			r.Operation, r.Connections, r.Rate, r.P50, r.P95, r.P99, r.CPU, r.Wrong, r.Errors)
+		if r.Late != nil && err == nil {
+			_, err = fmt.Fprintf(out, "asked late by p50 %d µs, p99 %d µs, at most %d µs\n", r.Late.P50, r.Late.P99, r.Late.Max)
+		}
 	}
 	if r.Wrong+r.Errors > 0 {
 		err = errors.Join(err, errNotRight, r.first)

@@ -1,11 +1,9 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"crypto"
-	"crypto/rand"
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/pem"
@@ -13,19 +11,14 @@ import (
 	"fmt"
 	"io"
 	"math/big"
-	"net"
 	"net/url"
 	"os"
-	"slices"
-	"strconv"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/crypto/cryptobyte"
 	"golang.org/x/crypto/cryptobyte/asn1"
 
-	"cardinal/certs"
 	"cardinal/ocsp/relying"
 )
 
@@ -230,140 +223,4 @@ func readCertificates(path string) ([]*x509.Certificate, error) {
 		return nil, fmt.Errorf("reading %s: %w", path, err)
 	}
 	return found, nil
-}
-
-func (l *ocspLoad) open(int) (worker, error) {
-	conn, err := net.Dial("tcp", l.host)
-	if err != nil {
-		return nil, err
-	}
-	return &ocspWorker{l: l, conn: conn, in: bufio.NewReaderSize(conn, 1<<14)}, nil
-}
-
-// ocspWorker is one connection, kept open.
-type ocspWorker struct {
-	l    *ocspLoad
-	conn net.Conn
-	in   *bufio.Reader
-	body []byte
-}
-
-func (w *ocspWorker) Close() error { return w.conn.Close() }
-
-func (w *ocspWorker) operate(_ context.Context, n int) error {
-	at := scatter(n) % len(w.l.queries)
-	if w.l.once { // worker i has every i-th of them
-		own, step := n/stride, n%stride
-		if at = own + step*w.l.connections; at >= len(w.l.queries) {
-			return errFinished
-		}
-	}
-	q := w.l.queries[at]
-	if w.l.nonce {
-		if err := q.renew(w.l); err != nil {
-			return err
-		}
-	}
-	if _, err := w.conn.Write(q.request); err != nil {
-		return err
-	}
-	body, last, err := readAnswer(w.in, w.body[:0])
-	if err == nil && last {
-		err = w.reopen()
-	}
-	if err != nil {
-		return err
-	}
-	w.body = body
-	return w.l.whole.see(&q, body, n%w.l.sample == 0)
-}
-
-// renew gives the question a nonce.
-func (q *ocspQuery) renew(l *ocspLoad) error {
-	nonce := make([]byte, 16)
-	_, _ = rand.Read(nonce) // never fails
-	q.query.Nonce = nonce
-	der, err := q.query.Encode()
-	q.request = l.encode(der)
-	return err
-}
-
-// reopen connects anew, to a server that closes after each answer.
-func (w *ocspWorker) reopen() error {
-	_ = w.conn.Close()
-	conn, err := net.Dial("tcp", w.l.host)
-	if err == nil {
-		w.conn = conn
-		w.in.Reset(conn)
-	}
-	return err
-}
-
-// readAnswer reads an HTTP answer with a Content-Length, the last on its connection when it is of HTTP/1.0.
-func readAnswer(in *bufio.Reader, body []byte) (_ []byte, last bool, err error) {
-	length := -1
-	for first := true; ; first = false {
-		line, err := in.ReadSlice('\n')
-		if first {
-			last = bytes.HasPrefix(line, []byte("HTTP/1.0 200 "))
-		}
-		switch {
-		case err != nil:
-			return nil, last, err
-		case first && !last && !bytes.HasPrefix(line, []byte("HTTP/1.1 200 ")):
-			return nil, last, fmt.Errorf("answered with %q", line)
-		case len(line) <= 2 && length < 0:
-			return nil, last, errors.New("an answer without a length")
-		case len(line) <= 2:
-			body = slices.Grow(body, length)[:length]
-			_, err = io.ReadFull(in, body)
-			return body, last, err
-		}
-		if name, value, _ := bytes.Cut(line, []byte(":")); len(name) == 14 && strings.EqualFold(string(name), "content-length") {
-			if length, err = strconv.Atoi(string(bytes.TrimSpace(value))); err != nil || length > relying.MaxResponse {
-				return nil, last, fmt.Errorf("an answer with %q", line)
-			}
-		}
-	}
-}
-
-// judge looks at answers.
-type judge struct {
-	expect string
-	begins []byte // how the CertStatus must begin, nil for any
-}
-
-func newJudge(expect string) *judge {
-	return &judge{expect, map[string][]byte{"good": {0x80, 0}, "held": {0xa1}, "revoked": {0xa1}}[expect]}
-}
-
-// see checks an answer: what is cheap always, and all of it when asked to.
-func (j *judge) see(q *ocspQuery, body []byte, whole bool) error {
-	at := bytes.Index(body, q.id)
-	switch {
-	case at < 0:
-		return wrong("certificate %x: the answer is not about it: %.20x", q.query.Leaf.SerialNumber, body)
-	case !bytes.HasPrefix(body[at+len(q.id):], j.begins):
-		return wrong("certificate %x: not %s", q.query.Leaf.SerialNumber, j.expect)
-	case q.query.Nonce != nil && !bytes.Contains(body, q.query.Nonce):
-		return wrong("certificate %x: the nonce is missing", q.query.Leaf.SerialNumber)
-	case !whole:
-		return nil
-	}
-	answer, err := q.query.Judge(body, time.Now())
-	if err == nil {
-		err = j.expected(answer)
-	}
-	if err != nil {
-		return wrong("certificate %x: %w", q.query.Leaf.SerialNumber, err)
-	}
-	return nil
-}
-
-func (j *judge) expected(a relying.Answer) error {
-	want := map[string]certs.State{"good": certs.StateGood, "held": certs.StateHeld, "revoked": certs.StateRevoked}
-	if j.expect == "any" || a.Known && a.Status.State == want[j.expect] {
-		return nil
-	}
-	return fmt.Errorf("known %v, status %v; want %s", a.Known, a.Status.State, j.expect)
 }

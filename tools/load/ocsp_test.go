@@ -1,15 +1,14 @@
 package main
 
 import (
-	"bufio"
 	"crypto"
 	"crypto/x509"
 	"errors"
 	"math/big"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
+	"time"
 
 	"cardinal/ocsp/relying"
 )
@@ -17,7 +16,6 @@ import (
 func TestAnswersAboutOthersAreWrong(t *testing.T) {
 	t.Parallel()
 	issuer := &x509.Certificate{RawSubject: []byte{0x30, 0}, RawSubjectPublicKeyInfo: []byte{0x30, 6, 0x30, 0, 3, 2, 0, 1}}
-	l := &ocspLoad{sample: 1}
 	q := ocspQuery{query: relying.Query{Leaf: &x509.Certificate{SerialNumber: big.NewInt(77), RawIssuer: issuer.RawSubject}, Issuer: issuer, Hash: crypto.SHA1}}
 	der, err := q.query.Encode()
 	if err != nil {
@@ -42,26 +40,37 @@ func TestAnswersAboutOthersAreWrong(t *testing.T) {
 		"missing nonce": {"good", good, []byte{1, 2, 4}, false},
 	} {
 		q.query.Nonce = test.nonce
-		err := newJudge(test.expect).see(&q, test.body, false)
+		err := newJudge(test.expect).see(&q, test.body)
 		if bad := (wrongAnswer{}); (err == nil) != test.right || err != nil && !errors.As(err, &bad) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if err := newJudge("good").see(&q, good, l.sample == 1); err == nil {
+	if err := newJudge("good").inFull(&q.query, good, time.Now()); err == nil {
 		t.Error("what is not an answer was judged to be one")
 	}
 }
 
 func TestAnswersAreReadAsFarAsTheyGo(t *testing.T) {
 	t.Parallel()
-	in := bufio.NewReader(strings.NewReader("HTTP/1.1 200 OK\r\nX: y\r\nContent-length: 3\r\n\r\nabcHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\nHTTP/1.1 503 No\r\n\r\n"))
-	for _, want := range []string{"abc", ""} {
-		if body, last, err := readAnswer(in, nil); err != nil || string(body) != want || last {
-			t.Errorf("%q, %v; want %q", body, err, want)
+	const first = "HTTP/1.1 200 OK\r\nX: y\r\nContent-length: 3\r\n\r\nabc"
+	w := &ocspWorker{}
+	for in, want := range map[string]struct {
+		size int
+		last bool
+		err  bool
+	}{
+		first:                       {size: len(first)},
+		first + "HTTP/1.1 200 OK\r": {size: len(first)},
+		first[:len(first)-1]:        {},
+		first[:20]:                  {},
+		"HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n":  {size: 38, last: true},
+		"HTTP/1.1 200 OK\r\n\r\n":                       {err: true},
+		"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n": {err: true},
+		"HTTP/1.1 503 No\r\n\r\n":                       {err: true},
+	} {
+		if size, last, err := w.reply([]byte(in)); size != want.size || last != want.last || (err != nil) != want.err {
+			t.Errorf("%q: %d, %v, %v", in, size, last, err)
 		}
-	}
-	if _, _, err := readAnswer(in, nil); err == nil {
-		t.Error("503 was taken for an answer")
 	}
 }
 

@@ -1,6 +1,8 @@
 #!/bin/bash
 # Measures the OCSP responder on one core, the generator on the other, and
-# beside it what else answers OCSP on this machine, all in one run.
+# beside it what else answers on this machine, all in one run: openssl's own
+# responder, and nginx with one of the stored answers as a file, which is about
+# the least that an answer over HTTP takes.
 #
 #   ocsp.sh DIR [SERIALS]     measure over so many certificates (200000)
 #   ocsp.sh DIR cards FOLDER  measure a cardinal that serves FOLDER, over DIR/pairs.pem
@@ -23,11 +25,42 @@ measure() { # NAME ARGS…: of the server whose process id is $pid
 
 ours() { # ARGS…: where to ask, and about what
 	measure 'first, 2000/s' --once --rate 2000 "$@"
-	measure 'stored (the first round makes them)' "$@"
+	# Every answer is made before stored ones are measured. One is stored for half its life, a minute, so they come at once.
+	measure 'first, as fast as it goes' --once --seconds 300 "$@"
 	measure stored "$@"
 	measure 'stored, POST' --post "$@"
-	measure 'stored, 20000/s' --rate 20000 "$@"
 	measure nonce --nonce "$@"
+}
+
+besideNginx() { # ARGS…: where ours is, and about which one certificate
+	measure 'stored, one certificate, 20000/s' --rate 20000 "$@"
+	command -v nginx openssl > /dev/null || return 0
+	local ours=$pid address=${2%/ocsp} n=$dir/nginx
+	mkdir -p "$n"
+	openssl ocsp -issuer "$dir/ca.cer" -serial "0x$(cat "$dir/one")" -url "$address/ocsp" -no_nonce -noverify -respout "$n/answer" > /dev/null 2>&1
+	cat > "$n/nginx.conf" <<- END
+		daemon off; master_process off; pid $n/pid; error_log $n/error.log;
+		events { worker_connections 1024; }
+		http {
+		  access_log off; sendfile on; keepalive_requests 1000000000; keepalive_timeout 120s;
+		  open_file_cache max=10 inactive=300s; open_file_cache_valid 300s;
+		  client_body_temp_path $n/1; proxy_temp_path $n/2; fastcgi_temp_path $n/3; uwsgi_temp_path $n/4; scgi_temp_path $n/5;
+		  server {
+		    listen 127.0.0.1:18889; root $n; default_type application/ocsp-response; add_header Cache-Control no-cache;
+		    location / { try_files /answer =404; }
+		  }
+		}
+	END
+	taskset -c 0 nginx -p "$n" -c "$n/nginx.conf" 2> "$n/stderr" &
+	pid=$!
+	local nginx=$pid file=(--url http://127.0.0.1:18889/ocsp "${@:3}")
+	until (: < /dev/tcp/127.0.0.1/18889) 2> /dev/null; do kill -0 "$nginx"; sleep 0.1; done
+	measure 'nginx, a file, 20000/s' --rate 20000 "${file[@]}"
+	pid=$ours measure 'stored, one certificate, 20000/s, again' --rate 20000 "$@"
+	measure 'nginx, a file, 20000/s, again' --rate 20000 "${file[@]}"
+	measure 'nginx, a file' "${file[@]}"
+	kill "$nginx"; wait "$nginx" || true
+	pid=$ours
 }
 
 if [[ $what == cards ]]; then
@@ -46,7 +79,11 @@ pid=$!
 exec 9> "$dir/stdin"
 trap 'exec 9>&-; wait $pid || true' EXIT
 until [[ -s $dir/address ]]; do kill -0 $pid; sleep 0.2; done
-ours --url "http://$(cat "$dir/address")/ocsp" --serials "$dir/serials" --issuer "$dir/ca.cer"
+at=(--url "http://$(cat "$dir/address")/ocsp")
+ours "${at[@]}" --serials "$dir/serials" --issuer "$dir/ca.cer"
+measure 'stored, 20000/s' --rate 20000 "${at[@]}" --serials "$dir/serials" --issuer "$dir/ca.cer"
+tail -1 "$dir/serials" > "$dir/one"
+besideNginx "${at[@]}" --serials "$dir/one" --issuer "$dir/ca.cer"
 exec 9>&-; wait $pid || true; trap - EXIT
 
 if command -v openssl > /dev/null; then
