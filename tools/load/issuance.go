@@ -5,7 +5,6 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
@@ -80,17 +79,7 @@ func (l *issuanceLoad) open(int) (worker, error) {
 }
 
 func (l *issuanceLoad) client(path string) (*api.Client, error) {
-	mine, err := tls.LoadX509KeyPair(path, path)
-	if err != nil {
-		return nil, err
-	}
-	data, err := os.ReadFile(l.trust)
-	if err != nil {
-		return nil, err
-	}
-	roots := x509.NewCertPool()
-	roots.AppendCertsFromPEM(data)
-	return api.New(l.server, &tls.Config{Certificates: []tls.Certificate{mine}, RootCAs: roots})
+	return clientOf(l.server, path, l.trust)
 }
 
 // issuanceWorker is a registration manager and a sponsor at one desk.

@@ -18,6 +18,7 @@ type ldapLoad struct {
 	target
 	people   workforce.Options
 	services int
+	rate     float64 // operations a second at fixed times; 0: as soon as answered
 	world    *world
 }
 
@@ -57,12 +58,13 @@ func ldapCommands(out io.Writer) (all []*cobra.Command) {
 				if err := l.prepare(); err != nil {
 					return err
 				}
-				r, err := l.measure(cmd.Context(), o.name, l.opener(cmd.Context(), o))
+				r, err := l.run(cmd.Context(), o)
 				return l.finish(out, r, err)
 			}}
 		l.load.flags(c)
 		l.target.flags(c)
 		l.dataFlags(c)
+		c.Flags().Float64Var(&l.rate, "rate", 0, "operations a second, at fixed times; 0: each connection asks as soon as it is answered")
 		all = append(all, c)
 	}
 	return all
@@ -78,6 +80,22 @@ func (l *ldapLoad) prepare() (err error) {
 		return err
 	}
 	return l.resolve(l.people.Suffix)
+}
+
+func (l *ldapLoad) run(ctx context.Context, o operation) (report, error) {
+	if l.rate == 0 {
+		return l.measure(ctx, o.name, l.opener(ctx, o))
+	}
+	c, err := l.assemble(l.opener(ctx, o))
+	if err != nil {
+		return report{}, err
+	}
+	defer c.Close()
+	done, err := c.steady(ctx, l.length(), l.rate)
+	if err != nil {
+		return report{}, err
+	}
+	return done.report(o.name, l.connections)
 }
 
 // opener opens workers that do one kind of operation.
