@@ -3,8 +3,10 @@ package ca
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 )
 
 // spoolMemory is how much of a spool stays in memory: most shards' lists.
@@ -18,6 +20,23 @@ type spool struct {
 	size int64
 	head []byte
 	file *os.File // nil while head holds all
+}
+
+// spoolFiles are the names of spools, of which each has its file for a moment.
+const spoolFiles = "list-*"
+
+// CleanSpool removes from a Config.TempDir what a process left there that was
+// killed between making a file and taking its name away. Nobody may publish
+// with this folder meanwhile.
+func CleanSpool(dir string) error {
+	left, err := filepath.Glob(filepath.Join(dir, spoolFiles))
+	for _, path := range left {
+		err = errors.Join(err, os.Remove(path))
+	}
+	if err != nil {
+		return fmt.Errorf("cleaning %s: %w", dir, err)
+	}
+	return nil
 }
 
 // Write implements io.Writer.
@@ -39,7 +58,7 @@ func (s *spool) Write(p []byte) (int, error) {
 
 // spill moves what is in memory to a file without a name.
 func (s *spool) spill() error {
-	f, err := os.CreateTemp(s.dir, "list-*")
+	f, err := os.CreateTemp(s.dir, spoolFiles)
 	if err != nil {
 		return err
 	}

@@ -14,6 +14,8 @@ import (
 	"errors"
 	"io"
 	"math/big"
+	"os"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"testing"
@@ -319,3 +321,22 @@ func TestCopyHashedStopsWhereWritingFails(t *testing.T) {
 type failing struct{ err error }
 
 func (f failing) Write([]byte) (int, error) { return 0, f.err }
+
+func TestSpoolLeavesNoFile(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "list-123"), nil, 0o600); err != nil { // of a process that was killed
+		t.Fatal(err)
+	}
+	if err := CleanSpool(dir); err != nil {
+		t.Fatal(err)
+	}
+	s := spool{dir: dir}
+	defer s.Close()
+	if _, err := s.Write(make([]byte, spoolMemory+1)); err != nil || s.file == nil {
+		t.Fatalf("in a file: %t, %v", s.file != nil, err)
+	}
+	if files, err := os.ReadDir(dir); err != nil || len(files) > 0 {
+		t.Errorf("in the folder: %v, %v", files, err)
+	}
+}

@@ -79,7 +79,7 @@ func (f *follower) prepare() error {
 	switch {
 	case f.controls.sync != nil && f.controls.persist != nil, f.controls.changesTheAnswer():
 		return &directory.Error{Code: directory.UnwillingToPerform, Message: "a search that follows changes goes with no such control"}
-	case f.base == "" || f.base == c.server.root.schemaKey || f.log != nil:
+	case f.base == "" || f.base == c.server.root.schemaKey || f.log != nil || f.isList():
 		return &directory.Error{Code: directory.UnwillingToPerform, Message: "changes can be followed in the trees alone"}
 	}
 	if err := f.followable(f.filter); err != nil {

@@ -24,7 +24,7 @@ func (q *searching) searchMonitor() result {
 		if err != nil {
 			return q.conn.resultOf(err)
 		}
-		key, grant := view.Key(), q.monitorGrant(view)
+		key, grant := view.Key(), q.grantOutside(view)
 		if !grant.Allows(nil, directory.RightRead) {
 			continue
 		}
@@ -39,7 +39,7 @@ func (q *searching) searchMonitor() result {
 		if q.sent >= q.sizeLimit {
 			return result{code: directory.SizeLimitExceeded}
 		}
-		q.conn.out = q.appendMonitored(q.conn.out, e, grant)
+		q.conn.out = q.appendOutside(q.conn.out, e, grant)
 		q.sent++
 	}
 	if found == "" {
@@ -48,9 +48,9 @@ func (q *searching) searchMonitor() result {
 	return result{controls: q.appendControls(nil, directory.Success)}
 }
 
-// monitorGrant is what the asker may do with an entry below cn=Monitor: a root
-// identity of any suffix may see it all.
-func (q *searching) monitorGrant(view directory.EntryView) *directory.Access {
+// grantOutside is what the asker may do with an entry that is in no suffix: a
+// root identity of any suffix may see it all.
+func (q *searching) grantOutside(view directory.EntryView) *directory.Access {
 	who := q.conn.who.Identity
 	who.Root = q.conn.who.rootOf != ""
 	return q.conn.rules().On(&who, view, nil)
@@ -79,7 +79,7 @@ func inScopeOf(scope tree.Scope, base, key directory.Key) bool {
 	return base.Contains(key)
 }
 
-func (q *searching) appendMonitored(b []byte, e *directory.Entry, grant *directory.Access) []byte {
+func (q *searching) appendOutside(b []byte, e *directory.Entry, grant *directory.Access) []byte {
 	b, message := ber.Begin(b, ber.Sequence)
 	b = ber.AppendInt(b, ber.Integer, q.id)
 	b, body := ber.Begin(b, searchResultEntry)

@@ -13,6 +13,7 @@ import (
 type rootDSE struct {
 	schemaKey  directory.Key
 	monitorKey directory.Key
+	listsKey   directory.Key
 	schema     *directory.Entry
 	of         map[quality]*directory.Entry
 }
@@ -21,7 +22,8 @@ func (s *Server) newRootDSE() rootDSE {
 	name, _ := directory.ParseDN(tree.SubschemaDN)
 	key, _ := s.schema.Key(name)
 	monitorKey, _ := s.schema.ParseKey(MonitorDN)
-	out := rootDSE{schemaKey: key, monitorKey: monitorKey, schema: s.subschemaEntry(name), of: map[quality]*directory.Entry{}}
+	listsKey, _ := s.schema.ParseKey(ListsDN)
+	out := rootDSE{schemaKey: key, monitorKey: monitorKey, listsKey: listsKey, schema: s.subschemaEntry(name), of: map[quality]*directory.Entry{}}
 	for _, on := range []quality{{}, {secure: true}, {secure: true, certified: true}, {secure: true, exporter: true}, {secure: true, certified: true, exporter: true}} {
 		out.of[on] = s.describeSelf(on)
 	}

@@ -77,7 +77,7 @@ func (c *conn) handleSearch(m *message, started time.Time) (code directory.Code,
 	if err := q.parse(m); err != nil {
 		return c.reply(m, c.resultOf(err)), true
 	}
-	if q.log = c.server.changeLogAt(q.base); q.log != nil || q.controls.follows() {
+	if q.log = c.server.changeLogAt(q.base); q.log != nil || q.isList() || q.controls.follows() {
 		return directory.Success, false
 	}
 	if r, special := q.special(); special {
@@ -355,6 +355,8 @@ func (q *searching) finish(ctx context.Context, t *task) directory.Code {
 		return q.follow(ctx, t)
 	case q.log != nil:
 		return q.readLog(ctx, t)
+	case q.isList():
+		return q.readLists(ctx, t)
 	}
 	c := q.conn
 	if err := q.resume(ctx); err != nil {

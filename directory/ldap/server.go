@@ -76,6 +76,8 @@ type Config struct {
 	// not be answered from a copy; nil on a node that only reads: they are
 	// answered as updates are there.
 	Original Original
+	// Lists are shown below ListsDN; nil: none are.
+	Lists Lists
 	// CardStatus hides certificates that are not good and keeps their holders
 	// from binding, and cardStatus is what it says; nil: no certificate is ours.
 	CardStatus CardStatus
@@ -128,6 +130,7 @@ type Server struct {
 	root     rootDSE
 	hashing  chan struct{}
 	sorts    chan struct{}
+	lists    chan struct{} // places for revocation lists in memory
 	turns    *turns
 	hides    tree.Hide
 	terms    atomic.Pointer[terms]
@@ -182,7 +185,7 @@ func New(c Config) (*Server, error) {
 	}
 	c.Limits = c.Limits.withDefaults(runtime.GOMAXPROCS(0))
 	s := &Server{config: c, schema: c.Tree.Schema(), guard: newGuard(), resting: make(chan *conn), ended: make(chan struct{}), noting: make(chan struct{}, maxNoting),
-		hashing: make(chan struct{}, c.Limits.Hashing), sorts: make(chan struct{}, c.Limits.Sorts), listeners: map[net.Listener]bool{}, open: map[*conn]bool{}}
+		hashing: make(chan struct{}, c.Limits.Hashing), sorts: make(chan struct{}, c.Limits.Sorts), lists: make(chan struct{}, listsAtOnce), listeners: map[net.Listener]bool{}, open: map[*conn]bool{}}
 	t, err := s.newTerms(c.Rules, c.Allowances)
 	if err != nil {
 		return nil, fmt.Errorf("configuring LDAP: %w", err)

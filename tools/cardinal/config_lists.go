@@ -29,6 +29,8 @@ type ListsConfig struct {
 	ArchiveInterval time.Duration `yaml:"archiveInterval"`
 	// ArchiveYears is how long after its end a certificate stays on it. Default 11.
 	ArchiveYears int `yaml:"archiveYears"`
+	// Directory are the lists that stand in the directory too, of those that are made: shards, full, delta, archive. Default [shards]; [] for none.
+	Directory []string `yaml:"directory"`
 }
 
 // Set reports whether anything is configured.
@@ -60,6 +62,11 @@ func (l *ListsConfig) check(bad func(key, format string, args ...any)) {
 	within("archiveInterval", l.ArchiveInterval, time.Hour, 7*24*time.Hour)
 	if l.ArchiveYears < 0 || l.ArchiveYears > maxListYears {
 		bad("lists.archiveYears", "%d is not from 1 to %d", l.ArchiveYears, maxListYears)
+	}
+	for _, which := range l.Directory {
+		if !slices.Contains([]string{listShards, listFull, listDelta, listArchive}, which) {
+			bad("lists.directory", "%q is none of shards, full, delta, archive", which)
+		}
 	}
 	for _, name := range l.Archive {
 		if !slices.Contains(ca.Names()[1:], name) {

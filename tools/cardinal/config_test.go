@@ -97,7 +97,7 @@ func everythingSet() Config {
 		Cards:  CardsConfig{AttestationRoots: []string{"a.pem", "b.pem"}},
 		Orders: OrdersConfig{Alone: 7, Expiry: time.Hour, Undo: time.Minute},
 		Lists: ListsConfig{Debounce: 5 * time.Second, Interval: 30 * time.Minute, Life: 48 * time.Hour, Full: true, Delta: true, DeltaBase: 12 * time.Hour,
-			Archive: []string{"signing", "authentication"}, ArchiveInterval: 12 * time.Hour, ArchiveYears: 30},
+			Archive: []string{"signing", "authentication"}, ArchiveInterval: 12 * time.Hour, ArchiveYears: 30, Directory: []string{"full", "delta"}},
 		Directory: DirectoryConfig{Managed: []string{"ou=x,o=nhs"}, Schema: []string{"s"},
 			Matching: []Matching{{Attribute: "a", Equality: "b", Ordering: "c", Substrings: "d"}}, Indexes: Indexes{Add: []string{"e"}, Drop: []string{"f", "g"}}, Memory: 5, Rules: "r.yaml", AllowPlaintextBind: true,
 			History: HistoryConfig{Changes: 3, Age: time.Hour, Bytes: 4}, Followers: FollowersConfig{Total: 5, PerIdentity: 4, PerConnection: 3}, ChangeLog: true,

@@ -20,6 +20,7 @@ func (f folder) serverKey() string         { return filepath.Join(string(f), "ke
 func (f folder) serverCertificate() string { return filepath.Join(string(f), "keys", "server.cer") }
 func (f folder) certificates() string      { return filepath.Join(string(f), "ca") }
 func (f folder) trust() string             { return filepath.Join(string(f), "trust.pem") }
+func (f folder) spool() string             { return filepath.Join(string(f), "spool") }
 func (f folder) operators() string         { return filepath.Join(string(f), "operators") }
 
 // path makes a path of the configuration, which is relative to the folder,

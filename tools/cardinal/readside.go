@@ -176,7 +176,7 @@ func (n *node) serveReads() error {
 func (n *node) serveDirectory() error {
 	limits := n.config.Limits
 	config := ldap.Config{Tree: n.read.tree, Replica: n.read.replica, Rules: n.directory.rules, CardStatus: cardStatus{n.read.table, n.read.replica, limits.OCSPAge}, Suffixes: n.directory.roots,
-		TLS: n.certificate.tlsConfig(tls.VerifyClientCertIfGiven), AllowPlaintextBind: n.config.Directory.AllowPlaintextBind, ChangeLog: n.config.Directory.ChangeLog,
+		Lists: n.lists(), TLS: n.certificate.tlsConfig(tls.VerifyClientCertIfGiven), AllowPlaintextBind: n.config.Directory.AllowPlaintextBind, ChangeLog: n.config.Directory.ChangeLog,
 		Limits:     n.config.ldapLimits(),
 		Allowances: n.directory.limits, Logger: n.logger, Now: n.now, Registerer: n.registry}
 	if n.write != nil {

@@ -27,7 +27,7 @@ func (n *node) openWriteSide(ctx context.Context) (*writeSide, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := w.openKeys(ctx); err != nil {
+	if err := errors.Join(ca.CleanSpool(n.folder.spool()), w.openKeys(ctx)); err != nil {
 		return nil, err
 	}
 	if err := w.authority.Recover(ctx); err != nil {

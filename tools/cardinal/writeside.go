@@ -55,8 +55,11 @@ func (a *app) writeSide(of writeSideOf) (*writeSide, error) {
 	if of.config.PublicURL == "" {
 		return nil, usage("publicURL", errNoPublicName)
 	}
+	if err := makeFolders(of.folder.spool()); err != nil {
+		return nil, fmt.Errorf("making room for lists: %w", err)
+	}
 	authority, err := ca.New(ca.Config{Ledger: of.ledger, Issuers: of.issuers, Open: of.keys, Policies: of.policies, PublicURL: of.config.PublicURL,
-		Lists: of.config.Lists.policy(), Now: of.now, Logger: of.logger})
+		Lists: of.config.Lists.policy(), TempDir: of.folder.spool(), Now: of.now, Logger: of.logger})
 	if err != nil {
 		return nil, fmt.Errorf("configuring the CA: %w", err)
 	}
