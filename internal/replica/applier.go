@@ -77,6 +77,7 @@ type Batch struct {
 	feed   journal.Feed
 	bucket *bbolt.Bucket
 	time   time.Time
+	since  journal.Position
 }
 
 // Bucket is the applier's own top-level bucket.
@@ -84,6 +85,9 @@ func (b *Batch) Bucket() *bbolt.Bucket { return b.bucket }
 
 // Time is the commit time of the change that is applied.
 func (b *Batch) Time() time.Time { return b.time }
+
+// Since is the position behind which the transaction begins that the change belongs to.
+func (b *Batch) Since() journal.Position { return b.since }
 
 // Content opens large bytes by their SHA-256; the caller closes the reader. What is read is not checked against the
 // hash. journal.ErrNoContent is the applier's to judge; any other error, also from reading, should be returned: it is

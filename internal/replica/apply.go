@@ -108,11 +108,17 @@ func (r *Replica) applied(f *file) {
 	r.publish(f, f.time, !r.started || f.applied != f.position)
 }
 
+// batchTime is after how long of applying what is done is committed and shown, at the end of a transaction, while somebody
+// may be waiting for it: one who made a single change while many are made waits for the batch in hand and for what is before
+// him, and not for all that was read with his.
+const batchTime = 25 * time.Millisecond
+
 // applyBatch applies changes in one transaction and commits it durably. When a change fails, reached says how many of
 // them went well before it; nothing is committed then.
 func (r *Replica) applyBatch(ctx context.Context, f *file, changes []journal.Change) (reached int, err error) {
 	p := f.progress
 	p.done = slices.Clone(p.done)
+	began, patient := time.Now(), !r.started || f == r.next
 	err = guarded("writing a batch", func() error {
 		return f.db.Update(func(tx *bbolt.Tx) error {
 			w := r.newWriter(ctx, tx, f)
@@ -130,6 +136,9 @@ func (r *Replica) applyBatch(ctx context.Context, f *file, changes []journal.Cha
 				}
 				p.finished(c)
 				reached++
+				if c.Last && !patient && time.Since(began) > batchTime {
+					break
+				}
 			}
 			r.options.hook("applied")
 			return writeProgress(tx, &p)
@@ -179,7 +188,7 @@ func (w *writer) change(p *progress, c journal.Change) (more bool, err error) {
 		if slices.Contains(p.done, a.Name()) {
 			continue
 		}
-		switch err := a.Apply(w.batch(i, c), c); {
+		switch err := a.Apply(w.batch(i, p, c), c); {
 		case errors.Is(err, ErrMore):
 			more = true
 		case err != nil:
@@ -194,8 +203,8 @@ func (w *writer) change(p *progress, c journal.Change) (more bool, err error) {
 	return more, err
 }
 
-func (w *writer) batch(applier int, c journal.Change) *Batch {
-	return &Batch{ctx: w.ctx, feed: w.r.options.Feed, bucket: w.buckets[applier], time: c.Time}
+func (w *writer) batch(applier int, p *progress, c journal.Change) *Batch {
+	return &Batch{ctx: w.ctx, feed: w.r.options.Feed, bucket: w.buckets[applier], time: c.Time, since: p.position}
 }
 
 // classify tells trouble with the feed, which may pass, from a change that cannot be applied.

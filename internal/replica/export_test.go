@@ -8,6 +8,9 @@ func (o *Options) SetHook(hook func(point string)) { o.hook = hook }
 // SetBoot makes the replica believe that it runs in a run of the system of that name.
 func (o *Options) SetBoot(boot string) { o.boot = boot }
 
+// SetBatchesUnsynced bounds how many batches go without a record.
+func (o *Options) SetBatchesUnsynced(n int) { o.most = n }
+
 // Checkpoint syncs the file and records it, as happens by itself a while after each batch.
 func Checkpoint(r *Replica) error { return r.file.lagging.checkpoint() }
 

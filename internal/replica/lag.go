@@ -37,6 +37,9 @@ type lagging struct {
 	pinned *bbolt.Tx // on the recorded transaction
 	every  time.Duration
 	dirty  chan struct{}
+	many   chan struct{} // so many were written
+	most   int64         // batches without a record
+	count  atomic.Int64  // batches since the last one
 	stop   chan struct{}
 	ended  chan struct{}
 	large  atomic.Bool // the file has grown past lagLimit
@@ -53,6 +56,10 @@ func (e syncError) Unwrap() error { return e.error }
 // the pinned transaction.
 const lagLimit = mapSize / 4 * 3
 
+// lagBatches is how many batches at most go without a record: the store looks through what each of them freed and the
+// pinned transaction keeps, three times a batch. A thousand of them made a batch half as expensive again.
+const lagBatches = 128
+
 // lag begins to sync f once a moment only. Nobody may be writing. Where it cannot, f stays as it was.
 func (r *Replica) lag(f *file) error {
 	f.db.NoFreelistSync = false
@@ -60,7 +67,7 @@ func (r *Replica) lag(f *file) error {
 		return settleRecord(f.path)
 	}
 	l := &lagging{db: f.db, path: f.path, record: record{boot: r.options.boot, mark: f.mark}, every: r.options.SyncAfter,
-		dirty: make(chan struct{}, 1), stop: make(chan struct{}), ended: make(chan struct{})}
+		dirty: make(chan struct{}, 1), many: make(chan struct{}, 1), most: int64(r.options.most), stop: make(chan struct{}), ended: make(chan struct{})}
 	l.failed = func(err error) {
 		r.options.Logger.Error("syncing the replica", "path", f.path, "why", err)
 		f.doubt(err)
@@ -101,8 +108,10 @@ func (l *lagging) run() {
 		select {
 		case <-l.stop:
 			return
+		case <-l.many:
 		case <-time.After(l.every):
 		}
+		l.count.Store(0)
 		if err := guarded("syncing it", l.checkpoint); err != nil {
 			l.failed(err)
 			l.touched() // to try again
@@ -144,6 +153,12 @@ func (l *lagging) touched() {
 	select {
 	case l.dirty <- struct{}{}:
 	default:
+	}
+	if l.count.Add(1) == l.most {
+		select {
+		case l.many <- struct{}{}:
+		default:
+		}
 	}
 }
 

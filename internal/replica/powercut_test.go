@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -71,6 +72,7 @@ func lagging(t *testing.T) *bench {
 	b.options.SyncAfter = time.Hour
 	b.options.BatchMax = 1
 	b.options.SetBoot("first")
+	b.options.SetBatchesUnsynced(math.MaxInt)
 	return b
 }
 
@@ -130,6 +132,28 @@ func (b *bench) afterPowerCut(path string, at journal.Position, want journal.Has
 		b.t.Errorf("a record stands beside a file that was closed: %v", err)
 	}
 	return torn
+}
+
+// TestManyBatchesAreSyncedBeforeTheirTime: what the pinned transaction keeps from being used again stays bounded.
+func TestManyBatchesAreSyncedBeforeTheirTime(t *testing.T) {
+	t.Parallel()
+	b := lagging(t)
+	b.options.SetBatchesUnsynced(20)
+	r := b.open()
+	first, err := os.ReadFile(b.options.Path + ".synced")
+	if err != nil {
+		t.Fatal(err)
+	}
+	history(b.feed, rand.New(rand.NewPCG(15, 16)), 60)
+	b.catchUp(r)
+	for deadline := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+		if now, err := os.ReadFile(b.options.Path + ".synced"); err == nil && !bytes.Equal(now, first) {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("no record of any of 60 batches, an hour before their time")
+		}
+	}
 }
 
 // TestKillTakesNothingBack: in the same run of the system all that was written is there, synced or not.

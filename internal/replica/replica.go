@@ -52,6 +52,7 @@ type Options struct {
 
 	hook func(point string) // tests: called between writes
 	boot string             // the run of the system
+	most int                // batches without a record
 }
 
 // defaultBatch amortises what a batch costs without making a single reader wait long for its position.
@@ -142,6 +143,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.hook == nil {
 		o.hook = func(string) {}
+	}
+	if o.most == 0 {
+		o.most = lagBatches
 	}
 	if o.boot == "" {
 		o.boot = bootID()

@@ -246,7 +246,7 @@ func (w *writer) applyTo(name string, c journal.Change) error {
 		}
 		err := ErrMore
 		for errors.Is(err, ErrMore) {
-			err = a.Apply(w.batch(i, c), c)
+			err = a.Apply(w.batch(i, &progress{position: c.Position}, c), c)
 		}
 		if err != nil {
 			return classify(name, err)
