@@ -2,6 +2,7 @@ package tree
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"hash/fnv"
 	"slices"
@@ -15,7 +16,7 @@ import (
 
 // layout is the form of the buckets; raise it when a record, a key or the set
 // of computed things changes.
-const layout = 4
+const layout = 5
 
 // Name is the tree's bucket.
 func (t *Tree) Name() string { return "directory" }
@@ -76,12 +77,26 @@ func (t *Tree) Apply(b *replica.Batch, c journal.Change) error {
 	if c.Version != directory.ChangeVersion {
 		return replica.UnknownVersion(c)
 	}
-	w := t.writer
+	t.regrouped = t.regrouped || c.Kind == journal.KindSuffixLoaded || c.Kind == journal.KindEntryMoved
+	return t.writer.apply(b, c, t.applyEntries)
+}
+
+// apply opens the buckets for one change, and brings history up to date when it
+// is written.
+func (w *writer) apply(b *replica.Batch, c journal.Change, write func(b *replica.Batch, c journal.Change) error) error {
 	if err := w.begin(b.Bucket()); err != nil {
 		return fmt.Errorf("opening the directory's buckets: %w", err)
 	}
 	w.records.position, w.records.micro = uint64(c.Position), uint64(c.Time.UnixMicro())
-	t.regrouped = t.regrouped || c.Kind == journal.KindSuffixLoaded || c.Kind == journal.KindEntryMoved
+	err := write(b, c)
+	if err != nil && !errors.Is(err, replica.ErrMore) {
+		return err
+	}
+	return errors.Join(w.settleHistory(), err)
+}
+
+func (t *Tree) applyEntries(b *replica.Batch, c journal.Change) error {
+	w := t.writer
 	switch c.Kind {
 	case journal.KindSuffixLoaded:
 		return t.applyLoad(c)
@@ -126,23 +141,48 @@ func (w *writer) entryModified(b *replica.Batch, body []byte) error {
 	return w.modify(x.UUID, x.DN.String(), x.Mods)
 }
 
-// modify changes one entry; the name, for history, is looked for if it is "".
+// modify changes one entry of a name.
 func (w *writer) modify(uuid directory.UUID, name string, mods []directory.Modification) error {
-	h, err := w.take(uuid)
+	p := w.patchOf(mods)
+	return w.modifyBy(&p, parseID(w.uuids.Get(uuid[:])), name, mods)
+}
+
+// modifyBy changes one entry by modifications and the patch made of them; the
+// name, for history, is looked for if it is "".
+func (w *writer) modifyBy(p *patch, id uint32, name string, mods []directory.Modification) error {
+	old := record(w.entries.Get(appendID(nil, id)))
+	before, err := parseHead(old)
 	if err != nil {
-		return err
+		return fmt.Errorf("modifying entry %d: %w", id, err)
+	}
+	patched := false
+	if p.ready {
+		if patched, err = w.putPatched(p, id, old, &before); err != nil {
+			return err
+		}
+	}
+	if !patched {
+		if before, err = w.rewrite(id, mods); err != nil {
+			return fmt.Errorf("modifying entry %d: %w", id, err)
+		}
+	}
+	if name == "" {
+		name = w.nameOf(id)
+	}
+	return w.note(noted{kind: ChangeModified, uuid: directory.UUID(before.uuid), name: name, old: before, now: w.wrote, mods: mods})
+}
+
+// rewrite changes an entry the long way and gives the record it had.
+func (w *writer) rewrite(id uint32, mods []directory.Modification) (before head, err error) {
+	h, err := w.takeID(id)
+	if err != nil {
+		return before, err
 	}
 	after, err := w.replay(h, mods)
 	if err != nil {
-		return fmt.Errorf("modifying entry %s: %w", uuid, err)
+		return before, err
 	}
-	if err := w.change(h, after); err != nil {
-		return err
-	}
-	if name == "" {
-		name = w.nameOf(h.id)
-	}
-	return w.note(noted{kind: ChangeModified, uuid: uuid, name: name, old: h.head, now: w.wrote, mods: mods})
+	return h.head, w.change(h, after)
 }
 
 func (w *writer) entryDeleted(body []byte) error {
@@ -214,10 +254,8 @@ func (w *writer) entriesModified(c journal.Change) error {
 		done = 0
 	}
 	todo := x.UUIDs[done:]
-	for _, u := range todo[:min(slice, len(todo))] {
-		if err := w.modify(u, "", x.Mods); err != nil {
-			return err
-		}
+	if err := w.modifySet(todo[:min(slice, len(todo))], x.Mods); err != nil {
+		return err
 	}
 	if len(todo) > slice {
 		if err := w.setProgress(c.Position, done+slice); err != nil {
@@ -227,6 +265,28 @@ func (w *writer) entriesModified(c journal.Change) error {
 		return replica.ErrMore
 	}
 	return w.states.Delete([]byte(stateProgress))
+}
+
+// modifySet makes the same modifications on many entries, in the order they
+// stand in, so that each page is looked for once.
+func (w *writer) modifySet(uuids []directory.UUID, mods []directory.Modification) error {
+	ids := make([]uint32, len(uuids))
+	for i := range uuids {
+		if ids[i] = parseID(w.uuids.Get(uuids[i][:])); ids[i] == 0 {
+			return fmt.Errorf("modifying entry %s: %w", uuids[i], errDamaged)
+		}
+	}
+	slices.Sort(ids)
+	p := patch{}
+	for _, id := range ids {
+		if !p.ready { // the first may have brought new words
+			p = w.patchOf(mods)
+		}
+		if err := w.modifyBy(&p, id, "", mods); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 const stateProgress = "progress"

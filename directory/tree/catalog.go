@@ -116,6 +116,14 @@ func (w *catalogWriter) wordOf(b *bbolt.Bucket, encoded []byte) (id uint32, ok b
 	return id, true, b.Bucket([]byte(bucketWords)).Put(appendID(nil, id), encoded)
 }
 
+// hasWord reports whether a value has a word, or will never have one.
+func (w *catalogWriter) hasWord(value []byte) bool {
+	var room [maxWord + 8]byte
+	encoded := ber.Append(room[:0], ber.OctetString, value)
+	_, ok := w.word[string(encoded)]
+	return ok || len(w.now.words) >= maxWords || len(encoded) > maxWord
+}
+
 // agrees reports whether the bucket holds exactly what is known here. It does
 // not after a batch that was rolled back.
 func (w *catalogWriter) agrees(b *bbolt.Bucket) bool {

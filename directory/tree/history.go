@@ -121,6 +121,7 @@ type pastWriter struct {
 	keep   History
 	bucket *bbolt.Bucket
 	state  historyState
+	added  int // changes, by the change of the journal in hand
 	room   []byte
 	image  []byte
 }
@@ -131,6 +132,7 @@ func (w *writer) beginHistory(root *bbolt.Bucket) error {
 		return fmt.Errorf("creating bucket %q: %w", bucketHistory, err)
 	}
 	b.FillPercent = historyFill
+	w.past.added = 0
 	w.past.bucket, w.past.state = b, parseHistoryState(w.states.Get([]byte(stateHistory)))
 	return nil
 }
@@ -145,18 +147,31 @@ func (w *writer) note(n noted) error {
 	}
 	p.state.next++
 	p.state.bytes += uint64(len(p.room))
+	p.added++
+	return nil
+}
+
+// settleHistory ends a change: what is past the bounds goes.
+func (w *writer) settleHistory() error {
+	p := &w.past
+	if p.added == 0 {
+		return nil
+	}
 	if err := p.trim(w.records.micro); err != nil {
 		return err
 	}
+	p.added = 0
 	return w.states.Put([]byte(stateHistory), p.state.append(nil))
 }
 
-// trim forgets what is past the bounds, little by little.
+// trim forgets what is past the bounds, little by little. The oldest change is
+// looked for by its number: in front of it may be pages emptied in this
+// transaction.
 func (p *pastWriter) trim(now uint64) error {
 	oldest := p.state.start.Number + 1
 	c := p.bucket.Cursor()
-	for range trimAtOnce {
-		k, v := c.First()
+	for range trimAtOnce * p.added {
+		k, v := c.Seek(binary.BigEndian.AppendUint64(nil, oldest))
 		d := digits{rest: v[min(1, len(v)):]}
 		position, micro := d.uint(), d.uint()
 		old := now > uint64(p.keep.Age.Microseconds()) && micro < now-uint64(p.keep.Age.Microseconds())
@@ -303,21 +318,42 @@ func (l attributeList) has(code uint16) bool {
 	return false
 }
 
-// nameOf is the name of an entry that is being written.
+// nameOfEntry is an inner entry whose name was looked for during a change.
+type nameOfEntry struct {
+	id   uint32
+	text string
+}
+
+// nameOf is the name of an entry that is being written. Those above it are
+// remembered until the change is applied: many entries of a set stand below the
+// same.
 func (w *writer) nameOf(id uint32) string {
-	var b []byte
-	for depth := 0; id != 0 && depth < maxDepth; depth++ {
-		e := Entry{ID: id, reader: w.reader()}
-		if e.parse(w.entries.Get(appendID(nil, id))) != nil {
-			break
-		}
-		if len(b) > 0 {
-			b = append(b, ',')
-		}
-		b = e.appendRDN(b)
-		id = e.head.parent
+	e := Entry{ID: id, reader: w.reader()}
+	if id == 0 || e.parse(w.entries.Get(appendID(nil, id))) != nil {
+		return ""
+	}
+	b := e.appendRDN(nil)
+	if above := w.nameAbove(e.head.parent, 0); above != "" {
+		b = append(append(b, ','), above...)
 	}
 	return string(b)
+}
+
+func (w *writer) nameAbove(id uint32, depth int) string {
+	n := &w.named[id%uint32(len(w.named))]
+	if n.id == id || depth > maxDepth {
+		return n.text
+	}
+	e := Entry{ID: id, reader: w.reader()}
+	if e.parse(w.entries.Get(appendID(nil, id))) != nil {
+		return ""
+	}
+	b := e.appendRDN(nil)
+	if above := w.nameAbove(e.head.parent, depth+1); above != "" {
+		b = append(append(b, ','), above...)
+	}
+	*n = nameOfEntry{id, string(b)}
+	return n.text
 }
 
 // applyEpoch notes where the ledger's last epoch began. What was told before

@@ -26,7 +26,9 @@ type writer struct {
 	key       []byte
 
 	past  pastWriter
-	wrote []byte // the attributes of the record written last
+	wrote []byte  // the attributes of the record written last
+	read  *reader // of what is being written
+	named [64]nameOfEntry
 
 	recall  *recall           // is told of what is written
 	pending map[uint32]record // for it, once they are committed
@@ -46,16 +48,19 @@ func (w *writer) begin(root *bbolt.Bucket) error {
 			return err
 		}
 	}
-	if w.root != root {
-		clear(w.pending)
-		w.recall = w.tree.recalls.batch(root.Bucket([]byte(bucketState)).Get([]byte(stateMark)))
+	w.parentKey, w.parentID = "", 0
+	clear(w.named[:])
+	if w.root == root {
+		return nil
 	}
+	clear(w.pending)
+	w.recall = w.tree.recalls.batch(root.Bucket([]byte(bucketState)).Get([]byte(stateMark)))
 	w.root, w.records.bucket = root, root
+	w.read = &reader{tree: w.tree, catalog: &w.catalog.now, root: root}
 	for name, b := range map[string]**bbolt.Bucket{bucketEntries: &w.entries, bucketChildren: &w.children,
 		bucketCounts: &w.counts, bucketUUIDs: &w.uuids, bucketIndex: &w.index, bucketState: &w.states} {
 		*b = root.Bucket([]byte(name))
 	}
-	w.parentKey, w.parentID = "", 0
 	if err := w.beginHistory(root); err != nil {
 		return err
 	}
@@ -144,6 +149,10 @@ func (w *writer) put(id, parent uint32, uuid directory.UUID, e *directory.Entry)
 	if err != nil {
 		return err
 	}
+	return w.putRecord(id, r)
+}
+
+func (w *writer) putRecord(id uint32, r record) error {
 	h, err := parseHead(r)
 	if err != nil {
 		return err
@@ -151,6 +160,16 @@ func (w *writer) put(id, parent uint32, uuid directory.UUID, e *directory.Entry)
 	w.wrote = h.attributes
 	w.tellRecord(id, r)
 	return w.entries.Put(appendID(nil, id), r)
+}
+
+// putPatched writes the record of an entry with a patch made; false if it
+// cannot be made.
+func (w *writer) putPatched(p *patch, id uint32, old record, h *head) (bool, error) {
+	r, ok := p.apply(&w.records, old, h)
+	if !ok {
+		return false, nil
+	}
+	return true, w.putRecord(id, r)
 }
 
 func (w *writer) link(parent uint32, part directory.Key, id uint32) error {
@@ -197,11 +216,18 @@ type held struct {
 
 // take reads an entry by its UUID.
 func (w *writer) take(uuid directory.UUID) (*held, error) {
-	id := parseID(w.uuids.Get(uuid[:]))
+	h, err := w.takeID(parseID(w.uuids.Get(uuid[:])))
+	if err != nil {
+		return nil, fmt.Errorf("taking entry %s: %w", uuid, err)
+	}
+	return h, nil
+}
+
+func (w *writer) takeID(id uint32) (*held, error) {
 	r := slices.Clone(w.entries.Get(appendID(nil, id)))
 	h, err := parseHead(r)
 	if err != nil {
-		return nil, fmt.Errorf("taking entry %s: %w", uuid, err)
+		return nil, err
 	}
 	e := Entry{ID: id, head: h, reader: w.reader()}
 	dn, err := directory.ParseDN(string(e.appendRDN(nil)))
@@ -212,7 +238,7 @@ func (w *writer) take(uuid directory.UUID) (*held, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := &held{id: id, parent: h.parent, part: part, uuid: uuid, head: h, entry: &directory.Entry{DN: dn}}
+	out := &held{id: id, parent: h.parent, part: part, uuid: directory.UUID(h.uuid), head: h, entry: &directory.Entry{DN: dn}}
 	out.entry.Attributes, out.outlines = w.noteOutlined(&e)
 	return out, nil
 }
