@@ -14,12 +14,14 @@ import (
 	"cardinal/internal/replica"
 )
 
-// sliceSerials is how many serials of one set-valued change are written in one batch: a few hundred milliseconds of a
-// slow disk, so that a single revocation behind a mass one does not wait for all of it.
-const sliceSerials = 2048
+// sliceSerials is how many serials of one set-valued change are written in one batch: all that a change about serials of
+// 16 octets has room for, some 40 ms, so that whoever follows the directory is told of a status when it can be asked for.
+// More are shorter serials, which are not ours.
+const sliceSerials = 5000
 
-// stripes is over how many counters the serials are spread: a revocation makes the stored answers of one stripe void.
-const stripes = 4096
+// stripes is over how many counters the serials are spread: a revocation makes the stored answers of one stripe void. They
+// take 512 KiB; a block of a mass order, of some thousand serials, leaves nearly all other answers as they are.
+const stripes = 1 << 16
 
 // invalidations tell from which generation of the copy an answer must come to be still true.
 type invalidations struct {
@@ -179,15 +181,21 @@ func (t *Table) recorded(b *bbolt.Bucket, body []byte) error {
 	slices.SortFunc(change.Certificates, func(a, b certs.RecordedCertificate) int { // neighbours share pages
 		return compareSerials(a.Serial, b.Serial)
 	})
+	var scratch []byte
 	for i := range change.Certificates {
 		c := &change.Certificates[i]
-		r, err := stored(records, c.Serial)
+		p, err := placeOf(records, c.Serial)
+		if err != nil {
+			return err
+		}
+		r, err := p.parse(c.Serial)
 		if err != nil {
 			return err
 		}
 		r.Recorded, r.Digest, r.NotAfter = true, c.Digest, c.NotAfter
 		t.notes.touch([]byte(c.Serial))
-		if err := putRecord(records, c.Serial, r.append(nil)); err != nil {
+		scratch = r.append(scratch[:0])
+		if err := p.put(records, c.Serial, scratch); err != nil {
 			return err
 		}
 	}
@@ -202,23 +210,6 @@ func compareSerials(a, b certs.Serial) int {
 		return 1
 	}
 	return 0
-}
-
-// stored is the record a serial has, or an empty one.
-func stored(records *bbolt.Bucket, serial certs.Serial) (Record, error) {
-	key := groupKey([]byte(serial))
-	_, raw, ok := findEntry(records.Get(key[:]), []byte(serial))
-	if ok && raw == nil {
-		return Record{}, nil
-	}
-	var r Record
-	if ok {
-		r, ok = parseRecord(raw)
-	}
-	if !ok {
-		return r, &replica.Damage{What: "the record of serial " + serial.Hex()}
-	}
-	return r, nil
 }
 
 // statusChanged writes at most sliceSerials of a change and asks to be called again for the rest.
@@ -240,8 +231,13 @@ func (t *Table) statusChanged(b *bbolt.Bucket, c journal.Change) error {
 	}
 	from := min(cursor.at, len(change.Serials))
 	to := min(from+sliceSerials, len(change.Serials))
+	var scratch []byte
 	for _, serial := range change.Serials[from:to] {
-		r, err := stored(records, serial)
+		p, err := placeOf(records, serial)
+		if err != nil {
+			return err
+		}
+		r, err := p.parse(serial)
 		if err != nil {
 			return err
 		}
@@ -251,9 +247,10 @@ func (t *Table) statusChanged(b *bbolt.Bucket, c journal.Change) error {
 		r.Status, r.Changed = change.Status, c.Position
 		t.notes.touch([]byte(serial))
 		if !r.Recorded && r.Status.State == certs.StateGood {
-			err = putRecord(records, serial, nil) // released, but no certificate is known: nothing may be called good
+			err = p.put(records, serial, nil) // released, but no certificate is known: nothing may be called good
 		} else {
-			err = putRecord(records, serial, r.append(nil))
+			scratch = r.append(scratch[:0])
+			err = p.put(records, serial, scratch)
 		}
 		if err != nil {
 			return err

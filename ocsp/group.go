@@ -82,18 +82,44 @@ func findEntry(group, serial []byte) (at int, record []byte, ok bool) {
 	return len(group), nil, true
 }
 
-// putRecord writes the record of a serial, or takes it out when it is nil.
-func putRecord(records *bbolt.Bucket, serial certs.Serial, record []byte) error {
-	key := groupKey([]byte(serial))
-	old := records.Get(key[:])
-	at, known, ok := findEntry(old, []byte(serial))
-	if !ok {
-		return &replica.Damage{What: "the records beside serial " + serial.Hex()}
+// place is where a serial is in its group, or belongs.
+type place struct {
+	key    [3]byte
+	group  []byte
+	at     int
+	record []byte // nil: the serial is not there
+}
+
+// placeOf looks for a serial.
+func placeOf(records *bbolt.Bucket, serial certs.Serial) (p place, err error) {
+	p.key = groupKey([]byte(serial))
+	p.group = records.Get(p.key[:])
+	var ok bool
+	if p.at, p.record, ok = findEntry(p.group, []byte(serial)); !ok {
+		return p, &replica.Damage{What: "the records beside serial " + serial.Hex()}
 	}
-	group := make([]byte, 0, len(old)+len(serial)+len(record)+2)
-	group = append(group, old[:at]...)
-	after := old[at:]
-	if known != nil {
+	return p, nil
+}
+
+// parse is the record that is there, or an empty one.
+func (p *place) parse(serial certs.Serial) (r Record, err error) {
+	if p.record == nil {
+		return r, nil
+	}
+	r, ok := parseRecord(p.record)
+	if !ok {
+		return r, &replica.Damage{What: "the record of serial " + serial.Hex()}
+	}
+	return r, nil
+}
+
+// put writes the record of the serial, or takes it out when it is nil. Nothing else may have been put since the serial was
+// looked for.
+func (p *place) put(records *bbolt.Bucket, serial certs.Serial, record []byte) error {
+	group := make([]byte, 0, len(p.group)+len(serial)+len(record)+2)
+	group = append(group, p.group[:p.at]...)
+	after := p.group[p.at:]
+	if p.record != nil {
 		_, after, _ = nextEntry(after)
 	}
 	if record != nil {
@@ -102,9 +128,9 @@ func putRecord(records *bbolt.Bucket, serial certs.Serial, record []byte) error 
 		group = append(append(group, byte(len(record))), record...)
 	}
 	if group = append(group, after...); len(group) == 0 {
-		return records.Delete(key[:])
+		return records.Delete(p.key[:])
 	}
-	return records.Put(key[:], group)
+	return records.Put(p.key[:], group)
 }
 
 // eachRecord calls fn with every record of a bucket, in the order of the serials.

@@ -53,7 +53,11 @@ func compareWithMap(t *testing.T, script []byte) {
 			} else {
 				want[serial] = record
 			}
-			if err := putRecord(b, serial, record); err != nil {
+			p, err := placeOf(b, serial)
+			if err == nil {
+				err = p.put(b, serial, record)
+			}
+			if err != nil {
 				return err
 			}
 		}
