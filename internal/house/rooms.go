@@ -64,7 +64,7 @@ func roof() []room {
 		{path: "tools/internal/pending", caption: "what was asked for a card until the answer is on it", may: []string{"issuance/api", "issuance/card"}},
 		{path: "tools/cardinal", caption: "init, serve and every command", may: []string{"certs/", "policies/", "ca/", "issuance/", "directory/", "ocsp/", "internal/", "tools/internal/"}},
 		{path: "tools/station", caption: "the registration authority's desk", may: []string{"certs/", "policies", "issuance/api", "issuance/card", "tools/internal/"}},
-		{path: "tools/load", caption: "load, with every answer checked", may: []string{"certs/", "issuance", "issuance/api", "issuance/card", "ocsp", "ocsp/relying", "directory", "directory/register", "internal/ber", "internal/journal", "internal/ledger", "tools/internal/"}},
+		{path: "tools/load", caption: "load, with every answer checked", may: []string{"certs/", "issuance", "issuance/api", "issuance/card", "ocsp", "ocsp/relying", "directory", "directory/register", "internal/ber", "internal/journal", "internal/keys", "internal/ledger", "tools/internal/"}},
 		{path: "tools/check", caption: "what continuous integration runs", may: []string{"internal/house"}},
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -42,7 +43,7 @@ func timesOf(name, where string, took []time.Duration) figure {
 		return f
 	}
 	sorted := slices.Sorted(slices.Values(took))
-	at := func(share float64) float64 { return milliseconds(sorted[int(share*float64(len(sorted)-1))]) }
+	at := func(share float64) float64 { return milliseconds(sorted[int(math.Ceil(share*float64(len(sorted))))-1]) }
 	f.P50, f.P99, f.Max = at(0.50), at(0.99), at(1)
 	return f
 }
@@ -122,7 +123,11 @@ func (f figure) text() string {
 	case f.Count == 0:
 		b.WriteString(": nothing was measured")
 	default:
-		fmt.Fprintf(&b, ": p50 %.2f ms, p99 %.2f ms, at most %.2f ms (%d)", f.P50, f.P99, f.Max, f.Count)
+		fmt.Fprintf(&b, ": p50 %.2f ms, p99 %.2f ms, ", f.P50, f.P99)
+		if f.Max > 0 {
+			fmt.Fprintf(&b, "at most %.2f ms, ", f.Max)
+		}
+		fmt.Fprintf(&b, "%d times", f.Count)
 	}
 	if f.Met != nil {
 		fmt.Fprintf(&b, "; goal %.6g: %s", *f.Goal, map[bool]string{true: "met", false: "MISSED"}[*f.Met])

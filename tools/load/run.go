@@ -20,7 +20,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	root := &cobra.Command{Use: "load", Short: "Put a Cardinal under load, with every answer checked",
 		Example: "  load data --people 10000 --services 1000 --out people.ldif\n  load login --url ldap://127.0.0.1:1389 --pid 4711",
 		Args:    cobra.NoArgs, SilenceErrors: true, SilenceUsage: true}
-	root.AddCommand(dataCommand(out), seedCommand(out), revokedCommand(out), staffCommand(out), revokeCommand(out), photoCommand(out), ocspCommand(out), issuanceCommand(out))
+	root.AddCommand(dataCommand(out), seedCommand(out), revokedCommand(out), staffCommand(out), revokeCommand(out), nightCommand(out), photoCommand(out), ocspCommand(out), issuanceCommand(out))
 	root.AddCommand(ldapCommands(out)...)
 	root.AddCommand(compareCommand(out), bindsCommand(out), idleCommand(out), hostileCommand(out), besideCommand(out), crowdCommand(os.Stdin, out))
 	root.SetArgs(args)

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto"
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/x509"
@@ -38,6 +39,7 @@ type seeding struct {
 	people workforce.Options
 	url    string
 	pair   string
+	keys   string
 	block  int
 }
 
@@ -45,8 +47,8 @@ func seedCommand(out io.Writer) *cobra.Command {
 	s := &seeding{}
 	c := &cobra.Command{Use: "seed", Short: "Write a card for each person of a workforce into a ledger that is not served", Args: cobra.NoArgs,
 		Long: `The people must be in the directory (load data --cards, then cardinal import). Their certificates are
-one real pair with other serials and names, which no CA signed: good for measuring what many cards cost,
-and for nothing else.`,
+one real pair with other serials and names, whose keys nobody has; without --keys no CA signed them
+either: good for measuring what many cards cost, and for nothing else.`,
 		Example: "  load seed --ledger sqlite:cards/ledger.db --people 760000 --pair pair",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			began := time.Now()
@@ -57,15 +59,22 @@ and for nothing else.`,
 	workforceFlags(c, &s.people)
 	c.Flags().StringVar(&s.url, "ledger", "", "the ledger, sqlite:PATH or postgres://…")
 	c.Flags().StringVar(&s.pair, "pair", "pair", "folder with authentication.pem and signature.pem of a real card")
+	c.Flags().StringVar(&s.keys, "keys", "", "folder with authentication.key and signing.key, to sign each certificate anew, so that cardinal verify agrees ($CARDINAL_PASSPHRASE_FILE)")
 	c.Flags().IntVar(&s.block, "block", 500, "cards a transaction")
 	return c
 }
+
+// cardEnds is what load data --cards says of every card.
+func cardEnds() int64 { return time.Date(2099, 1, 1, 0, 0, 0, 0, time.UTC).UnixMicro() }
 
 // cardNumber is what a workforce's person has: load data --cards writes the same.
 func cardNumber(i int) string { return fmt.Sprintf("C%010d", i) }
 
 func (s *seeding) run(ctx context.Context) (n int, err error) {
 	moulds, err := readMoulds(s.pair)
+	if err == nil && s.keys != "" {
+		err = openSigners(ctx, s.keys, moulds)
+	}
 	if err != nil {
 		return 0, err
 	}
@@ -98,6 +107,7 @@ type mould struct {
 	of      *x509.Certificate
 	holder  string
 	serial  []byte
+	signer  crypto.Signer // nil: casts keep the mould's signature
 }
 
 func readMoulds(folder string) ([2]*mould, error) {
@@ -124,14 +134,18 @@ func readMoulds(folder string) ([2]*mould, error) {
 }
 
 // cast makes a certificate of the mould's size for somebody else.
-func (m *mould) cast(holder string) (serial, der []byte) {
+func (m *mould) cast(holder string) (serial, der []byte, err error) {
 	serial = make([]byte, 16)
 	rand.Read(serial)
 	serial[0] = serial[0]&0x7f | 0x40 // as long as the mould's
 	der = slices.Clone(m.of.Raw)
 	at := bytes.Index(der, m.serial)
 	copy(der[at:], serial)
-	return serial, bytes.ReplaceAll(der, []byte(m.holder), []byte(holder))
+	der = bytes.ReplaceAll(der, []byte(m.holder), []byte(holder))
+	if m.signer != nil {
+		der, err = m.signed(der)
+	}
+	return serial, der, err
 }
 
 // issuers finds who signed the moulds.
@@ -159,7 +173,9 @@ func seedBlock(tx *ledger.Tx, moulds [2]*mould, from int, people []string) error
 	}
 	b := &seeded{tx: tx, recorded: [2]*certs.Recorded{{Issuer: moulds[0].issuer}, {Issuer: moulds[1].issuer}}}
 	for i, person := range people {
-		b.card(moulds, cardNumber(from+i), person)
+		if err := b.card(moulds, cardNumber(from+i), person); err != nil {
+			return err
+		}
 	}
 	for _, r := range b.recorded {
 		for _, part := range r.Split() {
@@ -228,12 +244,15 @@ const (
 	decisionRows    = `issuance_decisions (subject, n, verb, from_state, to_state, actor, role, at, policies, reason)`
 )
 
-func (b *seeded) card(moulds [2]*mould, card, person string) {
+func (b *seeded) card(moulds [2]*mould, card, person string) error {
 	now, ends := moulds[0].of.NotBefore.UnixMicro(), moulds[0].of.NotAfter.UnixMicro()
 	at := b.tx.Time().UnixMicro()
 	pair := []any{card, 1}
 	for i, m := range moulds {
-		serial, der := m.cast(person)
+		serial, der, err := m.cast(person)
+		if err != nil {
+			return err
+		}
 		digest, key := sha256.Sum256(der), make([]byte, sha256.Size)
 		rand.Read(key)
 		shard := uint16(serial[15] % 16)
@@ -246,6 +265,7 @@ func (b *seeded) card(moulds [2]*mould, card, person string) {
 	}
 	b.add(pairRows, append(pair, now, ends)...)
 	b.add(caseRows, "R"+card[1:], person, "first", "handed-over", card, "", now)
-	b.add(cardRows, card, person, "R"+card[1:], "active", "", "", "", "", 1, now, ends)
+	b.add(cardRows, card, person, "R"+card[1:], "active", "", "", "", "", 1, now, cardEnds())
 	b.add(decisionRows, card, 1, "hand-over", "issued", "active", "seed", "", at, make([]byte, sha256.Size), "load seed")
+	return nil
 }

@@ -31,7 +31,7 @@ func staffCommand(out io.Writer) *cobra.Command {
 	s := &staffing{}
 	c := &cobra.Command{Use: "staff", Short: "Register security administrators and others, and issue their cards into files", Args: cobra.NoArgs,
 		Long: `Each person's authentication certificate and key are in OUT/NAME.pem, the card's number in OUT/NAME.card:
-security-0, security-1 …, other-0 …; OUT/pair holds the first one's pair, as load seed wants it. With
+security-0, security-1 …, other-0 …; OUT/pair holds the pair of one, as load seed wants it. With
 --break-glass all of them are cards that orders on many leave working.`,
 		Example: "  load staff --folder cards --out staff --security 2 --others 1 --break-glass",
 		RunE:    func(cmd *cobra.Command, _ []string) error { return s.run(cmd.Context(), out) }}
@@ -129,8 +129,11 @@ func (s *staffing) write(all []*employee) error {
 	if err := os.MkdirAll(filepath.Join(s.out, "pair"), 0o700); err != nil {
 		return err
 	}
-	files := map[string]string{"pair/authentication.pem": all[0].pair.Authentication, "pair/signature.pem": all[0].pair.Signature}
+	files := map[string]string{}
 	for _, e := range all {
+		if whole(e.pair.Authentication) && whole(e.pair.Signature) {
+			files["pair/authentication.pem"], files["pair/signature.pem"] = e.pair.Authentication, e.pair.Signature
+		}
 		der, err := x509.MarshalPKCS8PrivateKey(e.key)
 		if err != nil {
 			return err
@@ -143,6 +146,17 @@ func (s *staffing) write(all []*employee) error {
 		err = errors.Join(err, os.WriteFile(filepath.Join(s.out, name), []byte(text), 0o600))
 	}
 	return err
+}
+
+// whole reports a serial of 16 octets, which one in 128 is not: others can take
+// its place octet for octet.
+func whole(certificate string) bool {
+	block, _ := pem.Decode([]byte(certificate))
+	if block == nil {
+		return false
+	}
+	c, err := x509.ParseCertificate(block.Bytes)
+	return err == nil && len(c.SerialNumber.Bytes()) == 16
 }
 
 // spare puts every card into the break-glass set; nobody does it to his own.

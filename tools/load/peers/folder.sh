@@ -70,5 +70,5 @@ folder() {
 	serve "$name" "$into"
 	"$load" staff --folder "$into" --out "$into.staff" --security 2 --others 1 --break-glass
 	finish "$name"
-	"$load" seed --ledger "sqlite:$into/ledger.db" $(cat "$into.people") --pair "$into.staff/pair"
+	"$load" seed --ledger "sqlite:$into/ledger.db" $(cat "$into.people") --pair "$into.staff/pair" --keys "$into/keys"
 }
