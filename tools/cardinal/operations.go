@@ -16,8 +16,9 @@ import (
 // serveOperations listens for those who run the node: /healthz says that the
 // process answers, /readyz whether it can be asked and if not why, /metrics is
 // for Prometheus, /monitor for cardinal monitor, and /unindexed tells which
-// searches cost much and which index would help.
-func (n *node) serveOperations() error {
+// searches cost much and which index would help, and /profile where the
+// processor's time goes.
+func (n *node) serveOperations(ctx context.Context) error {
 	l, err := listen("operations", n.config.Listen.Operations)
 	if err != nil {
 		return err
@@ -28,6 +29,7 @@ func (n *node) serveOperations() error {
 	mux.HandleFunc("GET /readyz", n.readyz)
 	mux.HandleFunc("GET /monitor", n.monitor)
 	mux.HandleFunc("GET /unindexed", n.unindexed)
+	mux.HandleFunc("GET /profile", func(w http.ResponseWriter, r *http.Request) { profile(ctx, w, r) })
 	mux.Handle("GET /metrics", promhttp.HandlerFor(n.registry, promhttp.HandlerOpts{}))
 	n.addresses.Operations, n.addresses.Ready = "http://"+l.Addr().String(), true
 	n.serveHTTP("operations", l, mux)

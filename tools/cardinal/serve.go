@@ -129,7 +129,7 @@ func (n *node) serve(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	if err := n.serveOperations(); err != nil {
+	if err := n.serveOperations(ctx); err != nil {
 		return err
 	}
 	n.task("hangups", n.reloadOnHangup)
