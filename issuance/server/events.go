@@ -46,6 +46,9 @@ func (s *server) served(x *exchange) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
+	if err := s.watch.gather(x.Context()); err != nil {
+		return answer{}, err
+	}
 	ctx, cancel := context.WithTimeout(x.Context(), wait)
 	defer cancel()
 	return done(s.askNodes(ctx, p, committed))

@@ -24,6 +24,9 @@ type Node struct {
 // Nodes tells of every node that is, or was, allowed to follow.
 type Nodes interface {
 	Applied(ctx context.Context) ([]Node, error)
+	// Gather takes what other processes on the same ledger have heard: after it Applied tells of every node that may
+	// answer from something older than what was committed before the call.
+	Gather(ctx context.Context) error
 	// Changed is closed when a node is further than it was. Take it before Applied.
 	Changed() <-chan struct{}
 }
@@ -47,6 +50,8 @@ type Watch struct {
 	now   func() time.Time
 	over  chan struct{}
 	once  sync.Once
+
+	looking sync.Mutex
 
 	mu    sync.Mutex
 	known map[string]*advances
@@ -82,9 +87,7 @@ func (w *Watch) Run(ctx context.Context) error {
 	}
 	for {
 		changed := w.nodes.Changed()
-		if all, err := w.nodes.Applied(ctx); err == nil {
-			w.note(all)
-		}
+		_ = w.look(ctx) // what is not known now is looked for again
 		select {
 		case <-ctx.Done():
 			return nil
@@ -92,6 +95,28 @@ func (w *Watch) Run(ctx context.Context) error {
 		case <-time.After(watchEvery):
 		}
 	}
+}
+
+// gather looks at the nodes as they are now.
+func (w *Watch) gather(ctx context.Context) error {
+	if w.nodes == nil {
+		return nil
+	}
+	if err := w.nodes.Gather(ctx); err != nil {
+		return err
+	}
+	return w.look(ctx)
+}
+
+// look notes how far the nodes are. One look at a time: they must be noted in the order they were taken in.
+func (w *Watch) look(ctx context.Context) error {
+	w.looking.Lock()
+	defer w.looking.Unlock()
+	all, err := w.nodes.Applied(ctx)
+	if err == nil {
+		w.note(all)
+	}
+	return err
 }
 
 // End ends every stream, so that a server can be shut down.

@@ -29,8 +29,7 @@ func TestReadNodesAnswerAsTheirWriterDoes(t *testing.T) {
 	w.add("before")
 	wire := newLink(t, w.feed)
 	// The first node's limits are its own, and short.
-	w.check(os.MkdirAll(w.path("central-1-node"), 0o700))
-	w.check(os.WriteFile(w.path("central-1-node", "cardinal.yaml"), []byte("limits: {ocspAge: 4s, directoryAge: 7s}\n"), 0o600))
+	w.configureNode("central-1", "limits: {ocspAge: 4s, directoryAge: 7s}\n")
 	central, edge := w.follow("central-1", wire.listener.Addr().String()), w.follow("edge-1", w.feed)
 	w.same(central, edge)
 

@@ -21,6 +21,8 @@ import (
 
 	"github.com/go-ldap/ldap/v3"
 	xocsp "golang.org/x/crypto/ocsp"
+
+	"cardinal/internal/journal/feed"
 )
 
 // followWorld is a writer and machines that follow it, as processes.
@@ -31,6 +33,7 @@ type followWorld struct {
 	feed     string // host:port the writer listens on for nodes
 	writer   *served
 	services *x509.Certificate
+	ahead    time.Duration // what the writer's clock is put forward by
 }
 
 // served is one serving process.
@@ -67,10 +70,16 @@ const openRules = `rules:
 
 func newFollowWorld(t *testing.T) *followWorld {
 	t.Helper()
+	return newFollowWorldIn(t)
+}
+
+// newFollowWorldIn makes an installation with further flags of init.
+func newFollowWorldIn(t *testing.T, flags ...string) *followWorld {
+	t.Helper()
 	w := &followWorld{t: t, dir: t.TempDir()}
 	w.pass = w.path("pass")
 	w.check(os.WriteFile(w.pass, []byte("x\n"), 0o600))
-	w.run("init", "--dir", w.path("w"), "--public-url", "http://127.0.0.1:1", "--passphrase-file", w.pass)
+	w.run(append([]string{"init", "--dir", w.path("w"), "--public-url", "http://127.0.0.1:1", "--passphrase-file", w.pass}, flags...)...)
 	var err error
 	w.feed, err = freeAddress()
 	w.check(err)
@@ -98,7 +107,7 @@ func (w *followWorld) configure(dir string) {
 	w.check(err)
 	const free = "127.0.0.1:0"
 	c.Listen = Listen{LDAP: free, LDAPS: free, Status: free, Issuance: free, Operations: free}
-	c.Feed.Listen = w.feed
+	c.Feed.Listen, c.Demo.Clock = w.feed, w.ahead
 	c.Suffixes = []Suffix{{DN: "o=nhs", RootDN: "cn=root,o=nhs", PasswordFile: "root.password"}}
 	c.Directory.AllowPlaintextBind, c.Directory.Rules = true, "rules.yaml"
 	text, err := c.commented()
@@ -124,7 +133,8 @@ func (w *followWorld) serve(name string, args ...string) *served {
 	w.t.Helper()
 	s, out := w.start(name, args...)
 	if err := json.NewDecoder(out).Decode(&s.ready); err != nil {
-		w.t.Fatalf("%s does not come up: %v\n%s", name, err, s.log)
+		s.kill()
+		w.t.Fatalf("%s does not come up: %v, %s\n%s", name, err, s.command.ProcessState, s.log)
 	}
 	return s
 }
@@ -146,6 +156,33 @@ func (w *followWorld) start(name string, args ...string) (*served, io.Reader) {
 		}
 	})
 	return s, out
+}
+
+// command is one that goes on; what it prints goes to out.
+func (w *followWorld) command(out io.Writer, args ...string) *exec.Cmd {
+	w.t.Helper()
+	c := exec.Command(filepath.Join(shippedProgram(w.t), "cardinal"), args...)
+	c.Stdout = out
+	return c
+}
+
+// configureNode writes what is a node's own before its first start.
+func (w *followWorld) configureNode(name, text string) {
+	w.t.Helper()
+	w.check(errors.Join(os.MkdirAll(w.path(name+"-node"), 0o700), os.WriteFile(w.path(name+"-node", "cardinal.yaml"), []byte(text), 0o600)))
+}
+
+// client speaks to the writer with the certificate a node was given.
+func (w *followWorld) client(name string) *feed.Client {
+	w.t.Helper()
+	id, err := readNodeIdentity(folder(w.path(name)), FollowConfig{Certificate: w.path(name, "node.cer"), Key: w.path(name, "node.key")})
+	w.check(err)
+	secure, err := id.tlsConfig(w.path(name, "trust.pem"))
+	w.check(err)
+	c, err := feed.NewClient(feed.ClientConfig{URLs: []string{"https://" + w.feed}, TLS: secure})
+	w.check(err)
+	w.t.Cleanup(func() { _ = c.Close() })
+	return c
 }
 
 func (w *followWorld) serveWriter(dir string) {
@@ -241,9 +278,15 @@ func entries(s *served) (string, error) {
 // ask asks a server about a certificate of the Services CA.
 func (w *followWorld) ask(s *served, path string) (*xocsp.Response, error) {
 	w.t.Helper()
+	return w.askOf(s, path, w.services)
+}
+
+// askOf asks a server about a certificate of an authority.
+func (w *followWorld) askOf(s *served, path string, authority *x509.Certificate) (*xocsp.Response, error) {
+	w.t.Helper()
 	found, err := readCertificates(path)
 	w.check(err)
-	request, err := xocsp.CreateRequest(found[0], w.services, nil)
+	request, err := xocsp.CreateRequest(found[0], authority, nil)
 	w.check(err)
 	answer, err := http.Post(s.Status+"/ocsp", "application/ocsp-request", bytes.NewReader(request))
 	if err != nil {
@@ -254,7 +297,7 @@ func (w *followWorld) ask(s *served, path string) (*xocsp.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	return xocsp.ParseResponse(body, w.services)
+	return xocsp.ParseResponse(body, authority)
 }
 
 // isLater reports an OCSP answer that says tryLater.

@@ -48,6 +48,14 @@ func (o *nodesOf) Applied(ctx context.Context) ([]server.Node, error) {
 	return all, err
 }
 
+// Gather implements server.Nodes.
+func (o *nodesOf) Gather(ctx context.Context) error {
+	if o.n.feed == nil {
+		return nil
+	}
+	return o.n.feed.gather(ctx)
+}
+
 // within is a copy's position in the history that counts: none, while it answers from one that a restore dropped.
 func within(now, of journal.Epoch, p journal.Position) journal.Position {
 	if now != of {

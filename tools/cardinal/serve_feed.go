@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -30,7 +31,7 @@ func (n *node) serveFeed() error {
 		return usage("sharing the configuration", err)
 	}
 	config := feed.Config{Feed: n.ledger.Feed(), Registry: register, Leases: n.feed.leases, Now: n.now, Logger: n.logger,
-		Configuration: func(to feed.Scope) string { return n.shared(to).Revision }}
+		Configuration: func(to feed.Scope) string { return n.shared(to).Revision }, Joined: n.joined}
 	if n.read != nil {
 		made := newSnapshots(n)
 		config.Snapshots = made
@@ -54,12 +55,31 @@ func (n *node) serveFeed() error {
 }
 
 // leaseEvery is how often leases are written down and those of other writers read: often enough for who looks, and
-// seldom enough that hundreds of nodes cost one short transaction now and then.
-const leaseEvery = 5 * time.Second
+// seldom enough that hundreds of nodes cost one short transaction now and then. Where there may be other writers, whoever
+// waits for nodes at one of them waits so long: leaseShared.
+const (
+	leaseEvery  = 5 * time.Second
+	leaseShared = time.Second
+)
+
+// joined writes down at once that a node follows.
+func (n *node) joined(ctx context.Context, s feed.NodeState) error {
+	_, err := n.feed.register.SaveLeases(ctx, []feed.NodeState{s}, time.Time{})
+	return err
+}
+
+// gather takes what other writers of the ledger have heard of nodes.
+func (f *feedSide) gather(ctx context.Context) error {
+	return f.register.LoadLeases(ctx, f.leases.Note)
+}
 
 // keepLeases shares what nodes say of themselves through the ledger, until ctx ends.
 func (n *node) keepLeases(ctx context.Context) error {
 	var saved time.Time
+	every := leaseEvery
+	if strings.HasPrefix(n.config.Ledger.URL, "postgres") {
+		every = leaseShared
+	}
 	for {
 		now := n.now()
 		states, err := n.feed.leases.Applied(ctx)
@@ -68,7 +88,7 @@ func (n *node) keepLeases(ctx context.Context) error {
 		}
 		if err == nil {
 			saved = now
-			err = n.feed.register.LoadLeases(ctx, n.feed.leases.Note)
+			err = n.feed.gather(ctx)
 		}
 		if err != nil && ctx.Err() == nil {
 			n.logger.Warn("sharing the read nodes' leases", "error", err)
@@ -76,7 +96,7 @@ func (n *node) keepLeases(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-time.After(leaseEvery):
+		case <-time.After(every):
 		}
 	}
 }

@@ -127,6 +127,14 @@ func (l *Leases) Note(node string, lease Lease, seen time.Time) {
 	l.moved = make(chan struct{})
 }
 
+// heard reports whether a node was heard of a moment ago.
+func (l *Leases) heard(node string, now time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	known, ok := l.last[node]
+	return ok && now.Sub(known.seen) < liveFor
+}
+
 // Applied is every enrolled node, disabled ones too, in order of their names, with the last it said. A node that was
 // never seen has a zero Seen.
 func (l *Leases) Applied(ctx context.Context) ([]NodeState, error) {

@@ -35,6 +35,10 @@ type Config struct {
 	// Configuration names what nodes of a scope are told of the writer's configuration: another name, another content. It
 	// goes along with every answer about the journal; nil: nothing is said.
 	Configuration func(Scope) string
+	// Joined is called before a node is answered that was not heard of for a while, by this server or by what it was told
+	// ([Leases.Note]), so that other servers of the same ledger know that it may answer from what it gets; nil: there are
+	// no others. Its error is the node's.
+	Joined func(ctx context.Context, node NodeState) error
 	// Tell is called when an admitted node has asked something, before it is answered; may be nil.
 	Tell func(node Node, what string)
 }
@@ -259,7 +263,13 @@ func (s *Server) hear(r *http.Request, node Node) error {
 	if err != nil {
 		return err
 	}
-	s.config.Leases.Note(node.Name, lease, s.config.Now())
+	now := s.config.Now()
+	if s.config.Joined != nil && !s.config.Leases.heard(node.Name, now) {
+		if err := s.config.Joined(r.Context(), NodeState{Node: node, Lease: lease, Seen: now}); err != nil {
+			return err
+		}
+	}
+	s.config.Leases.Note(node.Name, lease, now)
 	return nil
 }
 
