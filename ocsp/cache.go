@@ -19,6 +19,7 @@ type answer struct {
 	result     result
 	generation uint64 // of the data it was made from
 	thisUpdate time.Time
+	producedAt time.Time
 	nextUpdate time.Time
 	until      time.Time // when a fresh one is better
 	maxAge     time.Duration

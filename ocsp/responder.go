@@ -199,10 +199,10 @@ func firstKnown(issuers *issuerSet, ids []CertID) *Issuer {
 }
 
 // stored is the answer kept for a CertID if it is still true: made from data no older than the last change to this
-// serial, by the key in use, and not in the second half of its life.
+// serial, by the key in use, not in the second half of its life, and not at a time the clock was since set back from.
 func (r *Responder) stored(id *CertID, signer *delegate, now time.Time) *answer {
 	a := r.answers.get(id.Raw)
-	if a == nil || a.signer != signer || !now.Before(a.until) || now.Before(a.thisUpdate) ||
+	if a == nil || a.signer != signer || !now.Before(a.until) || now.Before(a.producedAt) ||
 		!r.config.Table.touched.valid(id.Serial, a.generation) {
 		return nil
 	}
@@ -238,7 +238,8 @@ func (r *Responder) compose(m *room, issuer *Issuer, t moment) (err error) {
 	if a.thisUpdate.After(d.producedAt) {
 		a.thisUpdate = d.producedAt // the ledger's clock is ahead of ours
 	}
-	a.nextUpdate, a.until = a.thisUpdate.Add(policy.NextUpdate), a.thisUpdate.Add(policy.NextUpdate/2)
+	a.producedAt, a.nextUpdate = d.producedAt, r.nextUpdate(policy, a.thisUpdate, d.producedAt)
+	a.until = a.thisUpdate.Add(policy.NextUpdate / 2)
 	a.maxAge = policy.MaxAge
 	if m.singles, a.generation, err = r.lookUpAll(m.singles[:0], q.CertIDs); err != nil {
 		return err
@@ -252,6 +253,20 @@ func (r *Responder) compose(m *room, issuer *Issuer, t moment) (err error) {
 	}
 	a.bytes, a.idAt, a.idTo = d.append(a.bytes[:0])
 	return nil
+}
+
+// nextUpdate is how long an answer may be relied on. One from a copy that was cut off would be over when it is made, and
+// no relying system would take it: it lasts half as long as others from when it was made, but never beyond the stale
+// limit, when this node itself would no longer answer from that copy.
+func (r *Responder) nextUpdate(policy Policy, thisUpdate, producedAt time.Time) time.Time {
+	next, late := thisUpdate.Add(policy.NextUpdate), producedAt.Add(policy.NextUpdate/2)
+	if limit := thisUpdate.Add(r.config.Limits.Stale); late.After(limit) {
+		late = limit
+	}
+	if late.After(next) {
+		return late
+	}
+	return next
 }
 
 // lookUpAll finds the status for each CertID in one snapshot and returns its generation.

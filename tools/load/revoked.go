@@ -91,7 +91,7 @@ func (r *revoking) write(tx *ledger.Tx, from, n int) error {
 		change := &certs.StatusChange{Issuer: m.issuer, Status: status}
 		var shards [16]int
 		for k := from + i; k < from+n; k += len(r.moulds) {
-			c := recordRevoked(tx, m, k, status)
+			c := r.record(tx, m, k, status)
 			recorded.Certificates = append(recorded.Certificates, c)
 			change.Serials = append(change.Serials, c.Serial)
 			shards[c.Shard]++
@@ -110,10 +110,10 @@ func (r *revoking) write(tx *ledger.Tx, from, n int) error {
 	return nil
 }
 
-// recordRevoked adds the row of the k-th certificate.
-func recordRevoked(tx *ledger.Tx, m *mould, k int, status certs.Status) certs.RecordedCertificate {
+// record adds the row of the k-th certificate.
+func (r *revoking) record(tx *ledger.Tx, m *mould, k int, status certs.Status) certs.RecordedCertificate {
 	serial, digest := make([]byte, 16), journal.Hash{1}
-	binary.BigEndian.PutUint64(serial, 1<<62+uint64(k)<<30) // positive, with its first bit clear
+	binary.BigEndian.PutUint64(serial, 1<<62+uint64(k)*(1<<62/uint64(r.number))) // over all there are, as chance would
 	rand.Read(serial[8:])
 	copy(digest[1:], serial)
 	c := certs.RecordedCertificate{Serial: certs.Serial(serial), Digest: digest, NotAfter: m.of.NotAfter, Shard: uint16(serial[15] % 16),
