@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/http"
 	"runtime/debug"
 	"strconv"
 	"sync"
@@ -204,7 +203,22 @@ func (h *head) appendHTTP(b []byte, r *reply) []byte {
 	return append(b, r.response...)
 }
 
-func appendHTTPTime(b []byte, t time.Time) []byte { return t.UTC().AppendFormat(b, http.TimeFormat) }
+// appendHTTPTime appends an HTTP-date (RFC 9110 §5.6.7).
+func appendHTTPTime(b []byte, t time.Time) []byte {
+	t = t.UTC()
+	year, month, day := t.Date()
+	hour, minute, second := t.Clock()
+	const days, months = "SunMonTueWedThuFriSat", "JanFebMarAprMayJunJulAugSepOctNovDec"
+	b = append(append(b, days[3*t.Weekday():][:3]...), ", "...)
+	b = append(appendTwo(b, day), ' ')
+	b = append(append(b, months[3*(month-1):][:3]...), ' ')
+	b = append(appendTwo(appendTwo(b, year/100), year%100), ' ')
+	b = append(appendTwo(b, hour), ':')
+	b = append(appendTwo(b, minute), ':')
+	return append(appendTwo(b, second), " GMT"...)
+}
+
+func appendTwo(b []byte, n int) []byte { return append(b, '0'+byte(n/10), '0'+byte(n%10)) }
 
 // handOver gives the connection to net/http.
 func (c *conn) handOver() {

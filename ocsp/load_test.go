@@ -14,9 +14,12 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"cardinal/certs"
 	"cardinal/internal/journal"
+	"cardinal/internal/replica"
+	"cardinal/ocsp"
 )
 
 // TestServeForLoad is no test but what tools/load/peers/ocsp.sh measures: the responder as the program serves it, over a
@@ -31,7 +34,7 @@ func TestServeForLoad(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := newWorld(t)
+	w := newWorld(t, func(w *world, _ *ocsp.Config, _ *replica.Options) { w.pulse = time.Second }) // as a ledger's
 	w.ready()
 	serials := w.recordMany(n)
 	l, err := net.Listen("tcp", "127.0.0.1:"+os.Getenv("CARDINAL_OCSP_PORT"))

@@ -129,7 +129,7 @@ func appendTime(b []byte, t time.Time) []byte {
 	hour, minute, second := t.UTC().Clock()
 	b = append(b, 0x18, 15)
 	for _, two := range [...]int{year / 100, year % 100, int(month), day, hour, minute, second} {
-		b = append(b, '0'+byte(two/10), '0'+byte(two%10))
+		b = appendTwo(b, two)
 	}
 	return append(b, 'Z')
 }

@@ -89,6 +89,7 @@ type world struct {
 	enrolled  atomic.Int64
 	gets      atomic.Int64
 	keys      map[*x509.Certificate]*ecdsa.PrivateKey // of leaves
+	pulse     time.Duration                           // between the ledger's heartbeats
 }
 
 // Responder implements ocsp.Enroller.
@@ -113,7 +114,7 @@ type setting func(*world, *ocsp.Config, *replica.Options)
 
 func newWorld(t testing.TB, settings ...setting) *world {
 	t.Helper()
-	w := &world{t: t, feed: journal.NewMemory(), table: ocsp.NewTable(), now: time.Now, keys: map[*x509.Certificate]*ecdsa.PrivateKey{},
+	w := &world{t: t, feed: journal.NewMemory(), table: ocsp.NewTable(), now: time.Now, pulse: 5 * time.Millisecond, keys: map[*x509.Certificate]*ecdsa.PrivateKey{},
 		auth: newAuthority(t, "authentication"), signing: newAuthority(t, "signing")}
 	options := replica.Options{Path: filepath.Join(t.TempDir(), "replica.db"), Feed: w.feed,
 		Appliers: []replica.Applier{w.table}}
@@ -131,7 +132,7 @@ func newWorld(t testing.TB, settings ...setting) *world {
 	followed, ran := make(chan error, 1), make(chan error, 1)
 	go func() { followed <- w.replica.Follow(ctx) }()
 	go func() { ran <- w.responder.Run(ctx) }()
-	go beat(ctx, w.feed)
+	go beat(ctx, w.feed, w.pulse)
 	t.Cleanup(func() {
 		cancel()
 		if err := errors.Join(<-followed, <-ran, w.replica.Close()); err != nil {
@@ -144,9 +145,9 @@ func newWorld(t testing.TB, settings ...setting) *world {
 	return w
 }
 
-// beat is the ledger's heartbeat, faster.
-func beat(ctx context.Context, feed *journal.Memory) {
-	tick := time.NewTicker(5 * time.Millisecond)
+// beat is the ledger's heartbeat, faster than the second it is there.
+func beat(ctx context.Context, feed *journal.Memory, pulse time.Duration) {
+	tick := time.NewTicker(pulse)
 	defer tick.Stop()
 	for {
 		select {

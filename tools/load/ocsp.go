@@ -32,6 +32,7 @@ type ocspLoad struct {
 	post         bool
 	nonce        bool
 	once         bool
+	from         int
 	rate         float64
 	sample       int
 	expect       string
@@ -74,6 +75,7 @@ fixed times, and what one took is counted from when it was due.`,
 	f.BoolVar(&l.post, "post", false, "ask by POST instead of GET")
 	f.BoolVar(&l.nonce, "nonce", false, "ask with a nonce of 16 octets (by POST)")
 	f.BoolVar(&l.once, "once", false, "ask about each certificate once, and end when all were asked about")
+	f.IntVar(&l.from, "from", 0, "leave out so many of the certificates, which were asked about before")
 	f.Float64Var(&l.rate, "rate", 0, "requests a second, at fixed times; 0: each connection asks as soon as it is answered")
 	f.IntVar(&l.sample, "judge", 1000, "one in how many answers is judged in full")
 	f.StringVar(&l.expect, "expect", "good", "the status every certificate must have: good, held, revoked, or any")
@@ -128,12 +130,15 @@ func (l *ocspLoad) prepare() error {
 	if err != nil {
 		return err
 	}
-	for _, leaf := range leaves {
+	for _, leaf := range leaves[min(max(l.from, 0), len(leaves)):] {
 		q, err := l.question(leaf, issuers)
 		if err != nil {
 			return fmt.Errorf("certificate %x: %w", leaf.SerialNumber, err)
 		}
 		l.queries = append(l.queries, q)
+	}
+	if len(l.queries) == 0 {
+		return errNothing
 	}
 	l.whole = newJudge(l.expect)
 	return nil
