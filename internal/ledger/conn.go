@@ -14,7 +14,8 @@ import (
 // conn is one database connection with its prepared statements, used by one goroutine at a time.
 type conn struct {
 	*sql.Conn
-	statements map[string]*sql.Stmt
+	statements map[string]prepared
+	places     bool // its driver wants ? for $1
 }
 
 func newConn(ctx context.Context, db *sql.DB) (*conn, error) {
@@ -22,27 +23,32 @@ func newConn(ctx context.Context, db *sql.DB) (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &conn{Conn: c, statements: map[string]*sql.Stmt{}}, nil
+	return &conn{Conn: c, statements: map[string]prepared{}, places: namesPlaces(db)}, nil
 }
 
-func (c *conn) prepare(ctx context.Context, text string) (*sql.Stmt, error) {
-	if s, ok := c.statements[text]; ok {
-		return s, nil
+func (c *conn) prepare(ctx context.Context, text string) (prepared, error) {
+	if p, ok := c.statements[text]; ok {
+		return p, nil
 	}
 	if len(c.statements) >= maxStatements {
 		c.forget()
 	}
-	s, err := c.Conn.PrepareContext(ctx, text)
-	if err != nil {
-		return nil, err
+	var p prepared
+	said := text
+	if c.places {
+		said, p.order = placed(text)
 	}
-	c.statements[text] = s
-	return s, nil
+	var err error
+	if p.Stmt, err = c.Conn.PrepareContext(ctx, said); err != nil {
+		return p, err
+	}
+	c.statements[text] = p
+	return p, nil
 }
 
 func (c *conn) forget() {
 	for _, s := range c.statements {
-		s.Close()
+		s.Stmt.Close()
 	}
 	clear(c.statements)
 }
@@ -52,7 +58,7 @@ func (c *conn) exec(ctx context.Context, text string, args ...any) (int64, error
 	if err != nil {
 		return 0, err
 	}
-	result, err := s.ExecContext(ctx, args...)
+	result, err := s.ExecContext(ctx, s.arguments(args)...)
 	if err != nil {
 		return 0, err
 	}
@@ -64,7 +70,7 @@ func (c *conn) query(ctx context.Context, text string, args ...any) (*sql.Rows, 
 	if err != nil {
 		return nil, err
 	}
-	return s.QueryContext(ctx, args...)
+	return s.QueryContext(ctx, s.arguments(args)...)
 }
 
 // queryRow reports a statement that cannot be prepared through the row.
@@ -73,7 +79,7 @@ func (c *conn) queryRow(ctx context.Context, text string, args ...any) *sql.Row 
 	if err != nil {
 		return refusedRow(c, err)
 	}
-	return s.QueryRowContext(ctx, args...)
+	return s.QueryRowContext(ctx, s.arguments(args)...)
 }
 
 // close gives the connection back to its pool.

@@ -51,7 +51,7 @@ func (l *Ledger) commitLoop() {
 // commitGroup takes the requests that wait, and those that come while these are run, and answers all of them. It returns
 // how many there were.
 func (l *Ledger) commitGroup() int {
-	first := l.next(false)
+	first := l.next(false, false)
 	if first == nil {
 		return 0
 	}
@@ -196,7 +196,7 @@ func (g *group) run(taken []*request, careful bool) ([]*request, error) {
 	began := time.Now()
 	for i := 0; ; i++ {
 		if i == len(taken) {
-			r := g.l.next(i >= maxGroup || time.Since(began) > maxHold)
+			r := g.l.next(i >= maxGroup || time.Since(began) > maxHold, true)
 			if r == nil {
 				return taken, nil
 			}
@@ -213,9 +213,9 @@ func (g *group) run(taken []*request, careful bool) ([]*request, error) {
 }
 
 // next is a request that waits already, or nil.
-func (l *Ledger) next(enough bool) *request {
+func (l *Ledger) next(enough, underWay bool) *request {
 	for !enough {
-		r := l.queue.take()
+		r := l.queue.take(underWay)
 		if r == nil || r.state.CompareAndSwap(stateQueued, stateTaken) {
 			return r
 		}

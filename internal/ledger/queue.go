@@ -39,11 +39,12 @@ func (q *queue) tell() {
 	}
 }
 
-// take removes the first request; nil if there is none.
-func (q *queue) take() *request {
+// take removes the first request; nil if there is none, or if it must begin a
+// commit and one is under way.
+func (q *queue) take(underWay bool) *request {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if len(q.list) == 0 {
+	if len(q.list) == 0 || underWay && q.list[0].begins {
 		return nil
 	}
 	r := q.list[0]

@@ -12,10 +12,11 @@ import (
 
 // request is one Write on its way through the committer.
 type request struct {
-	ctx   context.Context
-	fn    func(tx *Tx) error
-	state atomic.Int32 // stateQueued, then stateTaken or stateLeft
-	done  chan struct{}
+	ctx    context.Context
+	fn     func(tx *Tx) error
+	begins bool         // it joins no commit that others began
+	state  atomic.Int32 // stateQueued, then stateTaken or stateLeft
+	done   chan struct{}
 
 	position journal.Position
 	err      error
@@ -56,13 +57,26 @@ func (p *panicked) Unwrap() error {
 //
 // Other errors: ErrReadOnly, ErrClosed, ErrTooLarge, ErrClock, ErrFull, ErrOutcomeUnknown, or the database's.
 func (l *Ledger) Write(ctx context.Context, fn func(tx *Tx) error) (journal.Position, error) {
+	return l.put(&request{ctx: ctx, fn: fn, done: make(chan struct{})})
+}
+
+// WriteBlock is Write for a part of mass work, which may take most of 50 ms. It
+// begins a commit of its own, so that those before it in the queue are answered
+// without it; who comes while it runs shares its commit. Whoever writes block
+// after block, each when the one before has returned, lets everybody in between:
+// nobody waits longer than for the block in hand.
+func (l *Ledger) WriteBlock(ctx context.Context, fn func(tx *Tx) error) (journal.Position, error) {
+	return l.put(&request{ctx: ctx, fn: fn, begins: true, done: make(chan struct{})})
+}
+
+func (l *Ledger) put(r *request) (journal.Position, error) {
+	ctx := r.ctx
 	if l.options.ReadOnly {
 		return 0, ErrReadOnly
 	}
 	if err := ctx.Err(); err != nil {
 		return 0, err
 	}
-	r := &request{ctx: ctx, fn: fn, done: make(chan struct{})}
 	if !l.queue.put(r) {
 		return 0, ErrClosed
 	}

@@ -37,6 +37,8 @@ func Run(t *testing.T, e Engine) {
 		{"NearFeedShowsWhatWasErased", false, nearErased},
 		{"ManyWritesShareACommit", false, crowded},
 		{"ArgumentsMeanTheSameInAnyOrder", false, arguments},
+		{"DollarsInTextsAreText", false, dollars},
+		{"BlocksLetOthersIn", false, blocksLetIn},
 		{"ValuesKeepTheirTypes", false, valueTypes},
 		{"TextSortsByItsBytes", false, textOrder},
 		{"CreateRefusesAnExistingLedger", false, createTwice},

@@ -1,0 +1,67 @@
+package ledgertest
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"cardinal/internal/journal"
+	"cardinal/internal/ledger"
+)
+
+// blocksLetIn has a block come while a single write runs: the single one is
+// answered before the block begins, and whoever writes block after block lets
+// others in between.
+func blocksLetIn(t *testing.T, e Engine) {
+	l := create(t, ledger.Options{URL: e.URL(t)})
+	answered, ended := make(chan journal.Position, 1), make(chan error, 1)
+	block := func(tx *ledger.Tx) error {
+		select {
+		case p := <-answered:
+			tx.Defer(insertItem, 2, "block", nil)
+			if p > tx.Head().Position {
+				t.Errorf("the block sees position %d, the write before it was %d", tx.Head().Position, p)
+			}
+			return nil
+		case <-time.After(10 * time.Second):
+			t.Error("a block began before the write in front of it was answered")
+			return errRefused
+		}
+	}
+	p, err := l.Write(t.Context(), func(tx *ledger.Tx) error {
+		go func() {
+			_, err := l.WriteBlock(context.WithoutCancel(tx.Context()), block)
+			ended <- err
+		}()
+		time.Sleep(20 * time.Millisecond) // it has come by now, or the test is a weak one
+		return item(1, "single")(tx)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	answered <- p
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	if n := count(t, l, `SELECT count(*) FROM suite_item`); n != 2 {
+		t.Errorf("%d rows", n)
+	}
+}
+
+// dollars stand for arguments but in a text.
+func dollars(t *testing.T, e Engine) {
+	l := create(t, ledger.Options{URL: e.URL(t)})
+	write(t, l, func(tx *ledger.Tx) error {
+		tx.Defer(`INSERT INTO suite_item (id, name) VALUES ($1, '$2 ''$3'' "$4"')`, 1)
+		return nil
+	})
+	if n := count(t, l, `SELECT count(*) FROM suite_item "$9" WHERE name = $2 AND id = $1`, 1, `$2 '$3' "$4"`); n != 1 {
+		t.Errorf("%d rows", n)
+	}
+	err := l.Read(t.Context(), func(tx *ledger.Tx) error {
+		return tx.QueryRow(`SELECT id FROM suite_item WHERE id = $1 AND name = $2`, 1).Scan(new(int64))
+	})
+	if err == nil {
+		t.Error("a missing argument went unnoticed")
+	}
+}
