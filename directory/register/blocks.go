@@ -116,9 +116,19 @@ func (r *Register) findLoaded(tx *ledger.Tx, p place) (*stored, error) {
 	if b == nil || err != nil {
 		return nil, err
 	}
-	i, found := slices.BinarySearch(b.keys, p.key)
+	return b.find(p.key), nil
+}
+
+// find is the entry of a key, nil if the block has none.
+func (b *block) find(k directory.Key) *stored {
+	i, found := slices.BinarySearch(b.keys, k)
 	if !found {
-		return nil, nil
+		return nil
 	}
-	return b.stored(i), nil
+	return b.stored(i)
+}
+
+// covers reports that no other block of the suffix can hold the key.
+func (b *block) covers(k directory.Key) bool {
+	return b != nil && len(b.keys) > 0 && b.keys[0] <= k && k <= b.keys[len(b.keys)-1]
 }

@@ -83,6 +83,7 @@ func (r *Register) findMany(tx *ledger.Tx, dns []directory.DN) ([]*stored, error
 		return nil, err
 	}
 	found := make([]*stored, len(dns))
+	var near *block
 	for i, p := range all {
 		data, hasRow := rows[p.key]
 		switch {
@@ -90,8 +91,12 @@ func (r *Register) findMany(tx *ledger.Tx, dns []directory.DN) ([]*stored, error
 			continue
 		case hasRow:
 			found[i], err = decodeRow(tx, p.key, data)
+		case near.covers(p.key):
+			found[i] = near.find(p.key)
 		default:
-			found[i], err = r.findLoaded(tx, p)
+			if near, err = r.block(tx, blockAtOrBefore, p.suffix, []byte(p.key)); near != nil {
+				found[i] = near.find(p.key)
+			}
 		}
 		if err != nil {
 			return nil, fmt.Errorf("reading entry %q: %w", p.dn, err)
@@ -100,14 +105,17 @@ func (r *Register) findMany(tx *ledger.Tx, dns []directory.DN) ([]*stored, error
 	return found, nil
 }
 
-// rowsOf reads the rows of places. There are two texts of the statement, for a
-// whole part and for one row, so that both stay prepared.
+// rowsOf reads the rows of places. There are three texts of the statement, so
+// that all stay prepared.
 func rowsOf(tx *ledger.Tx, all []place) (map[directory.Key][]byte, error) {
 	found := make(map[directory.Key][]byte, len(all))
 	for len(all) > 0 {
 		n := 1
-		if len(all) >= manyKeys {
-			n = manyKeys
+		for _, size := range []int{manyKeys, 8} {
+			if len(all) >= size {
+				n = size
+				break
+			}
 		}
 		if err := readRows(tx, all[:n], found); err != nil {
 			return nil, fmt.Errorf("reading entries: %w", err)

@@ -16,6 +16,7 @@ import (
 // stored is an entry as the register keeps it.
 type stored struct {
 	key      directory.Key
+	row      directory.Key // of the row it was read from; "" when it was loaded or is new
 	uuid     directory.UUID
 	entry    *directory.Entry
 	large    []directory.Large   // values that are kept as content
@@ -54,7 +55,7 @@ func decodeRow(tx *ledger.Tx, key directory.Key, data []byte) (*stored, error) {
 		v, err := tx.Content(h)
 		return io.NopCloser(bytes.NewReader(v)), err
 	})
-	s := &stored{key: key, uuid: x.UUID, entry: x.Entry, large: x.Large}
+	s := &stored{key: key, row: key, uuid: x.UUID, entry: x.Entry, large: x.Large}
 	s.noteOutlines()
 	return s, err
 }
@@ -71,6 +72,10 @@ func (r *Register) put(tx *ledger.Tx, s *stored) error {
 		return err
 	}
 	s.large = slices.Concat(s.large, x.Large) // known to be stored
+	if s.row == s.key {                       // its UUID, and with it an index, stays
+		tx.Defer(`UPDATE directory_entry SET data = $1 WHERE key = $2`, x.Append(nil), []byte(s.key))
+		return nil
+	}
 	tx.Defer(`INSERT INTO directory_entry (key, uuid, data) VALUES ($1, $2, $3)
 		ON CONFLICT (key) DO UPDATE SET uuid = excluded.uuid, data = excluded.data`,
 		[]byte(s.key), s.uuid[:], x.Append(nil))
