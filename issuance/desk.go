@@ -19,7 +19,7 @@ import (
 	"cardinal/policies"
 )
 
-// Config says what the desk stands on. Every field but the last six is
+// Config says what the desk stands on. Every field but the last seven is
 // required.
 type Config struct {
 	Ledger    *ledger.Ledger // with Room among its rooms, beside those of certs and the directory
@@ -31,11 +31,15 @@ type Config struct {
 	// Attestation holds the roots of card makers. With roots every pair must
 	// come with an attestation below one of them; without, none is asked for.
 	Attestation *x509.CertPool
-	Alone       int              // how many cards one administrator stops alone; 0, or above 100 = 100
-	Undo        time.Duration    // how long a suspension of many cards can be undone; 0 = 1 h
-	Expiry      time.Duration    // how long an order waits for the second administrator; 0 = 24 h
-	Now         func() time.Time // for what is judged before a transaction; nil = time.Now
-	Logger      *slog.Logger     // refusals and faults, never evidence; nil = discard
+	Alone       int           // how many cards one administrator stops alone; 0, or above 100 = 100
+	Undo        time.Duration // how long a suspension of many cards can be undone; 0 = 1 h
+	Expiry      time.Duration // how long an order waits for the second administrator; 0 = 24 h
+	// Paced returns when the copy of this process shows the position, or when
+	// ctx ends: an order's next block waits for it, so that the copy is never
+	// more than two blocks behind. nil: nothing is waited for.
+	Paced  func(ctx context.Context, p journal.Position) error
+	Now    func() time.Time // for what is judged before a transaction; nil = time.Now
+	Logger *slog.Logger     // refusals and faults, never evidence; nil = discard
 }
 
 // Desk is safe for concurrent use. Whatever it promises holds between processes
@@ -54,6 +58,7 @@ type Desk struct {
 	alone       int
 	undo        time.Duration
 	expiry      time.Duration
+	paced       func(context.Context, journal.Position) error
 	ordered     chan struct{} // one is in it while orders may be waiting for the worker
 }
 
@@ -77,7 +82,7 @@ func New(c Config) (*Desk, error) {
 	}
 	return &Desk{ledger: c.Ledger, ca: c.CA, directory: c.Directory, policies: c.Policies, suffix: c.Suffix,
 		attestation: c.Attestation, now: c.Now, logger: c.Logger, place: place,
-		alone: c.Alone, undo: cmp.Or(c.Undo, undoUsual), expiry: cmp.Or(c.Expiry, expiryUsual), ordered: make(chan struct{}, 1)}, nil
+		alone: c.Alone, undo: cmp.Or(c.Undo, undoUsual), expiry: cmp.Or(c.Expiry, expiryUsual), paced: c.Paced, ordered: make(chan struct{}, 1)}, nil
 }
 
 // write runs fn as the operator, found anew, in one transaction. The position

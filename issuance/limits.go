@@ -24,14 +24,25 @@ const (
 	filterMax = 4096
 
 	// holdAim is how long a block should hold the journal's head, the commit with
-	// it: what waits behind it (a single cancel, an issue) must not notice.
-	holdAim = 25 * time.Millisecond
+	// it: no transaction may for 50 ms, and what waits behind it (a single cancel,
+	// an issue) must not notice. The rest is for a block that takes longer than the
+	// one before it.
+	holdAim = 35 * time.Millisecond
 	// blockFirst, blockLeast and blockMost are how many cards a block takes: it
 	// begins small and finds its size by holdAim. Below blockLeast what a commit costs
-	// anyway outweighs the cards, and a machine that busy holds everybody up.
-	blockFirst = 128
-	blockLeast = 64
+	// anyway outweighs the cards, and a machine that busy holds everybody up. A
+	// copy takes a block in as one, too, which bounds it from above, and up to
+	// there each kind of change fits one record of the journal.
+	blockFirst = 64
+	blockLeast = 32
 	blockMost  = 2000
+	// paceLimit is how long a block waits for the copy to have taken in the block
+	// before the last. A single change comes after whatever the copy still has to
+	// do; but a copy that hangs must not keep lost cards working.
+	paceLimit = 2 * time.Second
+	// placing is how long an order may be in the making. A million names take a
+	// minute on a busy machine; what is older was left by a process that died.
+	placing = 15 * time.Minute
 	// storeBlock is how many cards of an order are written down at a time, small
 	// rows in order.
 	storeBlock = 1000

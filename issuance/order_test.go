@@ -26,7 +26,12 @@ type ward struct {
 
 func newWard(t *testing.T) *ward {
 	t.Helper()
-	w := &ward{World: issuancetest.New(t, "")}
+	return newWardOn(t, "")
+}
+
+func newWardOn(t *testing.T, url string) *ward {
+	t.Helper()
+	w := &ward{World: issuancetest.New(t, url)}
 	w.Alone = 2
 	w.Restart()
 	_, one, hand := w.Holder("Sam", securityJob)

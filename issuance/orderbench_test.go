@@ -63,7 +63,7 @@ func cpu(b *testing.B) time.Duration {
 }
 
 // multiply adds n cards like a real one, each for somebody else.
-func multiply(b *testing.B, w *issuancetest.World, model *issuance.Card, n int) {
+func multiply(b testing.TB, w *issuancetest.World, model *issuance.Card, n int) {
 	for from := 0; from < n; from += 200 {
 		_, err := w.Ledger.Write(b.Context(), func(tx *ledger.Tx) (err error) {
 			for i := from; i < min(from+200, n) && err == nil; i++ {

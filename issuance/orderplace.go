@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"cardinal/internal/journal"
 	"cardinal/internal/ledger"
@@ -199,20 +200,30 @@ func (d *Desk) mayUndo(tx *ledger.Tx, o *Order) error {
 	return nil
 }
 
-// unexpired drops orders whose time to be confirmed is over, and writes that
-// down.
+// unexpired drops orders whose time to be confirmed, or to be placed, is over,
+// and writes that down.
 func (d *Desk) unexpired(tx *ledger.Tx, all []*Order) ([]*Order, error) {
 	var still []*Order
 	for _, o := range all {
-		if o.State != OrderAwaiting || !d.moment(tx).After(o.Expires) {
+		if !o.over(d.moment(tx)) {
 			still = append(still, o)
 			continue
 		}
-		if err := d.moveOrder(tx, &actor{identity: deskDN}, "", orderStep{o, verbExpire, OrderExpired, "nobody confirmed it"}); err != nil {
+		why := "nobody confirmed it"
+		if o.State == OrderPreparing {
+			why = "the server ended while it was placed, and nobody asked for it again"
+		}
+		if err := d.moveOrder(tx, &actor{identity: deskDN}, "", orderStep{o, verbExpire, OrderExpired, why}); err != nil {
 			return nil, err
 		}
 	}
 	return still, nil
+}
+
+// over tells orders that wait no longer: for the second administrator, or for a
+// process that died while it placed them.
+func (o *Order) over(now time.Time) bool {
+	return o.State == OrderAwaiting && now.After(o.Expires) || o.State == OrderPreparing && now.After(o.Placed.Add(placing))
 }
 
 func freeOrder(tx *ledger.Tx) (string, error) {
@@ -338,6 +349,9 @@ func (d *Desk) settleOrder(ctx context.Context, op Operator, o *Order, r *OrderR
 		}
 		copied := *o // the function may run twice
 		settled = &copied
+		if err := whole(tx, o); err != nil {
+			return err
+		}
 		if o.Total == 0 {
 			tx.Defer(`DELETE FROM issuance_orders WHERE id = $1`, o.ID)
 			settled = nil
@@ -353,6 +367,22 @@ func (d *Desk) settleOrder(ctx context.Context, op Operator, o *Order, r *OrderR
 	}
 	d.wakeOrders()
 	return settled, position, nil
+}
+
+// whole refuses an order that was withdrawn while it was placed, or that another
+// process placed, or dropped, at the same time.
+func whole(tx *ledger.Tx, o *Order) error {
+	var state string
+	var last int64
+	err := tx.QueryRow(`SELECT o.state, COALESCE((SELECT MAX(n) FROM issuance_order_cards WHERE order_id = o.id), 0)
+		FROM issuance_orders o WHERE o.id = $1`, o.ID).Scan(&state, &last)
+	switch {
+	case noRow(err) || err == nil && (state != OrderPreparing || last != o.Total):
+		return orderState.says("order %s was taken from under this request: ask again with the same request id", o.ID)
+	case err != nil:
+		return fmt.Errorf("reading order %s: %w", o.ID, err)
+	}
+	return nil
 }
 
 func (d *Desk) beginOrder(tx *ledger.Tx, by *actor, role policies.Role, o *Order) error {

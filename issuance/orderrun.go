@@ -9,6 +9,7 @@ import (
 	"cardinal/certs"
 	"cardinal/certs/register"
 	"cardinal/directory"
+	"cardinal/internal/journal"
 	"cardinal/internal/ledger"
 	"cardinal/policies"
 )
@@ -83,13 +84,15 @@ type orderWork struct {
 	size  int           // cards of the next block
 	held  time.Duration // how long the last block held the head
 	ended bool
+	two   [2]journal.Position // of the last two blocks, the older first
 }
 
 // block does the next cards of the order in one transaction: cards, both
 // certificates, directory and log together.
 func (w *orderWork) block(ctx context.Context) error {
+	w.pace(ctx)
 	var began time.Time
-	_, err := w.d.ledger.Write(ctx, func(tx *ledger.Tx) error {
+	position, err := w.d.ledger.WriteBlock(ctx, func(tx *ledger.Tx) error {
 		began, w.ended = time.Now(), false
 		o, err := w.d.readOrder(tx, w.id)
 		if err != nil {
@@ -106,7 +109,20 @@ func (w *orderWork) block(ctx context.Context) error {
 	}
 	w.held = time.Since(began)
 	w.size = nextSize(w.size, w.held)
+	w.two = [2]journal.Position{w.two[1], position}
 	return nil
+}
+
+// pace waits, for a while, until the copy has taken in the block before the last.
+func (w *orderWork) pace(ctx context.Context) {
+	if w.d.paced == nil || w.two[0] == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, paceLimit)
+	defer cancel()
+	if err := w.d.paced(ctx, w.two[0]); err != nil {
+		w.d.logger.Warn("an order goes on before the copy has followed", "order", w.id, "error", err)
+	}
 }
 
 // nextSize brings a block's time near holdAim, by no more than a factor of two.
@@ -214,10 +230,12 @@ func (b *block) do(cards []orderCard) error {
 		return nil
 	}
 	b.writeCards()
-	if err := b.writeStatuses(); err != nil {
+	// Entries first: a copy that takes in the statuses finds their entries changed
+	// by the same transaction already.
+	if err := b.writeEntries(); err != nil {
 		return err
 	}
-	if err := b.writeEntries(); err != nil {
+	if err := b.writeStatuses(); err != nil {
 		return err
 	}
 	return b.after()

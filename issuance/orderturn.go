@@ -60,10 +60,14 @@ func (d *Desk) ContinueOrder(ctx context.Context, op Operator, id, note string) 
 	return d.steer(ctx, op, id, orderStep{verb: verbContinue, to: OrderRunning, note: note})
 }
 
-// WithdrawOrder ends an order that awaits confirmation or was stopped. What it
-// did stays done.
+// WithdrawOrder ends an order that awaits confirmation, was stopped, or was left
+// half placed. What it did stays done.
 func (d *Desk) WithdrawOrder(ctx context.Context, op Operator, id, note string) (*Order, journal.Position, error) {
-	return d.steer(ctx, op, id, orderStep{verb: verbWithdraw, to: OrderWithdrawn, note: note})
+	o, position, err := d.steer(ctx, op, id, orderStep{verb: verbWithdraw, to: OrderWithdrawn, note: note})
+	if err == nil && o.Total == 0 { // what was written down of its cards is of no order
+		err = d.dropCards(ctx, o.ID)
+	}
+	return o, position, err
 }
 
 // steer is for those who may place such an order, and for whoever placed it.
@@ -119,7 +123,7 @@ func (d *Desk) visibleOrder(tx *ledger.Tx, by *actor, id string) (*Order, error)
 
 // shown is the state as people see it.
 func (o *Order) shown(d *Desk, tx *ledger.Tx) {
-	if o.State == OrderAwaiting && d.moment(tx).After(o.Expires) {
+	if o.over(d.moment(tx)) {
 		o.State = OrderExpired
 	}
 	if !o.Ended.IsZero() { // all it did is at or before it

@@ -105,7 +105,9 @@ func cardMoves() []move {
 }
 
 // orderMoves: what was confirmed may be stopped and go on, and what waits or
-// was stopped may be withdrawn; what a withdrawn order did stays done.
+// was stopped may be withdrawn; what a withdrawn order did stays done. An order
+// whose process died while placing it is taken up by asking for it again, or
+// withdrawn, or expires.
 func orderMoves() []move {
 	return []move{
 		{verbOrder, []string{OrderPreparing}, OrderAwaiting},
@@ -113,8 +115,8 @@ func orderMoves() []move {
 		{verbConfirm, []string{OrderAwaiting}, OrderRunning},
 		{verbStop, []string{OrderRunning}, OrderStopped},
 		{verbContinue, []string{OrderStopped}, OrderRunning},
-		{verbWithdraw, []string{OrderAwaiting, OrderStopped}, OrderWithdrawn},
-		{verbExpire, []string{OrderAwaiting}, OrderExpired},
+		{verbWithdraw, []string{OrderPreparing, OrderAwaiting, OrderStopped}, OrderWithdrawn},
+		{verbExpire, []string{OrderPreparing, OrderAwaiting}, OrderExpired},
 		{verbFinish, []string{OrderRunning}, OrderDone},
 	}
 }

@@ -53,10 +53,11 @@ type World struct {
 	Policies  *policies.Set
 	Suffix    directory.DN
 	Desk      *issuance.Desk
-	Alone     int            // of the desk's configuration, from Restart on
-	Faults    *ledger.Faults // set its hooks only while nothing is written
-	Manager   *Hand          // bootstrap RA manager
-	Sponsor   *Hand          // bootstrap sponsor
+	Alone     int                                           // of the desk's configuration, from Restart on
+	Paced     func(context.Context, journal.Position) error // likewise
+	Faults    *ledger.Faults                                // set its hooks only while nothing is written
+	Manager   *Hand                                         // bootstrap RA manager
+	Sponsor   *Hand                                         // bootstrap sponsor
 }
 
 // Hand is somebody with a client certificate.
@@ -138,7 +139,7 @@ func (w *World) Restart() {
 	w.must(err)
 	w.must(w.Authority.Recover(w.Context()))
 	w.Desk, err = issuance.New(issuance.Config{Ledger: w.Ledger, CA: w.Authority, Directory: w.Directory,
-		Policies: w.Policies, Suffix: w.Suffix, Alone: w.Alone, Now: w.Now})
+		Policies: w.Policies, Suffix: w.Suffix, Alone: w.Alone, Paced: w.Paced, Now: w.Now})
 	w.must(err)
 }
 
