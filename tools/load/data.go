@@ -70,11 +70,9 @@ func (d *data) write(out io.Writer) error {
 		b.Write(person(serviceDN(d.people.Suffix), "load", sealed(servicePassword)))
 	}
 	if d.cards {
-		i := 0
-		for number := range workforce.Numbers(d.people) {
+		for i, number := range cardHolders(d.people) {
 			fmt.Fprintf(b, "\ndn: uniqueIdentifier=%s,uid=%s,ou=People,%s\nobjectClass: cardinalCard\nuniqueIdentifier: %s\ncardState: active\ncardNotAfter: 20990101000000Z\n",
 				cardNumber(i), number, d.people.Suffix, cardNumber(i))
-			i++
 		}
 	}
 	for i := range d.logins {

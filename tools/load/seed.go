@@ -11,7 +11,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"iter"
 	"os"
 	"path/filepath"
 	"slices"
@@ -70,7 +69,24 @@ func cardEnds() int64 { return time.Date(2099, 1, 1, 0, 0, 0, 0, time.UTC).UnixM
 // cardNumber is what a workforce's person has: load data --cards writes the same.
 func cardNumber(i int) string { return fmt.Sprintf("C%010d", i) }
 
+// cardHolders are the people in the order in which they got their cards: that of
+// their numbers. Rows of the register lie in the order cards were made in; what
+// was imported lies in the order of names, and would otherwise be read block by
+// block for each card, as no entry that came with its card is.
+func cardHolders(o workforce.Options) []string { return slices.Sorted(workforce.Numbers(o)) }
+
 func (s *seeding) run(ctx context.Context) (n int, err error) {
+	l, err := ledger.Open(ctx, ledger.Options{URL: s.url, MaxSkew: -1,
+		Rooms: []ledger.Room{register.Room(), entries.Room(), issuance.Room(), nodes.Room()}})
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, l.Close()) }()
+	return s.write(ctx, l)
+}
+
+// write gives everybody a card, and says how many that were.
+func (s *seeding) write(ctx context.Context, l *ledger.Ledger) (n int, err error) {
 	moulds, err := readMoulds(s.pair)
 	if err == nil && s.keys != "" {
 		err = openSigners(ctx, s.keys, moulds)
@@ -78,20 +94,7 @@ func (s *seeding) run(ctx context.Context) (n int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	l, err := ledger.Open(ctx, ledger.Options{URL: s.url, MaxSkew: -1,
-		Rooms: []ledger.Room{register.Room(), entries.Room(), issuance.Room(), nodes.Room()}})
-	if err != nil {
-		return 0, err
-	}
-	defer func() { err = errors.Join(err, l.Close()) }()
-	next, stop := iter.Pull(workforce.Numbers(s.people))
-	defer stop()
-	for n < s.people.People {
-		var people []string
-		for len(people) < s.block && n+len(people) < s.people.People {
-			person, _ := next()
-			people = append(people, person)
-		}
+	for people := range slices.Chunk(cardHolders(s.people), s.block) {
 		if _, err := l.Write(ctx, func(tx *ledger.Tx) error { return seedBlock(tx, moulds, n, people) }); err != nil {
 			return n, err
 		}
