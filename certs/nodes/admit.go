@@ -106,6 +106,18 @@ func (r Register) SaveLeases(ctx context.Context, states []feed.NodeState, after
 	return true, nil
 }
 
+// DropLease forgets what a copy inside a writer said, which has ended.
+func (r Register) DropLease(ctx context.Context, name string) error {
+	_, err := r.Ledger.Write(ctx, func(tx *ledger.Tx) error {
+		tx.Defer(`DELETE FROM nodes_lease WHERE node = $1`, name)
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("dropping the lease of %s: %w", name, err)
+	}
+	return nil
+}
+
 // LoadLeases gives what was written down to take.
 func (r Register) LoadLeases(ctx context.Context, take func(node string, lease feed.Lease, seen time.Time)) error {
 	err := r.Ledger.Read(ctx, func(tx *ledger.Tx) error {

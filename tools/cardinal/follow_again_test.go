@@ -156,7 +156,11 @@ func TestNodesFollowTheNextWriterOfOneDatabase(t *testing.T) {
 	if here := found["central-1"]; others != 0 || !here.Served {
 		t.Errorf("%d others, %+v", others, found)
 	}
+	if there := found[copyName(w.writer.Status)]; !there.Served {
+		t.Errorf("the copy inside the other writer: %+v", there)
+	}
 	w.wantStatus(node, n.pair, xocsp.Revoked)
+	w.wantStatus(w.writer, n.pair, xocsp.Revoked)
 	w.writer.kill()
 	w.writer = other
 	w.add("second")

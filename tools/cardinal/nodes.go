@@ -12,8 +12,8 @@ import (
 // localNode is how the copy beside the issuance server is called.
 const localNode = "this node"
 
-// nodesOf is every node that answers from a copy: the one in this process, and
-// those that follow the feed.
+// nodesOf is every node that answers from a copy: the one in this process,
+// those that follow the feed, and those inside other writers of the ledger.
 type nodesOf struct {
 	n     *node
 	mu    sync.Mutex
@@ -39,6 +39,11 @@ func (o *nodesOf) Applied(ctx context.Context) ([]server.Node, error) {
 		return all, nil
 	}
 	states, err := o.n.feed.leases.Applied(ctx)
+	for _, other := range o.n.feed.leases.Copies() {
+		if ocsp, directory := other.Refuses(); other.Name != o.n.feed.copy && (ocsp.After(now) || directory.After(now)) {
+			states = append(states, other)
+		}
+	}
 	for i := range states {
 		s := &states[i]
 		one := server.Node{Name: s.Name, Live: s.Live(now), Disabled: s.Disabled, Position: within(head.Epoch, s.Epoch, s.Position), AsOf: s.AsOf, Seen: s.Seen}

@@ -125,7 +125,7 @@ func (n *node) serve(ctx context.Context) (err error) {
 		}
 	}
 	if n.write != nil {
-		if err := errors.Join(n.serveWrites(), n.serveFeed()); err != nil {
+		if err := errors.Join(n.serveWrites(), n.serveFeed(ctx)); err != nil {
 			return err
 		}
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"net/http"
+	"os"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -14,19 +15,53 @@ import (
 
 // feedSide is what read nodes on other machines follow.
 type feedSide struct {
+	copy     string // how the copy in this process is called at other writers of the ledger; "" when there are none
 	register nodes.Register
 	leases   *feed.Leases
 	server   *feed.Server
 	shared   atomic.Pointer[map[feed.Scope]*offered]
 }
 
-// serveFeed listens for read nodes on other machines, if any may come.
-func (n *node) serveFeed() error {
-	if n.config.Feed.Listen == "" {
+// serveFeed listens for read nodes on other machines, if any may come, and shares with other writers, if there may be
+// some, how far what answers here is.
+func (n *node) serveFeed(ctx context.Context) error {
+	others := strings.HasPrefix(n.config.Ledger.URL, "postgres")
+	if n.config.Feed.Listen == "" && !others {
 		return nil
 	}
 	register := nodes.Register{Ledger: n.ledger, Now: n.now}
 	n.feed = &feedSide{register: register, leases: feed.NewLeases(register.List)}
+	if others && n.read != nil {
+		n.feed.copy = copyName(n.addresses.Status)
+		if err := n.joined(ctx, n.ownState()); err != nil { // before it answers anybody
+			return err
+		}
+	}
+	n.task("leases", n.keepLeases)
+	if n.config.Feed.Listen == "" {
+		return nil
+	}
+	return n.listenForNodes(register)
+}
+
+// copyName is how a copy inside a writer is told from others.
+func copyName(status string) string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "?"
+	}
+	return feed.CopyPrefix + host + " " + status
+}
+
+// ownState is what this process says of its own copy.
+func (n *node) ownState() feed.NodeState {
+	s := n.read.replica.State()
+	return feed.NodeState{Node: feed.Node{Name: n.feed.copy, Scope: feed.Central}, Seen: n.now(), Lease: feed.Lease{Epoch: s.Epoch, Position: s.Position, AsOf: s.Time,
+		Loading: s.Loading || s.Reseeding, Version: programVersion(), OCSPAge: n.config.Limits.OCSPAge, DirectoryAge: n.config.Limits.DirectoryAge}}
+}
+
+// listenForNodes listens for read nodes on other machines.
+func (n *node) listenForNodes(register nodes.Register) error {
 	if err := n.share(n.config); err != nil {
 		return usage("sharing the configuration", err)
 	}
@@ -50,7 +85,6 @@ func (n *node) serveFeed() error {
 	s.RegisterOnShutdown(n.feed.server.End)
 	n.addresses.Feed = "https://" + l.Addr().String()
 	n.serveHTTPS("feed", l, s)
-	n.task("leases", n.keepLeases)
 	return nil
 }
 
@@ -83,6 +117,9 @@ func (n *node) keepLeases(ctx context.Context) error {
 	for {
 		now := n.now()
 		states, err := n.feed.leases.Applied(ctx)
+		if n.feed.copy != "" {
+			states = append(states, n.ownState())
+		}
 		if err == nil {
 			_, err = n.feed.register.SaveLeases(ctx, states, saved)
 		}
@@ -95,8 +132,24 @@ func (n *node) keepLeases(ctx context.Context) error {
 		}
 		select {
 		case <-ctx.Done():
-			return nil
+			return n.leave(context.WithoutCancel(ctx))
 		case <-time.After(every):
 		}
 	}
+}
+
+// leaveWait is how long an ending process tries to say that its copy answers nothing more.
+const leaveWait = 2 * time.Second
+
+// leave says that the copy in this process has ended. Where it cannot, others wait for it to refuse by itself.
+func (n *node) leave(ctx context.Context) error {
+	if n.feed.copy == "" {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, leaveWait)
+	defer cancel()
+	if err := n.feed.register.DropLease(ctx, n.feed.copy); err != nil {
+		n.logger.Warn("leaving", "error", err)
+	}
+	return nil
 }

@@ -5,6 +5,8 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -150,6 +152,22 @@ func (l *Leases) Applied(ctx context.Context) ([]NodeState, error) {
 		out[i] = NodeState{Node: n, Lease: known.Lease, Seen: known.seen}
 	}
 	return out, nil
+}
+
+// CopyPrefix begins the name of a copy that answers inside a writer, which is no enrolled node: a node's name has no space.
+const CopyPrefix = "writer "
+
+// Copies are the copies inside writers that were noted, with the last they said.
+func (l *Leases) Copies() (all []NodeState) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for name, known := range l.last {
+		if strings.HasPrefix(name, CopyPrefix) {
+			all = append(all, NodeState{Node: Node{Name: name, Scope: Central}, Lease: known.Lease, Seen: known.seen})
+		}
+	}
+	slices.SortFunc(all, func(a, b NodeState) int { return strings.Compare(a.Name, b.Name) })
+	return all
 }
 
 // Changed is closed when any node says something new after the call. Take it, then look at Applied, then wait for it.

@@ -35,8 +35,8 @@ const (
 	// liveFor is how long after its last question a node counts as being there: heartbeats make it ask each second.
 	liveFor = 10 * time.Second
 	// certifyBurst and certifyEvery bound what a node may have signed by a CA: each costs a signature and a row for ever.
-	// A start takes one for each generation of each issuing CA and two of its own; an edge renews each of them twice an
-	// hour at the most. So six starts at once are allowed with ten generations, and renewing is never refused.
+	// A start takes one for each issuing CA that is answered for, all generations counted, and two of its own; an edge renews
+	// each twice an hour at the most. With ten of them that is five starts at once, and renewing is never refused.
 	certifyBurst = 60
 	certifyEvery = time.Minute
 	// MaxSkew is how far a node's clock and the writer's may differ before it is said: answers of OCSP are dated by it.
