@@ -14,7 +14,8 @@ import (
 
 // Alarm is something somebody must do. Kind is for machines: stopped,
 // issuer-key, issuer-ending, list-due (the root's, 60 days before its end),
-// list-ending. Until is when it is too late.
+// list-ending, clock. Until is when it is too late; of clock, when it is over by
+// itself.
 type Alarm struct {
 	Kind    string
 	Issuer  string
@@ -26,7 +27,8 @@ type Alarm struct {
 // year before an authority is too old for the longest certificate it issues,
 // which is then refused and not shortened; and lists that will end within half
 // their life (the root's, for which somebody must bring the key, within 60 days
-// and again within 30).
+// and again within 30); and lists dated in the future, which relying systems may
+// refuse until then.
 func (a *Authority) Alarms(ctx context.Context) ([]Alarm, error) {
 	now := a.Now()
 	var out []Alarm
@@ -100,6 +102,7 @@ const (
 // key is here or not.
 func (a *Authority) listAlarms(ctx context.Context, now time.Time) ([]Alarm, error) {
 	var out []Alarm
+	var ahead time.Time
 	err := a.Ledger.Read(ctx, func(tx *ledger.Tx) error {
 		ended, err := endedIssuers(tx, now)
 		if err != nil {
@@ -114,11 +117,23 @@ func (a *Authority) listAlarms(ctx context.Context, now time.Time) ([]Alarm, err
 			if alarm, ok := listAlarm(s, now); ok {
 				out = append(out, alarm)
 			}
+			if s.List.ThisUpdate.After(ahead) {
+				ahead = s.List.ThisUpdate
+			}
 		}
 		return err
 	})
+	if ahead.After(now.Add(maxAhead)) {
+		out = append(out, Alarm{Kind: "clock", Until: ahead, Message: fmt.Sprintf(
+			"there are lists dated %s, %s from now: this clock is slow, or one was fast; relying systems may refuse them until then",
+			ahead.UTC().Format(time.RFC3339), ahead.Sub(now).Round(time.Second))})
+	}
 	return out, err
 }
+
+// maxAhead is how far in the future a list may be dated without an alarm:
+// clocks that are kept right differ by less.
+const maxAhead = time.Minute
 
 // listAlarm judges one list: the root's by its warnings, any other when half
 // its life has passed without a successor.

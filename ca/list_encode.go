@@ -117,8 +117,11 @@ func (e *encoder) write(w io.Writer, random io.Reader, list *encoded) error {
 	}
 	digest := scheme.hash.New()
 	n, err := copyHashed(w, digest, io.MultiReader(bytes.NewReader(front), content, bytes.NewReader(extensions)))
-	if err != nil || n != signed {
-		return errors.Join(err, fmt.Errorf("copying %d of %d octets", n, signed))
+	if err == nil && n != signed {
+		err = fmt.Errorf("the entries are cut short: %d of %d octets", n, signed)
+	}
+	if err != nil {
+		return err
 	}
 	signature, err := scheme.sign(e.signer, random, digest)
 	if err != nil {

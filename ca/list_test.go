@@ -18,6 +18,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"syscall"
 	"testing"
 	"testing/iotest"
 	"time"
@@ -338,5 +339,33 @@ func TestSpoolLeavesNoFile(t *testing.T) {
 	}
 	if files, err := os.ReadDir(dir); err != nil || len(files) > 0 {
 		t.Errorf("in the folder: %v, %v", files, err)
+	}
+}
+
+func TestSpoolOnAFullDiskIsAnErrorAndLeavesNoFile(t *testing.T) {
+	t.Parallel()
+	disk := OnSmallDisk(t, "16m")
+	if disk == "" {
+		return
+	}
+	key := p256(t)
+	e := newEncoder(newIssuer(t, key), key, many(200_000))
+	e.tempDir = t.TempDir()
+	for _, room := range []int64{0, 1 << 20, spoolMemory - 1, spoolMemory + 1<<20} {
+		remove := Ballast(t, disk, room)
+		if list, err := e.collect(); !errors.Is(err, syscall.ENOSPC) {
+			t.Errorf("with %d octets of room: %v, %v", room, list, err)
+		}
+		remove()
+		if files, err := os.ReadDir(e.tempDir); err != nil || len(files) > 0 {
+			t.Errorf("with %d octets of room: left %v, %v", room, files, err)
+		}
+	}
+	list, err := e.collect()
+	if err != nil || list.count != 200_000 {
+		t.Fatalf("with room again: %v", err)
+	}
+	if err := list.Close(); err != nil {
+		t.Error(err)
 	}
 }

@@ -1,12 +1,15 @@
 package ca_test
 
 import (
+	"errors"
+	"sync"
 	"testing"
 	"time"
 
 	"cardinal/ca"
 	"cardinal/certs"
 	"cardinal/certs/register"
+	"cardinal/internal/journal"
 	"cardinal/internal/ledger"
 	"cardinal/internal/ledger/pgtest"
 	"cardinal/policies"
@@ -19,25 +22,7 @@ func TestPostgreSQLTakesAHistoryToo(t *testing.T) {
 	if testing.Short() {
 		t.Skip("short")
 	}
-	w := &world{TB: t, clock: &clock{now: time.Now()}, faults: &ledger.Faults{}}
-	var err error
-	if w.policies, err = policies.Default(); err != nil {
-		t.Fatal(err)
-	}
-	w.ledger, err = ledger.Create(t.Context(), ledger.Options{URL: pgtest.URL(t), Rooms: []ledger.Room{register.Room()}, Faults: w.faults})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { w.ledger.Close() })
-	w.hierarchy, err = ca.InitHierarchy(t.Context(), ca.Ceremony{Ledger: w.ledger, Policies: w.policies, Name: "Example Health",
-		PublicURL: publicURL, Key: makeKey})
-	if err != nil {
-		t.Fatal(err)
-	}
-	w.authority, err = ca.New(ca.Config{Ledger: w.ledger, Issuers: w.hierarchy.Issuers, Policies: w.policies, PublicURL: publicURL})
-	if err != nil {
-		t.Fatal(err)
-	}
+	w := newPostgresWorld(t)
 	pair := w.issue(w.pair("900000000017", "card-1"))
 	w.faults.Before, w.faults.After = faultRow{dies: 2}.hooks()
 	if _, _, err := w.authority.Issue(t.Context(), w.pair("900000000025", "card-2"), nil); err == nil {
@@ -62,4 +47,118 @@ func TestPostgreSQLTakesAHistoryToo(t *testing.T) {
 			t.Errorf("the %s certificate is not on its list", one.Profile)
 		}
 	}
+}
+
+func newPostgresWorld(t testing.TB) *world {
+	t.Helper()
+	w := &world{TB: t, clock: &clock{now: time.Now()}, faults: &ledger.Faults{}, url: pgtest.URL(t)}
+	var err error
+	if w.policies, err = policies.Default(); err != nil {
+		t.Fatal(err)
+	}
+	w.ledger, err = ledger.Create(t.Context(), ledger.Options{URL: w.url, Rooms: []ledger.Room{register.Room()}, Faults: w.faults})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { w.ledger.Close() })
+	w.hierarchy, err = ca.InitHierarchy(t.Context(), ca.Ceremony{Ledger: w.ledger, Policies: w.policies, Name: "Example Health",
+		PublicURL: publicURL, Key: makeKey})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.authority, err = ca.New(ca.Config{Ledger: w.ledger, Issuers: w.hierarchy.Issuers, Policies: w.policies, PublicURL: publicURL, TempDir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+// TestTwoWritersOnPostgreSQLGiveOutEachNumberOnce has two processes' worth of
+// writers publish the same list at once, and others beside it, while statuses
+// change.
+func TestTwoWritersOnPostgreSQLGiveOutEachNumberOnce(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("short")
+	}
+	w := newPostgresWorld(t)
+	pair := w.issue(w.pair("900000000017", "a"))
+	one := pair[0]
+	apart := (one.Shard + 1) % ca.Shards
+	before := w.shard(one.Issuer, apart).List
+	other := *w
+	var err error
+	if other.ledger, err = ledger.Open(t.Context(), ledger.Options{URL: w.url, Rooms: []ledger.Room{register.Room()}}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { other.ledger.Close() })
+	other.authority = other.with(ca.ListPolicy{})
+	const each = 8
+	made := make(chan certs.ListPublished, 4*each)
+	var wg sync.WaitGroup
+	for _, a := range []*ca.Authority{w.authority, other.authority} {
+		for _, shard := range []uint16{one.Shard, (one.Shard + 2) % ca.Shards} {
+			wg.Go(func() {
+				for range each {
+					list, err := a.PublishList(t.Context(), one.Issuer, certs.ShardList(shard))
+					switch {
+					case errors.Is(err, register.ErrListOvertaken): // again and again: the other's list is newer
+					case err != nil:
+						t.Error(err)
+					default:
+						made <- list
+					}
+				}
+			})
+		}
+	}
+	w.setStatus(certs.Held(), one.Ref)
+	w.write(func(tx *ledger.Tx) error { return register.Release(tx, []certs.Ref{one.Ref}) })
+	w.setStatus(certs.Revoked(certs.ReasonKeyCompromise), one.Ref)
+	wg.Wait()
+	close(made)
+	given := map[uint16]map[uint64]bool{}
+	for list := range made {
+		if given[list.Shard] == nil {
+			given[list.Shard] = map[uint64]bool{}
+		}
+		if given[list.Shard][list.Number] {
+			t.Errorf("number %d of shard %d was given out twice", list.Number, list.Shard)
+		}
+		given[list.Shard][list.Number] = true
+	}
+	for shard, announced := range w.announced(one.Ref.Issuer) {
+		for i := 1; i < len(announced); i++ {
+			if announced[i].Number <= announced[i-1].Number || announced[i].ThisUpdate.Before(announced[i-1].ThisUpdate) {
+				t.Errorf("shard %d: list %d after %d", shard, announced[i].Number, announced[i-1].Number)
+			}
+		}
+	}
+	if len(given[one.Shard]) < each {
+		t.Errorf("%d lists of %d", len(given[one.Shard]), 2*each)
+	}
+	if now := w.shard(one.Issuer, apart).List; now != before {
+		t.Errorf("a shard nobody published went from list %d to %d", before.Number, now.Number)
+	}
+	w.must(w.authority, one.Issuer, certs.ShardList(one.Shard))
+	if list := w.list(one.Issuer, one.Shard); len(list.RevokedCertificateEntries) != 1 {
+		t.Errorf("in the end %d entries", len(list.RevokedCertificateEntries))
+	}
+}
+
+// announced are the shards' lists in the order of the journal.
+func (w *world) announced(issuer certs.IssuerID) map[uint16][]certs.ListPublished {
+	w.Helper()
+	changes, err := w.ledger.Feed().Read(w.Context(), 0, 10_000)
+	if err != nil {
+		w.Fatal(err)
+	}
+	out := map[uint16][]certs.ListPublished{}
+	for _, c := range changes {
+		list, err := certs.ParseListPublished(c.Body)
+		if c.Kind == journal.KindListPublished && err == nil && list.Issuer == issuer && list.Kind == certs.ListShard {
+			out[list.Shard] = append(out[list.Shard], list)
+		}
+	}
+	return out
 }

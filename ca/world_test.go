@@ -46,6 +46,7 @@ type world struct {
 	testing.TB
 	*clock
 	ledger    *ledger.Ledger
+	url       string // of an embedded one
 	hierarchy ca.Hierarchy
 	authority *ca.Authority
 	policies  *policies.Set
@@ -120,7 +121,8 @@ func newWorld(t testing.TB) *world {
 	if err := os.WriteFile(path, f.ledger, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	w.ledger, err = ledger.Open(t.Context(), ledger.Options{URL: "sqlite:" + path,
+	w.url = "sqlite:" + path
+	w.ledger, err = ledger.Open(t.Context(), ledger.Options{URL: w.url,
 		Rooms: []ledger.Room{register.Room()}, Now: w.Now, Faults: w.faults})
 	if err != nil {
 		t.Fatal(err)

@@ -1,0 +1,70 @@
+package ca
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// smallDisk is set, to its path, in a process that has a small disk of its own.
+const smallDisk = "CARDINAL_CA_SMALL_DISK"
+
+// OnSmallDisk runs a test once more in a mount namespace of its own, where
+// temporary files are on a disk of so many MiB. It gives the disk there, and ""
+// to the test that is run as usual, which is then done.
+func OnSmallDisk(t *testing.T, size string) (disk string) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("short")
+	}
+	if disk := os.Getenv(smallDisk); disk != "" {
+		return disk
+	}
+	if _, err := exec.LookPath("unshare"); err != nil {
+		t.Skipf("needs %s: apt-get install -y %s", "unshare", "util-linux")
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	defer cancel()
+	flags := []string{"--mount"}
+	if os.Getuid() != 0 {
+		flags = append(flags, "--map-root-user")
+	}
+	disk = t.TempDir()
+	again := `mount -t tmpfs -o size=` + size + ` tmpfs "$1" && exec "$0" -test.run "^$2\$" -test.v`
+	c := exec.CommandContext(ctx, "unshare", append(flags, "sh", "-c", again, os.Args[0], disk, t.Name())...)
+	c.Env = append(os.Environ(), smallDisk+"="+disk, "TMPDIR="+disk)
+	out, err := c.CombinedOutput()
+	if strings.Contains(string(out), "Operation not permitted") {
+		t.Skip("no mount namespace of one's own on this machine")
+	}
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	t.Logf("there:\n%s", out)
+	return ""
+}
+
+// Ballast takes what room there is on a disk but for so many octets.
+func Ballast(t *testing.T, disk string, but int64) (remove func()) {
+	t.Helper()
+	f, err := os.Create(disk + "/ballast")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for piece := make([]byte, 64<<10); err == nil; {
+		_, err = f.Write(piece)
+	}
+	size, seekErr := f.Seek(0, 2)
+	if !errors.Is(err, syscall.ENOSPC) || seekErr != nil {
+		t.Fatal(err, seekErr)
+	}
+	if err := errors.Join(f.Truncate(max(0, size-but)), f.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return func() { _ = os.Remove(disk + "/ballast") }
+}
