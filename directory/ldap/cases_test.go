@@ -127,6 +127,7 @@ func updateCases(t *testing.T) []exchange {
 	l.compares()
 	l.updateControls()
 	l.increments()
+	l.superiors()
 	l.passwords()
 	l.moves()
 	l.deletes()
@@ -187,6 +188,15 @@ func (l *list) compares() {
 	l.say("compare with a bad value", compare(5, s1, "seeAlso", "nonsense"))
 	l.say("compare not there", compare(5, "cn=none,ou=Services,o=nhs", "cn", "x"))
 	l.say("compare operational", compare(5, s1, "hasSubordinates", "FALSE"))
+	l.say("compare the root DSE", compare(5, "", "supportedLDAPVersion", "3"))
+	l.say("compare the root DSE, false", compare(5, "", "namingContexts", "o=other"))
+	l.differs("#5 op6F code 18") // RFC 4512 §5.1.2 gives it no equality rule
+	l.say("compare the root DSE, false", compare(5, "", "supportedExtension", "1.2.3"))
+	l.say("compare the root DSE, absent", compare(5, "", "cn", "x"))
+	l.say("compare the root DSE, without a rule", compare(5, "", "monitorContext", "x"))
+	l.say("compare the schema", compare(5, "cn=Subschema", "objectClass", "subschema"))
+	l.say("compare the schema, absent", compare(5, "cn=Subschema", "description", "x"))
+	l.say("compare beside the schema", compare(5, "cn=x,cn=Subschema", "cn", "x"))
 }
 
 func (l *list) moves() {

@@ -60,7 +60,7 @@ func (l *listRead) run(ctx context.Context) result {
 
 // visit shows an entry if the search is about it.
 func (l *listRead) visit(ctx context.Context, query *directory.Query, e listEntry) error {
-	key, grant := e.view.Key(), l.grantOutside(e.view)
+	key, grant := e.view.Key(), l.conn.grantOutside(e.view)
 	if !grant.Allows(nil, directory.RightRead) {
 		return nil
 	}

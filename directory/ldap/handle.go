@@ -204,12 +204,15 @@ func (c *conn) tryCompare(m *message, controls controls) (r result, err error) {
 	if err != nil {
 		return r, err
 	}
-	if r, stale := c.stale(); stale {
-		return r, nil
-	}
 	by, err := c.asks(m, &controls)
 	if err != nil {
 		return r, err
+	}
+	if e := c.outside(key); e != nil {
+		return by.compareOutside(key, e, f, controls)
+	}
+	if r, stale := c.stale(); stale {
+		return r, nil
 	}
 	dn, err := directory.ParseDN(string(name))
 	if err != nil {
@@ -230,15 +233,9 @@ func (c *conn) tryCompare(m *message, controls controls) (r result, err error) {
 // or the client may not compare, 17 for one the schema lacks, 18 for one
 // without an equality rule, 21 for a value that is not of its syntax.
 func (c asker) compareEntry(key directory.Key, f *directory.Filter) (r result, err error) {
-	d, ok := c.server.schema.Describe(f.Attr)
-	switch {
-	case !ok:
-		return refuse(directory.UndefinedAttributeType, "attribute type undefined"), nil
-	case d.Type.Equality == nil:
-		return refuse(directory.InappropriateMatching, "no equality rule"), nil
-	}
-	if _, err := d.Type.Equality.NormalizeAssertion(f.Value); err != nil {
-		return refuse(directory.InvalidAttributeSyntax, "invalid value"), nil
+	d, r := c.comparable(f)
+	if r.code != directory.Success {
+		return r, nil
 	}
 	query := c.server.schema.Compile(f)
 	present := c.server.schema.Compile(&directory.Filter{Kind: directory.FilterPresent, Attr: f.Attr})
@@ -283,3 +280,18 @@ func (c asker) assert(key directory.Key, f *directory.Filter) error {
 
 // assertionFailed is the result code of RFC 4528 §4.
 const assertionFailed directory.Code = 122
+
+// comparable is what an assertion speaks of, or why it cannot be decided.
+func (c asker) comparable(f *directory.Filter) (d directory.Description, r result) {
+	d, ok := c.server.schema.Describe(f.Attr)
+	switch {
+	case !ok:
+		return d, refuse(directory.UndefinedAttributeType, "attribute type undefined")
+	case d.Type.Equality == nil:
+		return d, refuse(directory.InappropriateMatching, "no equality rule")
+	}
+	if _, err := d.Type.Equality.NormalizeAssertion(f.Value); err != nil {
+		return d, refuse(directory.InvalidAttributeSyntax, "invalid value")
+	}
+	return d, r
+}

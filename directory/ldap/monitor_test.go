@@ -105,6 +105,19 @@ func TestMonitorHasTheFormOfSlapds(t *testing.T) {
 	if compared < 25 {
 		t.Errorf("only %d entries compared", compared)
 	}
+	own, err := client.DialURL("ldap://" + r.plain)
+	must(t, err)
+	defer own.Close()
+	must(t, own.Bind(rootDN, rootPassword))
+	for _, x := range [][3]string{{"cn=Monitor", "objectClass", "monitorServer"}, {"cn=Search,cn=Operations,cn=Monitor", "cn", "search"},
+		{"cn=Search,cn=Operations,cn=Monitor", "monitorOpCompleted", "77777777"}, {"cn=Search,cn=Operations,cn=Monitor", "description", "x"},
+		{"cn=Search,cn=Operations,cn=Monitor", "nonsense", "x"}, {"cn=Nothing,cn=Operations,cn=Monitor", "cn", "x"}} {
+		want, wantErr := c.Compare(x[0], x[1], x[2])
+		got, gotErr := own.Compare(x[0], x[1], x[2])
+		if got != want || codeOf(t, gotErr) != codeOf(t, wantErr) {
+			t.Errorf("comparing %q: %v, %v; slapd has %v, %v", x, got, gotErr, want, wantErr)
+		}
+	}
 }
 
 const monitorRules = `rules:

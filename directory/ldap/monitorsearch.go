@@ -24,7 +24,7 @@ func (q *searching) searchMonitor() result {
 		if err != nil {
 			return q.conn.resultOf(err)
 		}
-		key, grant := view.Key(), q.grantOutside(view)
+		key, grant := view.Key(), q.conn.grantOutside(view)
 		if !grant.Allows(nil, directory.RightRead) {
 			continue
 		}
@@ -50,10 +50,10 @@ func (q *searching) searchMonitor() result {
 
 // grantOutside is what the asker may do with an entry that is in no suffix: a
 // root identity of any suffix may see it all.
-func (q *searching) grantOutside(view directory.EntryView) *directory.Access {
-	who := q.conn.who.Identity
-	who.Root = q.conn.who.rootOf != ""
-	return q.conn.rules().On(&who, view, nil)
+func (c asker) grantOutside(view directory.EntryView) *directory.Access {
+	who := c.who.Identity
+	who.Root = c.who.rootOf != ""
+	return c.rules().On(&who, view, nil)
 }
 
 // searchable is an entry without what the asker may not search by.

@@ -58,6 +58,23 @@ func (l *list) updateControls() {
 	l.look()
 }
 
+// superiors are entries that nothing stands below.
+func (l *list) superiors() {
+	extensible := attribute("objectClass", "extensibleObject", "subentry")
+	l.say("add a subentry", add(5, "cn=sub,ou=Services,o=nhs", extensible, attribute("cn", "sub"), attribute("subtreeSpecification", "{}")))
+	l.say("add an alias", add(5, "cn=also,ou=Services,o=nhs", attribute("objectClass", "alias", "extensibleObject"), attribute("cn", "also"),
+		attribute("aliasedObjectName", "ou=Services,o=nhs")))
+	l.say("add a thing to move", add(5, "cn=mobile,ou=Services,o=nhs", attribute("objectClass", "device"), attribute("cn", "mobile")))
+	for _, superior := range []string{"cn=sub,ou=Services,o=nhs", "cn=also,ou=Services,o=nhs"} {
+		l.say("add below "+superior, add(5, "cn=low,"+superior, attribute("objectClass", "device"), attribute("cn", "low")))
+	}
+	l.say("move below an alias", move(5, "cn=mobile,ou=Services,o=nhs", rename{"cn=mobile", true, "cn=also,ou=Services,o=nhs"}))
+	l.look()
+	for _, name := range []string{"cn=sub", "cn=also", "cn=mobile"} {
+		l.say("delete "+name, envelope(5, 0x4A, []byte(name+",ou=Services,o=nhs")))
+	}
+}
+
 // increments are RFC 4525.
 func (l *list) increments() {
 	account := "uid=acc,ou=Services,o=nhs"

@@ -14,7 +14,8 @@ import (
 // hashed, which takes some 20 ms of the transaction: use Updates, or
 // directory.SealPassword before. Errors are *directory.Error: those of
 // Schema.Canonical and Schema.Check, 19 for an operational attribute, 68 if
-// the entry exists, 32 with the deepest ancestor if its parent does not, 53.
+// the entry exists, 32 with the deepest ancestor if its parent does not, 65
+// below a subentry, 33 below an alias, 53.
 func (r *Register) Add(tx *ledger.Tx, by Author, e *directory.Entry) error {
 	return r.add(tx, by, e, false)
 }
@@ -140,6 +141,21 @@ func (r *Register) vacant(tx *ledger.Tx, p place) error {
 	}
 	if parent == nil {
 		return r.noSuchObject(tx, p)
+	}
+	return r.maySuperior(parent)
+}
+
+// maySuperior refuses what has nothing below it: a subentry (RFC 3672 §2.1) and an
+// alias (RFC 4512 §2.6).
+func (r *Register) maySuperior(parent *stored) error {
+	for _, v := range parent.entry.Get("objectClass") {
+		switch c := r.schema.Class(string(v)); {
+		case c == nil:
+		case c.Name() == "subentry":
+			return refuse(directory.ObjectClassViolation, "parent is a subentry")
+		case c.Name() == "alias":
+			return refuse(directory.AliasProblem, "parent is an alias")
+		}
 	}
 	return nil
 }

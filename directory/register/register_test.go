@@ -210,13 +210,16 @@ func TestCodesOfSingleWrites(t *testing.T) {
 	engines(t, func(h *house) {
 		h.must(issuance, base+person("900000000017"))
 		h.must(anyone, "dn: cn=a,ou=Services,o=nhs\nobjectClass: device\ndescription: x\n\n"+
-			"dn: cn=b,cn=a,ou=Services,o=nhs\nobjectClass: device\n\n")
+			"dn: cn=b,cn=a,ou=Services,o=nhs\nobjectClass: device\n\n"+
+			"dn: cn=sub,ou=Services,o=nhs\nobjectClass: subentry\nsubtreeSpecification: {}\n\n")
 		for _, c := range []struct {
 			what, ldif string
 			want       directory.Code
 		}{
 			{"exists", "dn: CN=A,ou=Services,o=nhs\nobjectClass: device\n\n", 68},
 			{"no parent", "dn: cn=x,cn=y,ou=Services,o=nhs\nobjectClass: device\n\n", 32},
+			{"below a subentry", "dn: cn=x,cn=sub,ou=Services,o=nhs\nobjectClass: device\n\n", 65},
+			{"move below a subentry", "dn: cn=a,ou=Services,o=nhs\nchangetype: moddn\nnewrdn: cn=a\ndeleteoldrdn: 0\nnewsuperior: cn=sub,ou=Services,o=nhs\n\n", 65},
 			{"other suffix", "dn: c=GB\nobjectClass: country\n\n", 32},
 			{"operational", "dn: cn=x,ou=Services,o=nhs\nobjectClass: device\nentryUUID: 2f3f5c60-9d3a-4a5e-8a0c-6a4ad2f6d101\n\n", 19},
 			{"managed add", person("900000000025"), 53},
