@@ -26,17 +26,18 @@ type ldapLoad struct {
 type operation struct {
 	name, short string
 	do          func(w *ldapWorker, n int) error
+	asks        func(w *ldapWorker, n int) []question // the searches it is, when it is nothing else
 }
 
 func operations() []operation {
 	return []operation{
-		{"login", "Search a person by number, the roles below a position, read the organisation", (*ldapWorker).login},
-		{"search", "Search a person by number", (*ldapWorker).search},
-		{"base", "Read an organisation", (*ldapWorker).base},
-		{"prefix", "Search people by the beginning of their number, 20 entries", (*ldapWorker).prefix},
-		{"bind", "Connect, bind, unbind", nil},
-		{"modify", "Change an entry, durably", (*ldapWorker).modify},
-		{"mixed", "98 logins, 2 changes", (*ldapWorker).mixed},
+		{"login", "Search a person by number, the roles below a position, read the organisation", (*ldapWorker).login, (*ldapWorker).loginSteps},
+		{"search", "Search a person by number", (*ldapWorker).search, (*ldapWorker).searchSteps},
+		{"base", "Read an organisation", (*ldapWorker).base, (*ldapWorker).baseSteps},
+		{"prefix", "Search people by the beginning of their number, 20 entries", (*ldapWorker).prefix, nil},
+		{"bind", "Connect, bind, unbind", nil, nil},
+		{"modify", "Change an entry, durably", (*ldapWorker).modify, nil},
+		{"mixed", "98 logins, 2 changes", (*ldapWorker).mixed, nil},
 	}
 }
 
@@ -91,11 +92,20 @@ func (l *ldapLoad) run(ctx context.Context, o operation) (report, error) {
 		return report{}, err
 	}
 	defer c.Close()
-	done, err := c.steady(ctx, l.length(), l.rate)
+	atPace := c.steady
+	if l.inPaces(o) {
+		atPace = c.paced
+	}
+	done, err := atPace(ctx, l.length(), l.rate)
 	if err != nil {
 		return report{}, err
 	}
 	return done.report(o.name, l.connections)
+}
+
+// inPaces says whether an operation can be asked by a pacer.
+func (l *ldapLoad) inPaces(o operation) bool {
+	return l.rate > 0 && o.asks != nil && l.target.tls == nil
 }
 
 // opener opens workers that do one kind of operation.
@@ -108,7 +118,11 @@ func (l *ldapLoad) opener(ctx context.Context, o operation) func(i int) (worker,
 		if err != nil {
 			return nil, err
 		}
-		return &ldapWorker{wire: wire, l: l, i: i, do: o.do}, nil
+		w := &ldapWorker{wire: wire, l: l, i: i, do: o.do}
+		if l.inPaces(o) {
+			return &ldapDialogue{ldapWorker: w, asks: o.asks}, nil
+		}
+		return w, nil
 	}
 }
 
@@ -141,34 +155,44 @@ func (w *ldapWorker) operate(_ context.Context, n int) error { return w.do(w, n)
 
 func (w *ldapWorker) human(n int) *human { return &w.l.world.people[scatter(n)%len(w.l.world.people)] }
 
-func (w *ldapWorker) login(n int) error {
-	h := w.human(n)
-	if err := w.find(h); err != nil {
-		return err
-	}
-	position := "uniqueIdentifier=" + h.position + "," + h.dn(w.l.world.suffix)
-	entries, err := w.wire.search(searchRequest{base: position, scope: scopeOneLevel, class: "nhsOrgPersonRole"})
-	if err != nil {
-		return err
-	}
-	values := 0
-	for _, e := range entries {
-		_, n, err := readEntry(e)
-		if err != nil {
+// all asks the questions of an operation and waits for each answer.
+func (w *ldapWorker) all(questions []question) error {
+	for _, q := range questions {
+		if err := w.settle(q); err != nil {
 			return err
 		}
-		values += n
 	}
-	if len(entries) != h.roles || values != h.roleValues {
-		return wrong("%s has %d roles with %d values, want %d with %d", position, len(entries), values, h.roles, h.roleValues)
-	}
-	return w.read(&w.l.world.places[h.place])
+	return nil
 }
 
-func (w *ldapWorker) search(n int) error { return w.find(w.human(n)) }
+func (w *ldapWorker) login(n int) error  { return w.all(w.loginSteps(n)) }
+func (w *ldapWorker) search(n int) error { return w.all(w.searchSteps(n)) }
+func (w *ldapWorker) base(n int) error   { return w.all(w.baseSteps(n)) }
 
-func (w *ldapWorker) base(n int) error {
-	return w.read(&w.l.world.places[scatter(n)%len(w.l.world.places)])
+func (w *ldapWorker) searchSteps(n int) []question { return []question{w.person(w.human(n))} }
+
+func (w *ldapWorker) baseSteps(n int) []question {
+	return []question{organisation(&w.l.world.places[scatter(n)%len(w.l.world.places)])}
+}
+
+func (w *ldapWorker) loginSteps(n int) []question {
+	h := w.human(n)
+	position := "uniqueIdentifier=" + h.position + "," + h.dn(w.l.world.suffix)
+	roles := question{searchRequest{base: position, scope: scopeOneLevel, class: "nhsOrgPersonRole"}, func(entries [][]byte) error {
+		values := 0
+		for _, e := range entries {
+			_, n, err := readEntry(e)
+			if err != nil {
+				return err
+			}
+			values += n
+		}
+		if len(entries) != h.roles || values != h.roleValues {
+			return wrong("%s has %d roles with %d values, want %d with %d", position, len(entries), values, h.roles, h.roleValues)
+		}
+		return nil
+	}}
+	return []question{w.person(h), roles, organisation(&w.l.world.places[h.place])}
 }
 
 // prefix finds everybody whose number begins the same.
@@ -227,22 +251,18 @@ func (w *ldapWorker) check() error {
 	return err
 }
 
-// find searches all people for a number and expects exactly that person.
-func (w *ldapWorker) find(h *human) error {
+// person searches all people for a number and expects exactly that person.
+func (w *ldapWorker) person(h *human) question {
 	suffix := w.l.world.suffix
-	entries, err := w.wire.search(searchRequest{base: "ou=People," + suffix, scope: scopeSubtree, attribute: "uid", value: h.uid, class: "nhsPerson"})
-	if err != nil {
-		return err
-	}
-	return expectOne(entries, h.dn(suffix), h.values)
+	return question{searchRequest{base: "ou=People," + suffix, scope: scopeSubtree, attribute: "uid", value: h.uid, class: "nhsPerson"},
+		func(entries [][]byte) error { return expectOne(entries, h.dn(suffix), h.values) }}
 }
 
-func (w *ldapWorker) read(p *place) error {
-	entries, err := w.wire.search(searchRequest{base: p.dn, scope: scopeBase})
-	if err != nil {
-		return err
-	}
-	return expectOne(entries, p.dn, p.values)
+func (w *ldapWorker) find(h *human) error { return w.settle(w.person(h)) }
+
+// organisation reads an organisation.
+func organisation(p *place) question {
+	return question{searchRequest{base: p.dn, scope: scopeBase}, func(entries [][]byte) error { return expectOne(entries, p.dn, p.values) }}
 }
 
 func expectOne(entries [][]byte, dn string, values int) error {

@@ -25,6 +25,14 @@ type dialogue interface {
 	judge(reply []byte) error
 }
 
+// sequel is a dialogue whose operations may be several questions, one after the
+// other.
+type sequel interface {
+	// more appends what is to be asked after the last answer, or says that the
+	// operation is over.
+	more(b []byte) ([]byte, bool)
+}
+
 // pacer lets all workers together do so many operations a second at times that
 // are fixed beforehand, whatever the server does. An operation's time is
 // counted from when it was due, so that a server that stalls is charged for
@@ -246,20 +254,43 @@ func (p *pacer) take(i int) {
 	case size == 0:
 		return
 	}
+	p.heard = now
+	err = l.judge(l.in[:size])
+	l.in = l.in[:copy(l.in, l.in[size:])]
+	if err == nil && p.goesOn(i) {
+		return
+	}
 	p.asked--
-	p.heard, l.free, l.busy = now, now, false
-	if err := l.judge(l.in[:size]); err == nil {
+	l.free, l.busy = now, false
+	if err == nil {
 		p.result.took = append(p.result.took, now-l.due)
 	} else if !p.result.note(err, i) {
 		p.lose(i, nil)
 		return
 	}
-	l.in = l.in[:copy(l.in, l.in[size:])]
 	if last {
 		p.renew(i)
 	} else {
 		p.queue(i)
 	}
+}
+
+// goesOn asks the next question of an operation, if there is one.
+func (p *pacer) goesOn(i int) bool {
+	l := &p.lines[i]
+	s, ok := l.dialogue.(sequel)
+	if !ok {
+		return false
+	}
+	out, more := s.more(l.out[:0])
+	if !more {
+		return false
+	}
+	l.out = out
+	if err := transmit(l.fd, out); err != nil {
+		p.lose(i, err)
+	}
+	return true
 }
 
 // lose gives a line up, for a reason that was not counted yet or nil, and opens

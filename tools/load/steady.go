@@ -9,7 +9,7 @@ import (
 
 // steady lets all workers together begin so many operations a second, at times
 // that are fixed beforehand, until ctx ends or the length is over. It is for
-// operations of several questions, which the pacer cannot ask; it sleeps
+// operations that the pacer cannot ask, such as changes and all over TLS; it sleeps
 // between them, so a time may be longer than it was by what a timer is late. An
 // operation's time is counted from when it was due.
 func (c *crew) steady(ctx context.Context, length time.Duration, rate float64) (*lap, error) {
