@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/go-ldap/ldap/v3"
+	xocsp "golang.org/x/crypto/ocsp"
 )
 
 // smallDisk is set, to its path, in the process that has a small disk of its own.
@@ -157,6 +158,7 @@ func fillAndRelieve(t *testing.T, disk, d, pass string) (added int) {
 		t.Errorf("after %d people on a full disk: %d %s", added, code, said)
 	}
 	modifyOnFullDisk(t, where.LDAP)
+	stillGood := statusOnFullDisk(t, d, where)
 	remove()
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(100 * time.Millisecond) {
 		if code, said = add(); code == exitDone || time.Now().After(deadline) {
@@ -166,7 +168,28 @@ func fillAndRelieve(t *testing.T, disk, d, pass string) (added int) {
 	if code != exitDone {
 		t.Errorf("with room again: %d %s", code, said)
 	}
+	stillGood()
 	return added + 1
+}
+
+// statusOnFullDisk: OCSP says good or tryLater, and lists are served. What it gives waits for good.
+func statusOnFullDisk(t *testing.T, d string, where ready) (recovered func()) {
+	t.Helper()
+	w, s := &followWorld{t: t}, &served{ready: where, name: "the server"}
+	var err error
+	w.services, err = readCertificate(filepath.Join(folder(d).certificates(), "services.cer"))
+	w.check(err)
+	leaf := filepath.Join(d, "keys", "server.cer")
+	if r, err := w.ask(s, leaf); !isLater(err) && (err != nil || r.Status != xocsp.Good) {
+		t.Errorf("OCSP on a full disk: %+v, %v", r, err)
+	}
+	w.list(s)
+	return func() {
+		w.until("OCSP says good with room again", func() bool {
+			r, err := w.ask(s, leaf)
+			return err == nil && r.Status == xocsp.Good
+		})
+	}
 }
 
 // modifyOnFullDisk: to an update the directory says unavailable, and what is missing.

@@ -1,0 +1,182 @@
+package main
+
+import (
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/go-ldap/ldap/v3"
+	xocsp "golang.org/x/crypto/ocsp"
+
+	"cardinal/internal/ledger/pgtest"
+)
+
+// outage stands between a server and its database, which can be taken away.
+type outage struct {
+	url  string
+	to   string
+	mu   sync.Mutex
+	gone bool
+	open []net.Conn
+}
+
+func newOutage(t *testing.T, databaseURL string) *outage {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := &outage{to: pgtest.Socket(databaseURL)}
+	_, parameters, _ := strings.Cut(databaseURL, "?")
+	o.url = "postgres://app@" + l.Addr().String() + "/postgres?" + strings.ReplaceAll(parameters, "host=", "application_name=")
+	t.Cleanup(func() { l.Close(); o.set(true) })
+	go func() {
+		for {
+			near, err := l.Accept()
+			if err != nil {
+				return
+			}
+			o.join(near)
+		}
+	}()
+	return o
+}
+
+func (o *outage) join(near net.Conn) {
+	far, err := net.Dial("unix", o.to)
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if err != nil || o.gone {
+		near.Close()
+		return
+	}
+	o.open = append(o.open, near, far)
+	for _, way := range [][2]net.Conn{{near, far}, {far, near}} {
+		go func() {
+			_, _ = io.Copy(way[0], way[1])
+			near.Close()
+			far.Close()
+		}()
+	}
+}
+
+// set takes the database away, or brings it back.
+func (o *outage) set(gone bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.gone = gone
+	for _, c := range o.open {
+		c.Close()
+	}
+	o.open = nil
+}
+
+// TestADatabaseThatIsGoneIsOutlived: answers go on until the limits, then OCSP says tryLater and LDAP unavailable, lists are
+// served throughout, updates are refused in time, and when the database is back everything goes on by itself.
+func TestADatabaseThatIsGoneIsOutlived(t *testing.T) {
+	if testing.Short() {
+		t.Skip("short")
+	}
+	t.Parallel()
+	databaseURL := pgtest.URL(t)
+	w := &followWorld{t: t, dir: t.TempDir(), feed: "127.0.0.1:0"}
+	w.pass = w.path("pass")
+	w.check(os.WriteFile(w.pass, []byte("x\n"), 0o600))
+	w.run("init", "--dir", w.path("w"), "--public-url", "http://127.0.0.1:1", "--ledger-url", databaseURL, "--passphrase-file", w.pass)
+	var err error
+	w.services, err = readCertificate(filepath.Join(folder(w.path("w")).certificates(), "services.cer"))
+	w.check(err)
+	database := newOutage(t, databaseURL)
+	w.configure(w.path("w"))
+	c, err := readConfig(folder(w.path("w")).config())
+	w.check(err)
+	c.Ledger.URL = database.url
+	c.Limits.OCSPAge, c.Limits.DirectoryAge = 2*time.Second, 3*time.Second
+	text, err := c.commented()
+	w.check(err)
+	w.check(os.WriteFile(folder(w.path("w")).config(), text, 0o600))
+	w.serveWriter(w.path("w"))
+
+	leaf := w.path("w", "keys", "server.cer")
+	good := func() bool {
+		r, err := w.ask(w.writer, leaf)
+		return err == nil && r.Status == xocsp.Good
+	}
+	shown := func() bool { _, err := entries(w.writer); return err == nil }
+	w.until("OCSP says good", good)
+	w.add("before")
+	w.list(w.writer)
+
+	database.set(true)
+	w.answersUntilTooOld(t)
+	w.until("LDAP says unavailable", func() bool {
+		_, err := entries(w.writer)
+		return ldap.IsErrorWithCode(err, ldap.LDAPResultUnavailable)
+	})
+	w.list(w.writer)
+	w.refusesWhileGone(t)
+
+	database.set(false)
+	w.until("OCSP says good again", good)
+	w.until("LDAP shows entries again", shown)
+	w.add("after")
+	w.list(w.writer)
+}
+
+// answersUntilTooOld asks without pause: whatever the server says is good as of a time in its limit, until it says tryLater.
+func (w *followWorld) answersUntilTooOld(t *testing.T) {
+	gone, answers := time.Now(), 0
+	w.until("OCSP says tryLater", func() bool {
+		asked := time.Now()
+		r, err := w.ask(w.writer, w.path("w", "keys", "server.cer"))
+		if isLater(err) {
+			return true
+		}
+		w.check(err)
+		if r.Status != xocsp.Good || asked.Sub(r.ThisUpdate) > 4*time.Second { // the limit, and what a second and its rounding take
+			t.Errorf("%s after the database went: status %d as of %s ago", asked.Sub(gone), r.Status, asked.Sub(r.ThisUpdate))
+		}
+		answers++
+		return false
+	})
+	if answers == 0 {
+		t.Error("nothing was answered after the database went")
+	}
+	t.Logf("%d answers in %s after the database went", answers, time.Since(gone))
+}
+
+// refusesWhileGone: an update and a station's request end in time, and the server is alive and not ready.
+func (w *followWorld) refusesWhileGone(t *testing.T) {
+	c, err := ldap.DialURL(w.writer.LDAP)
+	w.check(err)
+	defer c.Close()
+	c.SetTimeout(60 * time.Second)
+	add := ldap.NewAddRequest("cn=meanwhile,ou=Services,o=nhs", nil)
+	add.Attribute("objectClass", []string{"applicationProcess"})
+	if err = c.Bind("cn=root,o=nhs", "root"); err == nil {
+		err = c.Add(add)
+	}
+	if !ldap.IsErrorWithCode(err, ldap.LDAPResultUnavailable) {
+		t.Errorf("an update while the database is gone: %v", err)
+	}
+	code, _, stderr := program(t, "person", "list", "--as", w.path("w", "operators", "manager.pem"), "--server", w.writer.Issuance, "--trust", w.path("w", "trust.pem"))
+	if code == exitDone {
+		t.Errorf("a station was answered without a database")
+	}
+	t.Logf("a station is told: %d %s", code, stderr)
+	if r := readyz(w.writer); r.Ready {
+		t.Errorf("it calls itself ready: %+v", r)
+	}
+	answer, err := http.Get(w.writer.Operations + "/healthz")
+	w.check(err)
+	answer.Body.Close()
+	if answer.StatusCode != http.StatusOK {
+		t.Errorf("healthz: %s", answer.Status)
+	}
+}
