@@ -31,7 +31,11 @@ func (n *node) serveEnrolment() error {
 	if err := os.Chmod(n.folder.enrolment(), 0o600); err != nil {
 		return errors.Join(err, l.Close())
 	}
-	n.serveHTTP("enrolment", l, http.HandlerFunc(n.enrol))
+	asked := http.NewServeMux()
+	asked.HandleFunc("PUT "+standingPath, n.hearStanding)
+	asked.HandleFunc("DELETE "+standingPath, n.hearStanding)
+	asked.HandleFunc("/", n.enrol)
+	n.serveHTTP("enrolment", l, asked)
 	return nil
 }
 
@@ -68,11 +72,18 @@ func issuerIDOf(path string) (certs.IssuerID, error) {
 	return certs.IssuerIDFromBytes(raw)
 }
 
+// writeRole speaks to the write role of a folder.
+func (f folder) writeRole() *http.Transport {
+	return &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", f.enrolment())
+	}}
+}
+
 // askResponder is the read role's side.
 func (n *node) askResponder(ctx context.Context, issuer certs.IssuerID, csr []byte) ([]byte, error) {
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, "unix", n.folder.enrolment())
-	}}}
+	way := n.folder.writeRole()
+	defer way.CloseIdleConnections()
+	client := &http.Client{Transport: way}
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, fmt.Sprintf("http://folder/%x", issuer[:]), bytes.NewReader(csr))
 	if err != nil {
 		return nil, err

@@ -13,6 +13,7 @@ import (
 	"github.com/go-ldap/ldap/v3"
 	xocsp "golang.org/x/crypto/ocsp"
 
+	"cardinal/internal/journal/feed"
 	"cardinal/internal/ledger/pgtest"
 )
 
@@ -156,7 +157,7 @@ func TestNodesFollowTheNextWriterOfOneDatabase(t *testing.T) {
 	if here := found["central-1"]; others != 0 || !here.Served {
 		t.Errorf("%d others, %+v", others, found)
 	}
-	if there := found[copyName(w.writer.Status)]; !there.Served {
+	if there := found[feed.CopyPrefix+copyName(w.writer.Status)]; !there.Served {
 		t.Errorf("the copy inside the other writer: %+v", there)
 	}
 	w.wantStatus(node, n.pair, xocsp.Revoked)

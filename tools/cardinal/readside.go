@@ -168,6 +168,9 @@ func (n *node) serveReads() error {
 	if err := n.serveReplica(); err != nil {
 		return err
 	}
+	if n.readsBeside() {
+		n.task("standing", n.tellStanding)
+	}
 	return n.serveDirectory()
 }
 

@@ -26,13 +26,13 @@ type feedSide struct {
 // some, how far what answers here is.
 func (n *node) serveFeed(ctx context.Context) error {
 	others := strings.HasPrefix(n.config.Ledger.URL, "postgres")
-	if n.config.Feed.Listen == "" && !others {
+	if n.config.Feed.Listen == "" && !others && n.read != nil {
 		return nil
 	}
 	register := nodes.Register{Ledger: n.ledger, Now: n.now}
 	n.feed = &feedSide{register: register, leases: feed.NewLeases(register.List)}
 	if others && n.read != nil {
-		n.feed.copy = copyName(n.addresses.Status)
+		n.feed.copy = feed.CopyPrefix + copyName(n.addresses.Status)
 		if err := n.joined(ctx, n.ownState()); err != nil { // before it answers anybody
 			return err
 		}
@@ -50,13 +50,13 @@ func copyName(status string) string {
 	if err != nil {
 		host = "?"
 	}
-	return feed.CopyPrefix + host + " " + status
+	return host + " " + strings.TrimPrefix(status, "http://")
 }
 
 // ownState is what this process says of its own copy.
 func (n *node) ownState() feed.NodeState {
 	s := n.read.replica.State()
-	return feed.NodeState{Node: feed.Node{Name: n.feed.copy, Scope: feed.Central}, Seen: n.now(), Lease: feed.Lease{Epoch: s.Epoch, Position: s.Position, AsOf: s.Time,
+	return feed.NodeState{Node: feed.Node{Name: feed.CopyPrefix + copyName(n.addresses.Status), Scope: feed.Central}, Seen: n.now(), Lease: feed.Lease{Epoch: s.Epoch, Position: s.Position, AsOf: s.Time,
 		Loading: s.Loading || s.Reseeding, Version: programVersion(), OCSPAge: n.config.Limits.OCSPAge, DirectoryAge: n.config.Limits.DirectoryAge}}
 }
 
@@ -117,6 +117,7 @@ func (n *node) keepLeases(ctx context.Context) error {
 	for {
 		now := n.now()
 		states, err := n.feed.leases.Applied(ctx)
+		states = append(states, n.feed.leases.Copies()...) // of a read role beside this one
 		if n.feed.copy != "" {
 			states = append(states, n.ownState())
 		}

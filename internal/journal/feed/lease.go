@@ -129,6 +129,15 @@ func (l *Leases) Note(node string, lease Lease, seen time.Time) {
 	l.moved = make(chan struct{})
 }
 
+// Forget takes away what was noted under a name, for a copy inside a writer that has ended.
+func (l *Leases) Forget(name string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.last, name)
+	close(l.moved)
+	l.moved = make(chan struct{})
+}
+
 // heard reports whether a node was heard of a moment ago.
 func (l *Leases) heard(node string, now time.Time) bool {
 	l.mu.Lock()
