@@ -20,6 +20,7 @@ import (
 	"cardinal/ca"
 	"cardinal/certs"
 	"cardinal/directory/register"
+	"cardinal/internal/journal"
 	"cardinal/internal/ledger"
 	"cardinal/issuance"
 	"cardinal/policies"
@@ -34,6 +35,7 @@ type writeSideOf struct {
 	issuers   map[string]ca.Issuer // by init alone, which made them
 	keys      func(ctx context.Context, name string) (crypto.Signer, error)
 	directory *directoryOf
+	paced     func(ctx context.Context, p journal.Position) error // by the copy of this process; nil: it has none
 	now       func() time.Time
 	logger    *slog.Logger
 }
@@ -72,7 +74,7 @@ func (a *app) writeSide(of writeSideOf) (*writeSide, error) {
 		return nil, err
 	}
 	desk, err := issuance.New(issuance.Config{Ledger: of.ledger, CA: authority, Directory: entries, Policies: of.policies, Suffix: of.directory.suffixes[0],
-		Attestation: makers, Alone: of.config.Orders.Alone, Undo: of.config.Orders.Undo, Expiry: of.config.Orders.Expiry, Now: of.now, Logger: of.logger})
+		Attestation: makers, Alone: of.config.Orders.Alone, Undo: of.config.Orders.Undo, Expiry: of.config.Orders.Expiry, Paced: of.paced, Now: of.now, Logger: of.logger})
 	if err != nil {
 		return nil, fmt.Errorf("configuring issuance: %w", err)
 	}
