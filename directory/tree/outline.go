@@ -328,4 +328,4 @@ func (w *writer) fillAll(h *held) error {
 
 func (w *writer) values() *bbolt.Bucket { return w.root.Bucket([]byte(bucketValues)) }
 
-func (w *writer) reader() *reader { return w.read }
+func (w *writer) reader() *reader { return &w.read }

@@ -26,8 +26,8 @@ type writer struct {
 	key       []byte
 
 	past  pastWriter
-	wrote []byte  // the attributes of the record written last
-	read  *reader // of what is being written
+	wrote []byte // the attributes of the record written last
+	read  reader // of what is being written: it decodes, and remembers nothing
 	named [64]nameOfEntry
 
 	recall  *recall           // is told of what is written
@@ -36,7 +36,7 @@ type writer struct {
 
 func newWriter(t *Tree) *writer {
 	c := newCatalogWriter(t.schema)
-	return &writer{tree: t, catalog: c, records: recordWriter{catalog: c, repeated: t.repeated},
+	return &writer{tree: t, catalog: c, read: reader{tree: t, catalog: &c.now}, records: recordWriter{catalog: c, repeated: t.repeated},
 		past: pastWriter{keep: t.options.History.withDefaults()}, pending: map[uint32]record{}}
 }
 
@@ -56,7 +56,7 @@ func (w *writer) begin(root *bbolt.Bucket) error {
 	clear(w.pending)
 	w.recall = w.tree.recalls.batch(root.Bucket([]byte(bucketState)).Get([]byte(stateMark)))
 	w.root, w.records.bucket = root, root
-	w.read = &reader{tree: w.tree, catalog: &w.catalog.now, root: root}
+	w.read.root = root
 	for name, b := range map[string]**bbolt.Bucket{bucketEntries: &w.entries, bucketChildren: &w.children,
 		bucketCounts: &w.counts, bucketUUIDs: &w.uuids, bucketIndex: &w.index, bucketState: &w.states} {
 		*b = root.Bucket([]byte(name))
