@@ -113,12 +113,17 @@ func (r *Replica) applied(f *file) {
 // him, and not for all that was read with his.
 const batchTime = 25 * time.Millisecond
 
+// batchOctets is how much the bodies of a batch may hold, to bound the pages that are changed and kept in memory until it is
+// written, also of a copy that catches up: an entry added has about as many octets as its pages, but 48 octets suspend a card
+// and change four pages of 4 KiB, when few of its neighbours are changed with it.
+const batchOctets = 512 << 10
+
 // applyBatch applies changes in one transaction and commits it durably. When a change fails, reached says how many of
 // them went well before it; nothing is committed then.
 func (r *Replica) applyBatch(ctx context.Context, f *file, changes []journal.Change) (reached int, err error) {
 	p := f.progress
 	p.done = slices.Clone(p.done)
-	began, patient := time.Now(), !r.started || f == r.next
+	began, patient, octets := time.Now(), !r.started || f == r.next, 0
 	err = guarded("writing a batch", func() error {
 		return f.db.Update(func(tx *bbolt.Tx) error {
 			w := r.newWriter(ctx, tx, f)
@@ -136,7 +141,8 @@ func (r *Replica) applyBatch(ctx context.Context, f *file, changes []journal.Cha
 				}
 				p.finished(c)
 				reached++
-				if c.Last && !patient && time.Since(began) > batchTime {
+				octets += len(c.Body)
+				if c.Last && (octets > batchOctets || !patient && time.Since(began) > batchTime) {
 					break
 				}
 			}

@@ -308,3 +308,26 @@ func TestFeedTroubleOnlyDelays(t *testing.T) {
 		t.Errorf("digest %s, straight %s", got, want)
 	}
 }
+
+func TestBatchOfLongChangesEndsEarly(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	tape := b.options.Appliers[0].(*tape)
+	const most = 10 // changes of 60,000 octets that make more than 512 KiB, with the first above it
+	for range 4 * most {
+		b.feed.Append(journal.KindEntryAdded, 1, make([]byte, 60_000))
+	}
+	b.catchUp(b.open())
+	tape.mu.Lock()
+	defer tape.mu.Unlock()
+	before := journal.Position(0)
+	for _, s := range tape.committed {
+		if s.Position > before+most {
+			t.Errorf("a batch goes from %d to %d", before, s.Position)
+		}
+		before = s.Position
+	}
+	if before != 4*most {
+		t.Errorf("the last batch ends at %d", before)
+	}
+}
