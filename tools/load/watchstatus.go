@@ -139,11 +139,14 @@ func (a *asker) watch(ctx context.Context, r *revocation, seen func(), after tim
 		}
 		s.asked++
 		switch {
-		case is == statusGood && (known || r.binding && returned != nil):
-			s.wrong++
-		case is == statusGood && !good:
-			good = true
-			seen()
+		case is == statusGood:
+			if known || r.binding && returned != nil {
+				s.wrong++
+			}
+			if !good {
+				good = true
+				seen()
+			}
 		case is == statusRevoked && !good:
 			return s, fmt.Errorf("%s: certificate %x %w", a.name, r.query.query.Leaf.SerialNumber, errNeverGood)
 		case is == statusRevoked && !known:
