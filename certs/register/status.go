@@ -1,6 +1,7 @@
 package register
 
 import (
+	"bytes"
 	"cmp"
 	"database/sql"
 	"errors"
@@ -121,7 +122,7 @@ func change(tx *ledger.Tx, refs []certs.Ref, to certs.Status) error {
 func distinct(refs []certs.Ref) []certs.Ref {
 	refs = slices.Clone(refs)
 	slices.SortFunc(refs, func(a, b certs.Ref) int {
-		return cmp.Or(slices.Compare(a.Issuer[:], b.Issuer[:]), cmp.Compare(a.Serial, b.Serial))
+		return cmp.Or(bytes.Compare(a.Issuer[:], b.Issuer[:]), cmp.Compare(a.Serial, b.Serial))
 	})
 	return slices.Compact(refs)
 }

@@ -44,7 +44,9 @@ func (e sqliteEngine) pool(write, readOnly bool) (*sql.DB, error) {
 	mode, pragmas := "rw", []string{"busy_timeout(10000)"}
 	switch {
 	case write:
-		pragmas = append(pragmas, "cache_size(-16384)", "journal_mode(WAL)", "synchronous(FULL)", "wal_autocheckpoint(2000)",
+		// The cache: many cards at once touch the indexes of all certificates anywhere. The store: what would undo a
+		// statement of many rows goes to a file of its own for each such statement, otherwise.
+		pragmas = append(pragmas, "cache_size(-65536)", "temp_store(MEMORY)", "journal_mode(WAL)", "synchronous(FULL)", "wal_autocheckpoint(2000)",
 			"journal_size_limit(67108864)")
 	case readOnly:
 		mode = "ro"
