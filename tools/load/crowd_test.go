@@ -162,7 +162,7 @@ func TestBesideMeasuresWithAndWithoutACrowd(t *testing.T) {
 		t.Skip("short")
 	}
 	server := newAgreeing(t)
-	args := []string{"beside", "scans", "--operation", "bind", "--url", server.url, "--clients", "3", "--connections", "2", "--seconds", "0.2",
+	args := []string{"beside", "scans", "--operation", "bind", "--url", server.url, "--clients", "3", "--connections", "2", "--seconds", "0.5",
 		"--rounds", "1", "--people", "10", "--organisations", "2", "--json"}
 	var out bytes.Buffer
 	if err := run(t.Context(), args, &out); err != nil {

