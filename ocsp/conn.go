@@ -15,6 +15,7 @@ import (
 // reads from.
 type conn struct {
 	net.Conn
+	direct  io.ReadWriter // to Conn
 	server  *Server
 	in      []byte // what has arrived and is not answered yet
 	head    head
@@ -104,7 +105,7 @@ func (c *conn) read() error {
 	if len(c.in) == cap(c.in) {
 		c.in = append(make([]byte, 0, 2*cap(c.in)), c.in...)
 	}
-	n, err := c.Conn.Read(c.in[len(c.in):cap(c.in)])
+	n, err := c.direct.Read(c.in[len(c.in):cap(c.in)])
 	c.in = c.in[:len(c.in)+n]
 	if n > 0 {
 		return nil
@@ -162,7 +163,7 @@ func (c *conn) write(b []byte) error {
 			return err
 		}
 	}
-	_, err := c.Conn.Write(b)
+	_, err := c.direct.Write(b)
 	return err
 }
 

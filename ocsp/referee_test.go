@@ -76,6 +76,7 @@ type stage struct {
 
 func newStage(t *testing.T) *stage {
 	s := &stage{world: newWorld(t), dir: t.TempDir(), certs: map[string]*x509.Certificate{}, talkers: map[string]*talker{}}
+	s.counts = true
 	url := s.serve()
 	s.ready()
 	for _, name := range []string{"good", "revoked", "held", "released", "unknown", "lost"} {

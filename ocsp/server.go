@@ -110,7 +110,7 @@ func (s *Server) begin(c net.Conn) {
 		_ = c.Close()
 		return
 	}
-	loop := &conn{Conn: c, server: s, in: make([]byte, 0, firstBuffer)}
+	loop := &conn{Conn: c, direct: direct(c), server: s, in: make([]byte, 0, firstBuffer)}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closing.Load() {
