@@ -59,6 +59,7 @@ type Desk struct {
 	undo        time.Duration
 	expiry      time.Duration
 	paced       func(context.Context, journal.Position) error
+	cardMoves   []move        // read only: an order asks for each card
 	ordered     chan struct{} // one is in it while orders may be waiting for the worker
 }
 
@@ -82,7 +83,7 @@ func New(c Config) (*Desk, error) {
 	}
 	return &Desk{ledger: c.Ledger, ca: c.CA, directory: c.Directory, policies: c.Policies, suffix: c.Suffix,
 		attestation: c.Attestation, now: c.Now, logger: c.Logger, place: place,
-		alone: c.Alone, undo: cmp.Or(c.Undo, undoUsual), expiry: cmp.Or(c.Expiry, expiryUsual), paced: c.Paced, ordered: make(chan struct{}, 1)}, nil
+		alone: c.Alone, undo: cmp.Or(c.Undo, undoUsual), expiry: cmp.Or(c.Expiry, expiryUsual), paced: c.Paced, cardMoves: cardMoves(), ordered: make(chan struct{}, 1)}, nil
 }
 
 // write runs fn as the operator, found anew, in one transaction. The position

@@ -235,9 +235,9 @@ func (d *Desk) judged(o *Order, c *Card, now time.Time) *Refusal {
 	state := c.shown(now)
 	to := o.leadsTo(c)
 	switch {
-	case !allowed(cardMoves(), o.Verb, state, to) && state == CardExpired:
+	case !allowed(d.cardMoves, o.Verb, state, to) && state == CardExpired:
 		return cardExpired.says("card %s is %s", c.ID, state)
-	case !allowed(cardMoves(), o.Verb, state, to):
+	case !allowed(d.cardMoves, o.Verb, state, to):
 		return cardState.says("card %s is %s", c.ID, state)
 	case o.Undoes != "" && c.Reason != o.Undoes:
 		return orderUndo.says("card %s was touched since", c.ID)
