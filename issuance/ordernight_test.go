@@ -47,7 +47,7 @@ func TestACancelIsCommittedBetweenTheBlocksOfAnOrder(t *testing.T) {
 		t.Skip("short")
 	}
 	w := newWard(t)
-	w.crowd(250)
+	w.crowd(200)
 	var waited []journal.Position
 	var o *issuance.Order
 	w.Paced = func(ctx context.Context, p journal.Position) error {
@@ -69,18 +69,18 @@ func TestACancelIsCommittedBetweenTheBlocksOfAnOrder(t *testing.T) {
 	o = w.confirmed(issuance.OrderSuspend, "crowd", issuance.Selection{Filter: "(case=RX*)"})
 	w.work()
 	shown, err := w.Desk.Order(t.Context(), w.first, o.ID)
-	if err != nil || shown.State != issuance.OrderDone || shown.Done != 250 {
+	if err != nil || shown.State != issuance.OrderDone || shown.Done != 200 {
 		t.Errorf("%+v: %v", shown, err)
 	}
 	if w.state(w.cards[2]) != issuance.CardCancelled || len(waited) == 0 {
 		t.Errorf("the card is %s, the copy was waited for %d times", w.state(w.cards[2]), len(waited))
 	}
-	w.records(o, 250)
+	w.records(200)
 }
 
 // records demands that each block's entries come before its statuses, each set
 // as few changes.
-func (w *ward) records(o *issuance.Order, cards int) {
+func (w *ward) records(cards int) {
 	w.Helper()
 	var kinds []journal.Kind
 	blocks := 0
@@ -111,18 +111,18 @@ func TestOrdersWorkOnPostgreSQL(t *testing.T) {
 			w.killedAt(verb, after)
 		}
 	}
-	w.crowd(100)
+	w.crowd(40)
 	o := w.confirmed(issuance.OrderSuspend, "crowd", issuance.Selection{Filter: "(state=active)"})
-	if o.Spared != 3 || o.Total != 103 {
+	if o.Spared != 3 || o.Total != 43 {
 		t.Fatalf("%+v", o)
 	}
 	w.work()
-	if held := w.status(w.cards[1]); held.State != certs.StateHeld || w.state("C9000000099") != issuance.CardSuspended || w.state(w.cards[0]) != issuance.CardActive {
-		t.Errorf("after suspending: %+v, %s, %s", held, w.state("C9000000099"), w.state(w.cards[0]))
+	if held := w.status(w.cards[1]); held.State != certs.StateHeld || w.state("C9000000039") != issuance.CardSuspended || w.state(w.cards[0]) != issuance.CardActive {
+		t.Errorf("after suspending: %+v, %s, %s", held, w.state("C9000000039"), w.state(w.cards[0]))
 	}
 	ended, _, err := w.Desk.PlaceOrder(t.Context(), w.first, issuance.OrderRequest{RequestID: "request-ended", Verb: issuance.OrderCancel,
-		Selection: issuance.Selection{Filter: "(&(case=RX*)(!(card=C9000000098)))"}, Cancellation: issuance.Cancellation{Reason: "lost"}})
-	if err != nil || ended.Total != 99 {
+		Selection: issuance.Selection{Filter: "(&(case=RX*)(!(card=C9000000038)))"}, Cancellation: issuance.Cancellation{Reason: "lost"}})
+	if err != nil || ended.Total != 39 {
 		t.Fatalf("%+v: %v", ended, err)
 	}
 	if _, _, err := w.Desk.ConfirmOrder(t.Context(), w.second, ended.ID, ended.Content); err != nil {
@@ -134,8 +134,8 @@ func TestOrdersWorkOnPostgreSQL(t *testing.T) {
 		t.Errorf("of what was suspended %d can be undone, want the 4 that were not cancelled", undone.Total)
 	}
 	w.work()
-	if good := w.status(w.cards[1]); good.State != certs.StateGood || w.state("C9000000099") != issuance.CardCancelled || w.state(w.cards[1]) != issuance.CardActive {
-		t.Errorf("at the end: %+v, %s, %s", good, w.state("C9000000099"), w.state(w.cards[1]))
+	if good := w.status(w.cards[1]); good.State != certs.StateGood || w.state("C9000000039") != issuance.CardCancelled || w.state(w.cards[1]) != issuance.CardActive {
+		t.Errorf("at the end: %+v, %s, %s", good, w.state("C9000000039"), w.state(w.cards[1]))
 	}
 	for _, s := range []issuance.Selection{{Filter: "(cn=*x*)"}, {Filter: "(&(issued>=2020-01-01)(!(state=cancelled)))"}} {
 		if _, err := w.Desk.PlanOrder(t.Context(), w.first, issuance.OrderRequest{Verb: issuance.OrderSuspend, Selection: s}); err != nil {
