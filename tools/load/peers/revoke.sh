@@ -6,14 +6,14 @@
 #                               requests go on there: a histogram for each
 #
 # Prints one line of JSON for each figure and a summary for people; ends with 1
-# where an answer was wrong. CARDS (300) is how many are cancelled, PAUSE (0s)
+# where an answer was wrong. CARDS (300) is how many are cancelled, PAUSE (200us)
 # what each client waits between an answer and its next question, RATE (500)
 # logins and as many status requests a second on each node. What it makes in
 # DIR it removes, unless KEEP is set. Three million revoked take some 3 GB and
 # minutes to write.
 dir=$(mkdir -p "$1" && cd "$1" && pwd)
 shift
-cards=${CARDS:-300} rate=${RATE:-500} pause=${PAUSE:-0s}
+cards=${CARDS:-300} rate=${RATE:-500} pause=${PAUSE:-200us}
 . "$(dirname "$0")/folder.sh"
 people=$((cards + 100))
 trap 'finish_all; [[ ${KEEP:-} ]] || rm -rf "$dir"/{few,revoked-*,node-*,nodes*,load,cardinal,pass,*.pid,*.out,*.log}*' EXIT
