@@ -11,6 +11,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"cardinal/directory"
+	"cardinal/internal/journal"
 )
 
 // TestPatchedRecordIsTheOneTheLongWayMakes makes random modifications both ways.
@@ -39,7 +40,10 @@ func TestPatchedRecordIsTheOneTheLongWayMakes(t *testing.T) {
 		if err := p.w.begin(root); err != nil {
 			return err
 		}
-		return p.run()
+		if err := p.run(); err != nil {
+			return err
+		}
+		return p.touching()
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -119,6 +123,22 @@ func (p *patching) both(id uint32) error {
 	}
 	if ok {
 		p.patched++
+	}
+	return nil
+}
+
+// touching: an entry that was changed in a transaction is not told of again by what
+// follows in it, and one that was not is.
+func (p *patching) touching() error {
+	p.w.records.position++
+	now, told := p.w.records.position, p.w.past.state.next
+	for _, since := range []uint64{now - 1, now - 1, now} { // the last is of the next transaction
+		if err := p.w.touch(1, journal.Position(since)); err != nil {
+			return err
+		}
+	}
+	if h, err := parseHead(p.w.entries.Get(appendID(nil, 1))); err != nil || h.position != now || p.w.past.state.next != told+2 {
+		p.t.Errorf("touched at %d of %d, told of %d times, %v", h.position, now, p.w.past.state.next-told, err)
 	}
 	return nil
 }
