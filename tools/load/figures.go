@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -92,8 +91,6 @@ func (f figure) counted(took []time.Duration) figure {
 	}
 	return f
 }
-
-var errGoals = errors.New("not every goal was met")
 
 // printFigures prints a line of JSON for each figure, then a summary for people.
 func printFigures(out io.Writer, all []figure) error {

@@ -11,7 +11,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -45,7 +44,7 @@ func revokeCommand(out io.Writer) *cobra.Command {
 		Long: `For each card a client asks OCSP about its authentication certificate without pause, on each node; once
 it is told to be good everywhere, the card is cancelled over the issuance port. Measured are the cancel
 itself, from sending it to the first "revoked" at each node, and, alternating with the cancels, what a
-bare write of 4 KiB and fdatasync costs on the same disk. A "good" to a question that was asked after the
+bare write of 4 KiB and fsync costs on the same disk. A "good" to a question that was asked after the
 cancel returned (on a node that follows: after its first "revoked") is wrong and ends it with 1. In the
 end a few more are cancelled to see when the list of their shard can be fetched with the serial on it.`,
 		Example: "  load revoke --folder cards --operator staff/security-0.pem --cards 300",
@@ -147,7 +146,7 @@ func (r *revokes) sync() (time.Duration, error) {
 	if _, err := r.disk.Write(r.page); err != nil {
 		return 0, err
 	}
-	err := syscall.Fdatasync(int(r.disk.Fd()))
+	err := r.disk.Sync()
 	return time.Since(begun), err
 }
 
@@ -241,7 +240,7 @@ func (t *tally) add(one cancelled) {
 // figures judges by the goals: on the node that writes three bare writes of
 // this run and 5 ms, on each other a second, a list within 15 s.
 func (t *tally) figures(r *revokes) []figure {
-	syncs := timesOf("bare write and fdatasync", r.label, t.syncs)
+	syncs := timesOf("bare write and fsync", r.label, t.syncs)
 	all := []figure{syncs, timesOf("cancel returned", r.label, t.cancels)}
 	for i, a := range r.askers {
 		where := strings.TrimPrefix(r.label+", "+a.name, ", ")
