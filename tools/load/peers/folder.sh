@@ -10,7 +10,7 @@ started=()
 say() { echo "# $(date -u +%H:%M:%S) $*"; }
 
 programs() {
-	(cd "$here" && CGO_ENABLED=0 go build -o "$load" ./tools/load && CGO_ENABLED=0 go build -o "$cardinal" ./tools/cardinal)
+	(cd "$here" && CGO_ENABLED=0 go build -o "$load" ./tools/load && CGO_ENABLED=0 go build -pgo=tools/cardinal/serving.pgo -o "$cardinal" ./tools/cardinal)
 	echo 'correct horse battery staple' > "$dir/pass"
 }
 

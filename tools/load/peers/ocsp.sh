@@ -71,7 +71,7 @@ if [[ $what == cards ]]; then
 	exit
 fi
 
-(cd "$here" && go test -c -o "$dir/ocsp.test" ./ocsp)
+(cd "$here" && go test -c -pgo="$here/tools/cardinal/serving.pgo" -o "$dir/ocsp.test" ./ocsp)
 mkfifo "$dir/stdin" 2>/dev/null || true
 rm -f "$dir/address"
 # The program lets its heap grow by 64 MiB before it collects (tools/cardinal/memory.go); the test binary is told the like.
