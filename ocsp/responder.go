@@ -6,7 +6,6 @@ import (
 	"crypto/sha512"
 	"errors"
 	"log/slog"
-	"math/rand/v2"
 	"sync/atomic"
 	"time"
 
@@ -200,7 +199,7 @@ func firstKnown(issuers *issuerSet, ids []CertID) *Issuer {
 }
 
 // stored is the answer kept for a CertID if it is still true: made from data no older than the last change to this
-// serial, by the key in use, not in the second half of its life nor shortly before it, and not at a time the clock was since set back from.
+// serial, by the key in use, not in the second half of its life, and not at a time the clock was since set back from.
 func (r *Responder) stored(id *CertID, signer *delegate, now time.Time) *answer {
 	a := r.answers.get(id.Raw)
 	if a == nil || a.signer != signer || !now.Before(a.until) || now.Before(a.producedAt) ||
@@ -209,10 +208,6 @@ func (r *Responder) stored(id *CertID, signer *delegate, now time.Time) *answer 
 	}
 	return a
 }
-
-// renewalSpread is by which share of its life at most an answer is renewed before half of it: many that were made
-// together would else all be asked for again together, and wait for each other's signatures.
-const renewalSpread = 4
 
 // moment is when an answer is made and what the copy was complete as of.
 type moment struct{ now, asOf time.Time }
@@ -244,7 +239,7 @@ func (r *Responder) compose(m *room, issuer *Issuer, t moment) (err error) {
 		a.thisUpdate = d.producedAt // the ledger's clock is ahead of ours
 	}
 	a.producedAt, a.nextUpdate = d.producedAt, r.nextUpdate(policy, a.thisUpdate, d.producedAt)
-	a.until = a.thisUpdate.Add(policy.NextUpdate/2 - rand.N(policy.NextUpdate/renewalSpread+1))
+	a.until = a.thisUpdate.Add(policy.NextUpdate / 2)
 	a.maxAge = policy.MaxAge
 	if m.singles, a.generation, err = r.lookUpAll(m.singles[:0], q.CertIDs); err != nil {
 		return err
