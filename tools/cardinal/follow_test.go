@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io/fs"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -226,6 +227,9 @@ func TestANewNodeBeginsWithASnapshotAndGoesOnWhereItWasKilled(t *testing.T) {
 func (w *followWorld) sameList(readers ...*served) {
 	w.t.Helper()
 	for _, s := range readers {
-		w.until(s.name+" serves the writer's list", func() bool { return bytes.Equal(w.list(s), w.list(w.writer)) })
+		w.until(s.name+" serves the writer's list", func() bool {
+			body, status := w.listNow(s)
+			return status == http.StatusOK && bytes.Equal(body, w.list(w.writer))
+		})
 	}
 }

@@ -308,15 +308,22 @@ func isLater(err error) bool {
 
 func (w *followWorld) list(s *served) []byte {
 	w.t.Helper()
+	body, status := w.listNow(s)
+	if status != http.StatusOK || len(body) == 0 {
+		w.t.Errorf("%s: list: %d", s.name, status)
+	}
+	return body
+}
+
+// listNow is what a node answers for a list, which may not have come yet (503).
+func (w *followWorld) listNow(s *served) (body []byte, status int) {
+	w.t.Helper()
 	answer, err := http.Get(s.Status + "/crl/services/3.crl")
 	w.check(err)
 	defer answer.Body.Close()
-	body, err := io.ReadAll(answer.Body)
+	body, err = io.ReadAll(answer.Body)
 	w.check(err)
-	if answer.StatusCode != http.StatusOK || len(body) == 0 {
-		w.t.Errorf("%s: list: %s", s.name, answer.Status)
-	}
-	return body
+	return body, answer.StatusCode
 }
 
 // until waits for what must come true before long.
