@@ -100,32 +100,40 @@ func (w *issuanceWorker) operate(ctx context.Context, n int) error {
 	if err != nil {
 		return err
 	}
-	opened, err := w.manager.RequestCase(ctx, api.NewCase{Person: person.UUID})
+	keys, issued, err := w.enrol(ctx, person.UUID, name)
 	if err != nil {
 		return err
 	}
-	if _, err := w.sponsor.ApproveCase(ctx, opened.Case, api.Reason{}); err != nil {
+	if err := carries(issued.Certificates.Authentication, keys.authentication); err != nil {
 		return err
 	}
-	authentication, authenticationCSR, err := newKey()
-	if err != nil {
-		return err
-	}
-	signature, signatureCSR, err := newKey()
-	if err != nil {
-		return err
-	}
-	issued, err := w.manager.Issue(ctx, opened.Case, api.PairRequest{RequestID: name, AuthenticationCSR: authenticationCSR, SignatureCSR: signatureCSR})
-	if err != nil {
-		return err
-	}
-	if err := carries(issued.Certificates.Authentication, authentication); err != nil {
-		return err
-	}
-	if err := carries(issued.Certificates.Signature, signature); err != nil {
+	if err := carries(issued.Certificates.Signature, keys.signature); err != nil {
 		return err
 	}
 	return w.l.keep(issued.Certificates.Authentication)
+}
+
+// pairKeys are the keys of one card.
+type pairKeys struct{ authentication, signature *ecdsa.PrivateKey }
+
+// enrol takes a person from the request of a case to an issued pair.
+func (w *issuanceWorker) enrol(ctx context.Context, person, request string) (keys pairKeys, issued *api.Issued, err error) {
+	opened, err := w.manager.RequestCase(ctx, api.NewCase{Person: person})
+	if err != nil {
+		return keys, issued, err
+	}
+	if _, err := w.sponsor.ApproveCase(ctx, opened.Case, api.Reason{}); err != nil {
+		return keys, issued, err
+	}
+	asked := api.PairRequest{RequestID: request}
+	if keys.authentication, asked.AuthenticationCSR, err = newKey(); err != nil {
+		return keys, issued, err
+	}
+	if keys.signature, asked.SignatureCSR, err = newKey(); err != nil {
+		return keys, issued, err
+	}
+	issued, err = w.manager.Issue(ctx, opened.Case, asked)
+	return keys, issued, err
 }
 
 // person makes somebody no register has met: the names count in letters, and

@@ -76,8 +76,7 @@ func (r *revoking) run(ctx context.Context) (err error) {
 	return nil
 }
 
-// revokedRow writes a certificate and its status. A row a statement is the
-// quickest in SQLite, which finds each parameter by its name.
+// revokedRow writes a certificate and its status, a row a statement.
 const revokedRow = `INSERT INTO certs_serial (issuer, serial, state, profile, holder, card, request, shard, key_digest, policy, tbs_hash,
 	not_before, not_after, reserved, settled, why, status, reason, revoked, changed)
 	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)`

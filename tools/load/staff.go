@@ -101,26 +101,11 @@ func (s *staffing) employ(ctx context.Context, w *issuanceWorker, i int, e *empl
 			return err
 		}
 	}
-	opened, err := w.manager.RequestCase(ctx, api.NewCase{Person: person.UUID})
+	keys, issued, err := w.enrol(ctx, person.UUID, w.l.batch+"-"+e.name)
 	if err != nil {
 		return err
 	}
-	if _, err := w.sponsor.ApproveCase(ctx, opened.Case, api.Reason{}); err != nil {
-		return err
-	}
-	key, authentication, err := newKey()
-	if err != nil {
-		return err
-	}
-	_, signature, err := newKey()
-	if err != nil {
-		return err
-	}
-	issued, err := w.manager.Issue(ctx, opened.Case, api.PairRequest{RequestID: w.l.batch + "-" + e.name, AuthenticationCSR: authentication, SignatureCSR: signature})
-	if err != nil {
-		return err
-	}
-	e.key, e.card, e.pair = key, issued.Card, issued.Certificates
+	e.key, e.card, e.pair = keys.authentication, issued.Card, issued.Certificates
 	_, err = w.manager.HandOver(ctx, e.card, api.Reason{})
 	return err
 }
