@@ -7,6 +7,7 @@ import (
 	"cardinal/ca"
 	"cardinal/certs"
 	"cardinal/certs/register"
+	"cardinal/internal/disktest"
 	"cardinal/internal/ledger"
 )
 
@@ -15,7 +16,7 @@ import (
 // the next try succeeds without a restart, and nothing is left over.
 func TestFullDiskKeepsTheListBefore(t *testing.T) {
 	t.Parallel()
-	disk := ca.OnSmallDisk(t, "80m")
+	disk := disktest.Run(t, "80m", disktest.Temporary)
 	if disk == "" {
 		return
 	}
@@ -28,7 +29,7 @@ func TestFullDiskKeepsTheListBefore(t *testing.T) {
 		w.reopen() // which leaves no room in the write-ahead log
 		kept := w.shard(ca.Services, 5).List
 		w.advance(2 * time.Second)
-		remove := ca.Ballast(t, disk, room)
+		remove := disktest.Fill(t, disk, room)
 		_, err := w.authority.PublishList(t.Context(), ca.Services, certs.ShardList(5))
 		_, now := w.named(ca.Services, certs.ShardList(5))
 		switch {

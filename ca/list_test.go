@@ -25,6 +25,7 @@ import (
 
 	"cardinal/certs"
 	"cardinal/certs/register"
+	"cardinal/internal/disktest"
 )
 
 func newIssuer(t testing.TB, key crypto.Signer) *x509.Certificate {
@@ -344,7 +345,7 @@ func TestSpoolLeavesNoFile(t *testing.T) {
 
 func TestSpoolOnAFullDiskIsAnErrorAndLeavesNoFile(t *testing.T) {
 	t.Parallel()
-	disk := OnSmallDisk(t, "16m")
+	disk := disktest.Run(t, "16m", disktest.Temporary)
 	if disk == "" {
 		return
 	}
@@ -352,7 +353,7 @@ func TestSpoolOnAFullDiskIsAnErrorAndLeavesNoFile(t *testing.T) {
 	e := newEncoder(newIssuer(t, key), key, many(200_000))
 	e.tempDir = t.TempDir()
 	for _, room := range []int64{0, 1 << 20, spoolMemory - 1, spoolMemory + 1<<20} {
-		remove := Ballast(t, disk, room)
+		remove := disktest.Fill(t, disk, room)
 		if list, err := e.collect(); !errors.Is(err, syscall.ENOSPC) {
 			t.Errorf("with %d octets of room: %v, %v", room, list, err)
 		}

@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,42 +16,9 @@ import (
 
 	"github.com/go-ldap/ldap/v3"
 	xocsp "golang.org/x/crypto/ocsp"
+
+	"cardinal/internal/disktest"
 )
-
-// smallDisk is set, to its path, in the process that has a small disk of its own.
-const smallDisk = "CARDINAL_SMALL_DISK"
-
-// onSmallDisk runs the test once more in a mount namespace of its own, with a disk of 96 MiB.
-func onSmallDisk(t *testing.T) (disk string) {
-	t.Helper()
-	if testing.Short() {
-		t.Skip("short")
-	}
-	if disk := os.Getenv(smallDisk); disk != "" {
-		return disk
-	}
-	if _, err := exec.LookPath("unshare"); err != nil {
-		t.Skipf("needs %s: apt-get install -y %s", "unshare", "util-linux")
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
-	defer cancel()
-	flags := []string{"--mount"}
-	if os.Getuid() != 0 {
-		flags = append(flags, "--map-root-user")
-	}
-	disk = t.TempDir()
-	again := `mount -t tmpfs -o size=96m tmpfs "$1" && exec "$0" -test.run "^$2\$" -test.v`
-	c := exec.CommandContext(ctx, "unshare", append(flags, "sh", "-c", again, os.Args[0], disk, t.Name())...)
-	c.Env = append(os.Environ(), smallDisk+"="+disk, realKey+"="+filepath.Join(shippedProgram(t), "cardinal"))
-	out, err := c.CombinedOutput()
-	if strings.Contains(string(out), "Operation not permitted") {
-		t.Skip("no mount namespace of one's own on this machine")
-	}
-	if err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	return ""
-}
 
 // asShipped runs the program as it ships, which the parent process built.
 func asShipped(args ...string) (code int, said string) {
@@ -83,7 +49,7 @@ func ballast(t *testing.T, disk string, but uint64) (remove func()) {
 // ends.
 func TestAFullDiskIsSaidAndLosesNothing(t *testing.T) {
 	t.Parallel()
-	disk := onSmallDisk(t)
+	disk := disktest.Run(t, "96m", func(string) []string { return []string{realKey + "=" + filepath.Join(shippedProgram(t), "cardinal")} })
 	if disk == "" {
 		return // it ran, in a process of its own
 	}

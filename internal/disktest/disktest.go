@@ -1,4 +1,5 @@
-package ca
+// Package disktest runs tests on a disk that is soon full.
+package disktest
 
 import (
 	"context"
@@ -11,13 +12,17 @@ import (
 	"time"
 )
 
-// smallDisk is set, to its path, in a process that has a small disk of its own.
-const smallDisk = "CARDINAL_CA_SMALL_DISK"
+// Temporary has temporary files made on the disk: it is for Run.
+func Temporary(disk string) (environment []string) { return []string{"TMPDIR=" + disk} }
 
-// OnSmallDisk runs a test once more in a mount namespace of its own, where
-// temporary files are on a disk of so many MiB. It gives the disk there, and ""
-// to the test that is run as usual, which is then done.
-func OnSmallDisk(t *testing.T, size string) (disk string) {
+// smallDisk is set, to its path, in a process that has a small disk of its own.
+const smallDisk = "CARDINAL_SMALL_DISK"
+
+// Run runs a test once more, in a process with a mount namespace of its own, where
+// there is a disk of the size (tmpfs: "16m"), with more in its environment
+// ("NAME=value"), which is asked for only in the test run as usual. It gives the disk there, and "" to the test that is
+// run as usual, which is then done. It skips where that cannot be had.
+func Run(t *testing.T, size string, more func(disk string) (environment []string)) (disk string) {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("short")
@@ -37,7 +42,7 @@ func OnSmallDisk(t *testing.T, size string) (disk string) {
 	disk = t.TempDir()
 	again := `mount -t tmpfs -o size=` + size + ` tmpfs "$1" && exec "$0" -test.run "^$2\$" -test.v`
 	c := exec.CommandContext(ctx, "unshare", append(flags, "sh", "-c", again, os.Args[0], disk, t.Name())...)
-	c.Env = append(os.Environ(), smallDisk+"="+disk, "TMPDIR="+disk)
+	c.Env = append(append(os.Environ(), smallDisk+"="+disk), more(disk)...)
 	out, err := c.CombinedOutput()
 	if strings.Contains(string(out), "Operation not permitted") {
 		t.Skip("no mount namespace of one's own on this machine")
@@ -49,8 +54,8 @@ func OnSmallDisk(t *testing.T, size string) (disk string) {
 	return ""
 }
 
-// Ballast takes what room there is on a disk but for so many octets.
-func Ballast(t *testing.T, disk string, but int64) (remove func()) {
+// Fill takes what room there is on a disk but for so many octets.
+func Fill(t *testing.T, disk string, but int64) (remove func()) {
 	t.Helper()
 	f, err := os.Create(disk + "/ballast")
 	if err != nil {
