@@ -75,16 +75,18 @@ func (w *wire) serve(client net.Conn) {
 	w.mu.Lock()
 	w.open[client], w.open[server] = true, true
 	w.mu.Unlock()
-	var muted atomic.Bool
+	var cut atomic.Bool // the client hears no more, and keeps its connection until the meanwhile is over
 	go func() {
 		buffer := make([]byte, 1<<16)
 		for {
 			n, err := server.Read(buffer)
-			if err != nil {
+			switch {
+			case cut.Load() && err != nil:
+				return
+			case err != nil:
 				client.Close()
 				return
-			}
-			if !muted.Load() {
+			case !cut.Load():
 				client.Write(buffer[:n])
 			}
 		}
@@ -98,8 +100,8 @@ func (w *wire) serve(client net.Conn) {
 		}
 		// What is left of a group and its COMMIT travel in one write; the tests' groups carry these words.
 		if ask := w.onCommit.Load(); ask != nil && bytes.Contains(buffer[:n], []byte("cut here")) && w.onCommit.CompareAndSwap(ask, nil) {
+			cut.Store(true)
 			if (*ask)() {
-				muted.Store(true)
 				server.Write(buffer[:n])
 				time.Sleep(50 * time.Millisecond) // the server commits
 			}
