@@ -82,7 +82,7 @@ func (w *world) revokedInBulk(issuer string, n int, last certs.Serial) {
 	for ; n > 0; n -= block {
 		w.write(func(tx *ledger.Tx) error {
 			for range min(n, block) {
-				serial, err := certs.NewSerial(rand.Reader)
+				serial, err := certs.NewSerial(time.Now(), rand.Reader)
 				if err != nil {
 					return err
 				}

@@ -120,7 +120,7 @@ func found(tx *ledger.Tx, g NewGeneration, c *x509.Certificate, shards uint16) e
 
 // makeRoot signs a root certificate and adds the root as the issuer of its own.
 func (a *Authority) makeRoot(ctx context.Context, g NewGeneration) (*hand, error) {
-	serial, err := certs.NewSerial(rand.Reader)
+	serial, err := certs.NewSerial(a.Now(), rand.Reader)
 	if err != nil {
 		return nil, err
 	}

@@ -144,7 +144,7 @@ func (a *Authority) decide(o *Order, now time.Time) (*job, error) {
 	if at.Signer == nil {
 		return nil, fmt.Errorf("%w: %s", ErrNoKey, at.name)
 	}
-	serial, err := certs.NewSerial(rand.Reader)
+	serial, err := certs.NewSerial(now, rand.Reader)
 	if err != nil {
 		return nil, err
 	}

@@ -92,7 +92,7 @@ func variety(t testing.TB, n int) []register.Entry {
 	reasons := []certs.Reason{0, 1, 2, 3, 4, 5, 6, 9, 10}
 	var list []register.Entry
 	for i := range n {
-		serial, err := certs.NewSerial(rand.Reader)
+		serial, err := certs.NewSerial(time.Now(), rand.Reader)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -141,7 +141,7 @@ func randomSerials(t testing.TB, n int) []certs.Serial {
 	serials := make([]certs.Serial, n)
 	for i := range serials {
 		var err error
-		if serials[i], err = certs.NewSerial(rand.Reader); err != nil {
+		if serials[i], err = certs.NewSerial(time.Now(), rand.Reader); err != nil {
 			t.Fatal(err)
 		}
 	}

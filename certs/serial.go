@@ -1,12 +1,14 @@
 package certs
 
 import (
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"math/big"
 	"strings"
+	"time"
 )
 
 // SerialMax is the longest serial number in octets (RFC 5280 §4.1.2.2).
@@ -26,17 +28,29 @@ var ErrUnknownSerial = errors.New("no certificate with this serial was issued")
 // serial.
 type Serial string
 
-// NewSerial draws a serial with 127 random bits. It reads 16 bytes of random,
-// which must be cryptographically secure (RFC 5280 §4.1.2.2 and the 64 bit
-// floor of the CA/Browser baseline are both met).
-func NewSerial(random io.Reader) (Serial, error) {
+// NewSerial draws a serial of 16 octets: 4 that tell when, which the
+// certificate says anyway, then 96 random bits. It reads 12 bytes of random,
+// which must be cryptographically secure (the CA/Browser baseline asks for 64
+// bits). Certificates made together so lie together wherever serials are
+// sorted: an order on a million cards in the order they were made goes through
+// each table once, and not to a random page of it for each. Nothing may rely on
+// that order. The time must lie between 1972 and 2106.
+func NewSerial(at time.Time, random io.Reader) (Serial, error) {
 	var b [16]byte
-	if _, err := io.ReadFull(random, b[:]); err != nil {
+	if _, err := io.ReadFull(random, b[4:]); err != nil {
 		return "", fmt.Errorf("drawing a serial: %w", err)
 	}
-	b[0] &= 0x7f
+	tick := at.Unix() / serialTick
+	if tick < 1<<24 || tick >= 1<<31 { // shorter, or negative in DER
+		return "", fmt.Errorf("drawing a serial: %w: at %s", ErrSerial, at.UTC().Format(time.RFC3339))
+	}
+	binary.BigEndian.PutUint32(b[:], uint32(tick))
 	return SerialFromBytes(b[:])
 }
+
+// serialTick is the seconds that certificates of one prefix were made in: with
+// two the top bit stays clear until 2106.
+const serialTick = 2
 
 // SerialFromBytes takes a big-endian magnitude; leading zeros, as DER puts
 // before a set top bit, are dropped.

@@ -6,28 +6,33 @@ import (
 	"errors"
 	"math/big"
 	"testing"
+	"time"
 
 	"cardinal/certs"
 )
 
-func TestNewSerialIsPositiveAndAtMost127Bits(t *testing.T) {
+func TestNewSerialRisesWithTimeAndIsRandomBehindIt(t *testing.T) {
 	t.Parallel()
-	seen := map[certs.Serial]bool{}
+	seen, before := map[certs.Serial]bool{}, certs.Serial("")
+	at := time.Date(2026, 11, 22, 8, 0, 0, 0, time.UTC)
 	for range 2000 {
-		s, err := certs.NewSerial(rand.Reader)
+		s, err := certs.NewSerial(at, rand.Reader)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !s.Valid() || s.Big().BitLen() > 127 || seen[s] {
-			t.Fatalf("serial %s: valid %v, bits %d, seen %v", s, s.Valid(), s.Big().BitLen(), seen[s])
+		if !s.Valid() || len(s) != 16 || s.Big().BitLen() > 127 || s <= before || seen[s[4:]] {
+			t.Fatalf("serial %s behind %s: valid %v, its random part seen %v", s, before, s.Valid(), seen[s[4:]])
 		}
-		seen[s] = true
+		seen[s[4:]], before = true, s
+		at = at.Add(2 * time.Second)
 	}
-	if _, err := certs.NewSerial(bytes.NewReader(make([]byte, 15))); err == nil {
+	if _, err := certs.NewSerial(at, bytes.NewReader(make([]byte, 11))); err == nil {
 		t.Error("a short source of random was accepted")
 	}
-	if _, err := certs.NewSerial(bytes.NewReader(make([]byte, 16))); !errors.Is(err, certs.ErrSerial) {
-		t.Errorf("serial zero: %v", err)
+	for _, wrong := range []time.Time{{}, time.Unix(0, 0), time.Date(2107, 1, 1, 0, 0, 0, 0, time.UTC)} {
+		if _, err := certs.NewSerial(wrong, rand.Reader); !errors.Is(err, certs.ErrSerial) {
+			t.Errorf("at %s: %v", wrong, err)
+		}
 	}
 }
 

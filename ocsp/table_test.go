@@ -23,7 +23,7 @@ import (
 
 func randomSerial(t testing.TB) certs.Serial {
 	t.Helper()
-	s, err := certs.NewSerial(rand.Reader)
+	s, err := certs.NewSerial(time.Now(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}

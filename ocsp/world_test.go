@@ -62,7 +62,7 @@ func (a *authority) sign(t testing.TB, template, parent *x509.Certificate, pub c
 
 // responder makes the certificate an enroller gives out; edit may spoil it.
 func (a *authority) responder(pub crypto.PublicKey, now time.Time, edit func(*x509.Certificate)) ([]byte, error) {
-	serial, _ := certs.NewSerial(rand.Reader)
+	serial, _ := certs.NewSerial(time.Now(), rand.Reader)
 	template := &x509.Certificate{SerialNumber: serial.Big(), Subject: pkix.Name{CommonName: "OCSP responder " + a.name},
 		NotBefore: now.Add(-5 * time.Minute), NotAfter: now.Add(48 * time.Hour), KeyUsage: x509.KeyUsageDigitalSignature,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageOCSPSigning}, BasicConstraintsValid: true,
@@ -257,7 +257,7 @@ func (w *world) ready() {
 // leaf issues a certificate without recording it; url, when given, is where its status is.
 func (w *world) leaf(a *authority, url string) *x509.Certificate {
 	w.t.Helper()
-	serial, err := certs.NewSerial(rand.Reader)
+	serial, err := certs.NewSerial(time.Now(), rand.Reader)
 	if err != nil {
 		w.t.Fatal(err)
 	}

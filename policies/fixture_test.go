@@ -35,7 +35,7 @@ func newKey(t testing.TB, curve elliptic.Curve) *ecdsa.PrivateKey {
 
 func newSerial(t testing.TB) certs.Serial {
 	t.Helper()
-	serial, err := certs.NewSerial(rand.Reader)
+	serial, err := certs.NewSerial(time.Now(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -87,15 +87,15 @@ func keyIsNotTheIssuers(d *decision) *Refusal {
 	return nil
 }
 
-// serialIsRandom: RFC 5280 §4.1.2.2. That 127 bits are random is the drawer's
+// serialIsRandom: RFC 5280 §4.1.2.2. That 96 bits are random is the drawer's
 // promise; here a counter is told from a draw by its length.
 func serialIsRandom(d *decision) *Refusal {
-	const least = 10 // octets: a draw of 127 bits is shorter once in 2^47
+	const least = 16 // octets: when it was drawn and 96 random bits
 	switch {
 	case !d.Serial.Valid():
 		return refuse("serial", "RFC 5280 §4.1.2.2", "not a positive number of at most 20 octets")
 	case len(d.Serial) < least:
-		return refuse("serial-random", "RFC 5280 §4.1.2.2; at least 127 random bits", "%s was not drawn at random", d.Serial.Hex())
+		return refuse("serial-random", "RFC 5280 §4.1.2.2; at least 96 random bits", "%s was not drawn at random", d.Serial.Hex())
 	}
 	return nil
 }

@@ -142,7 +142,7 @@ func (w *world) bulk(n int) []certs.Ref {
 	w.must(func(tx *ledger.Tx) error {
 		refs = refs[:0]
 		for range n {
-			serial, err := certs.NewSerial(rand.Reader)
+			serial, err := certs.NewSerial(time.Now(), rand.Reader)
 			if err != nil {
 				return err
 			}

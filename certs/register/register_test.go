@@ -108,7 +108,7 @@ type promised struct {
 
 func (w *world) promise(shard uint16, card string) promised {
 	w.Helper()
-	serial, err := certs.NewSerial(rand.Reader)
+	serial, err := certs.NewSerial(time.Now(), rand.Reader)
 	if err != nil {
 		w.Fatal(err)
 	}

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"crypto/rand"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -81,8 +80,11 @@ const revokedRow = `INSERT INTO certs_serial (issuer, serial, state, profile, ho
 	not_before, not_after, reserved, settled, why, status, reason, revoked, changed)
 	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)`
 
-// write writes one block. Serials rise from block to block, which spares the
-// database's trees; a random end makes each its own.
+// threeYears is how long the cards took whose certificates are revoked by now.
+const threeYears = 3 * 365 * 24 * time.Hour
+
+// write writes one block. Serials rise from block to block, as those of real
+// certificates do.
 func (r *revoking) write(tx *ledger.Tx, from, n int) error {
 	for i, m := range r.moulds {
 		recorded := &certs.Recorded{Issuer: m.issuer}
@@ -90,7 +92,10 @@ func (r *revoking) write(tx *ledger.Tx, from, n int) error {
 		change := &certs.StatusChange{Issuer: m.issuer, Status: status}
 		var shards [16]int
 		for k := from + i; k < from+n; k += len(r.moulds) {
-			c := r.record(tx, m, k, status)
+			c, err := r.record(tx, m, k, status)
+			if err != nil {
+				return err
+			}
 			recorded.Certificates = append(recorded.Certificates, c)
 			change.Serials = append(change.Serials, c.Serial)
 			shards[c.Shard]++
@@ -110,15 +115,17 @@ func (r *revoking) write(tx *ledger.Tx, from, n int) error {
 }
 
 // record adds the row of the k-th certificate.
-func (r *revoking) record(tx *ledger.Tx, m *mould, k int, status certs.Status) certs.RecordedCertificate {
-	serial, digest := make([]byte, 16), journal.Hash{1}
-	binary.BigEndian.PutUint64(serial, 1<<62+uint64(k)*(1<<62/uint64(r.number))) // over all there are, as chance would
-	rand.Read(serial[8:])
+func (r *revoking) record(tx *ledger.Tx, m *mould, k int, status certs.Status) (certs.RecordedCertificate, error) {
+	drawn, err := certs.NewSerial(drawnAt(0).Add(time.Duration(k)*(threeYears/time.Duration(r.number))), rand.Reader)
+	if err != nil {
+		return certs.RecordedCertificate{}, err
+	}
+	serial, digest := drawn.Bytes(), journal.Hash{1}
 	copy(digest[1:], serial)
 	c := certs.RecordedCertificate{Serial: certs.Serial(serial), Digest: digest, NotAfter: m.of.NotAfter, Shard: uint16(serial[15] % 16),
 		Profile: m.profile, Holder: fmt.Sprintf("8%011d", k/2)}
 	at, none := tx.Time().UnixMicro(), make([]byte, len(digest))
 	tx.Defer(revokedRow, journal.Hash(m.issuer), serial, 1, m.profile, c.Holder, "", "seed", c.Shard, digest[:], none, none,
 		m.of.NotBefore.UnixMicro(), m.of.NotAfter.UnixMicro(), at, at, "", uint8(status.State), uint8(status.Reason), status.At.UnixMicro(), at)
-	return c
+	return c, nil
 }

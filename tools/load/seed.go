@@ -69,6 +69,12 @@ func cardEnds() int64 { return time.Date(2099, 1, 1, 0, 0, 0, 0, time.UTC).UnixM
 // cardNumber is what a workforce's person has: load data --cards writes the same.
 func cardNumber(i int) string { return fmt.Sprintf("C%010d", i) }
 
+// drawnAt is when the serials of the i-th card were drawn: every two minutes one,
+// as 760,000 cards of three years are.
+func drawnAt(i int) time.Time {
+	return time.Date(2023, 1, 1, 0, 0, 0, 0, time.UTC).Add(time.Duration(i) * 2 * time.Minute)
+}
+
 // cardHolders are the people in the order in which they got their cards: that of
 // their numbers. Rows of the register lie in the order cards were made in; what
 // was imported lies in the order of names, and would otherwise be read block by
@@ -137,13 +143,14 @@ func readMoulds(folder string) ([2]*mould, error) {
 }
 
 // cast makes a certificate of the mould's size for somebody else.
-func (m *mould) cast(holder string) (serial, der []byte, err error) {
-	serial = make([]byte, 16)
-	rand.Read(serial)
-	serial[0] = serial[0]&0x7f | 0x40 // as long as the mould's
+func (m *mould) cast(at time.Time, holder string) (serial, der []byte, err error) {
+	drawn, err := certs.NewSerial(at, rand.Reader)
+	if err != nil {
+		return nil, nil, err
+	}
+	serial = drawn.Bytes() // as long as the mould's
 	der = slices.Clone(m.of.Raw)
-	at := bytes.Index(der, m.serial)
-	copy(der[at:], serial)
+	copy(der[bytes.Index(der, m.serial):], serial)
 	der = bytes.ReplaceAll(der, []byte(m.holder), []byte(holder))
 	if m.signer != nil {
 		der, err = m.signed(der)
@@ -176,7 +183,7 @@ func seedBlock(tx *ledger.Tx, moulds [2]*mould, from int, people []string) error
 	}
 	b := &seeded{tx: tx, recorded: [2]*certs.Recorded{{Issuer: moulds[0].issuer}, {Issuer: moulds[1].issuer}}}
 	for i, person := range people {
-		if err := b.card(moulds, cardNumber(from+i), person); err != nil {
+		if err := b.card(moulds, from+i, person); err != nil {
 			return err
 		}
 	}
@@ -247,12 +254,13 @@ const (
 	decisionRows    = `issuance_decisions (subject, n, verb, from_state, to_state, actor, role, at, policies, reason)`
 )
 
-func (b *seeded) card(moulds [2]*mould, card, person string) error {
+func (b *seeded) card(moulds [2]*mould, n int, person string) error {
+	card := cardNumber(n)
 	now, ends := moulds[0].of.NotBefore.UnixMicro(), moulds[0].of.NotAfter.UnixMicro()
 	at := b.tx.Time().UnixMicro()
 	pair := []any{card, 1}
 	for i, m := range moulds {
-		serial, der, err := m.cast(person)
+		serial, der, err := m.cast(drawnAt(n), person)
 		if err != nil {
 			return err
 		}
