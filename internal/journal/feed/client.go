@@ -349,6 +349,7 @@ func (c *Client) try(ctx context.Context, q call) (io.ReadCloser, error) {
 	}
 	if err := ctx.Err(); err != nil { // the connection that did not answer is not asked again
 		c.http.Load().CloseIdleConnections()
+		failed = append(failed, err) // a writer that heard of it first may have answered yet
 	}
 	return nil, errors.Join(failed...)
 }
