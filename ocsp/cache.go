@@ -9,7 +9,7 @@ import (
 
 // answer is a signed ResponseData about one certificate, without a nonce, and what is needed to know that it is still
 // true. The response around it is put together for each request: the responder's certificate is the larger part of it
-// and the same for all. What is kept is never changed.
+// and the same for all. What is kept is never changed, but for one mark.
 type answer struct {
 	bytes      []byte // the ResponseData, and behind it the signature
 	signed     int    // how many of them the signature is over
@@ -21,8 +21,10 @@ type answer struct {
 	thisUpdate time.Time
 	producedAt time.Time
 	nextUpdate time.Time
-	until      time.Time // when a fresh one is better
+	wanted     time.Time // from when a fresh one is better
+	due        time.Time // from when this one is not given out
 	maxAge     time.Duration
+	queued     uint32 // 1 while it stands among the renewals; the one thing that changes
 }
 
 func (a *answer) id() []byte { return a.bytes[a.idAt:a.idTo] }
@@ -30,7 +32,7 @@ func (a *answer) id() []byte { return a.bytes[a.idAt:a.idTo] }
 // copyOf is the answer in memory of its own: one block that the garbage collector need not look into.
 func (a *answer) copyOf() *answer {
 	c := *a
-	c.bytes = bytes.Clone(a.bytes)
+	c.bytes, c.queued = bytes.Clone(a.bytes), 0
 	return &c
 }
 

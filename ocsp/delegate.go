@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"cardinal/certs"
@@ -159,9 +160,14 @@ const (
 // enrollPatience is how long the CA may take over one key: one that hangs must not keep other issuers' from renewal.
 const enrollPatience = 20 * time.Second
 
-// Run gets a responder key certified for each issuer, as issuers appear, and renews it when half of its life is over. It
-// returns nil when ctx ends. Without it every answer is tryLater.
+// Run gets a responder key certified for each issuer, as issuers appear, and renews it when half of its life is over, and
+// it renews stored answers. It returns nil when ctx ends. Without it every answer is tryLater.
 func (r *Responder) Run(ctx context.Context) error {
+	var renewing sync.WaitGroup
+	for range (cap(r.signing.slots) + 1) / 2 {
+		renewing.Go(func() { r.renew(ctx) })
+	}
+	defer renewing.Wait()
 	retry := retryAfter
 	failing := map[certs.IssuerID]string{}
 	for {

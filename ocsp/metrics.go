@@ -7,6 +7,8 @@ type metrics struct {
 	requests [results]prometheus.Counter
 	all      *prometheus.CounterVec
 	hits     prometheus.Counter
+	renewed  prometheus.Counter
+	wanted   prometheus.GaugeFunc
 	seconds  prometheus.Histogram
 	age      prometheus.GaugeFunc
 	lists    prometheus.Counter
@@ -20,6 +22,11 @@ func newMetrics(r *Responder) *metrics {
 			Help: "OCSP requests by what they were answered with."}, []string{"result"}),
 		hits: prometheus.NewCounter(prometheus.CounterOpts{Name: "cardinal_ocsp_stored_total",
 			Help: "OCSP requests answered without signing."}),
+		renewed: prometheus.NewCounter(prometheus.CounterOpts{Name: "cardinal_ocsp_renewed_total",
+			Help: "Stored answers that were signed again before anybody had to wait for it."}),
+		wanted: prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "cardinal_ocsp_renewals_waiting",
+			Help: "Stored answers in the third quarter of their life that wait to be signed again."},
+			func() float64 { return float64(r.renewals.waiting()) }),
 		seconds: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "cardinal_ocsp_seconds",
 			Help:    "Time to answer an OCSP request, from its header read to its answer written.",
 			Buckets: []float64{1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 1e-2, 1e-1, 1}}),
@@ -42,7 +49,7 @@ func newMetrics(r *Responder) *metrics {
 // Collectors are the responder's metrics, to be registered once.
 func (r *Responder) Collectors() []prometheus.Collector {
 	m := r.metrics
-	return []prometheus.Collector{m.all, m.hits, m.seconds, m.age, m.lists, m.handed, m.refused, keyEnds{r}}
+	return []prometheus.Collector{m.all, m.hits, m.renewed, m.wanted, m.seconds, m.age, m.lists, m.handed, m.refused, keyEnds{r}}
 }
 
 // keyEnds shows until when the responder key of each issuer may sign, so that an alarm can come before answers stop.

@@ -66,6 +66,7 @@ type Responder struct {
 	config    Config
 	delegates atomic.Pointer[map[certs.IssuerID]*delegate]
 	answers   *answers
+	renewals  *renewals
 	metrics   *metrics
 	rooms     rooms
 	headers   sharedHeaders
@@ -88,7 +89,7 @@ func New(c Config) *Responder {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	r := &Responder{config: c, answers: newAnswers(c.Limits.Stored), missing: make(chan struct{}, 1)}
+	r := &Responder{config: c, answers: newAnswers(c.Limits.Stored), renewals: newRenewals(c.Limits.Stored), missing: make(chan struct{}, 1)}
 	r.delegates.Store(&map[certs.IssuerID]*delegate{})
 	r.metrics = newMetrics(r)
 	r.headers = newSharedHeaders()
@@ -167,6 +168,9 @@ func (r *Responder) answer(m *room, now time.Time) (*answer, ResponseStatus, res
 	if storable {
 		if a := r.stored(&q.CertIDs[0], signer, now); a != nil {
 			r.metrics.hits.Inc()
+			if !now.Before(a.wanted) || a.signer != signer {
+				r.renewals.add(a)
+			}
 			return a, Successful, a.result
 		}
 	}
@@ -199,14 +203,21 @@ func firstKnown(issuers *issuerSet, ids []CertID) *Issuer {
 }
 
 // stored is the answer kept for a CertID if it is still true: made from data no older than the last change to this
-// serial, by the key in use, not in the second half of its life, and not at a time the clock was since set back from.
+// serial, not in the last quarter of its life, not at a time the clock was since set back from, and by the key in use or
+// by one that this replaced and whose certificate outlasts the answer.
 func (r *Responder) stored(id *CertID, signer *delegate, now time.Time) *answer {
 	a := r.answers.get(id.Raw)
-	if a == nil || a.signer != signer || !now.Before(a.until) || now.Before(a.producedAt) ||
+	if a == nil || !now.Before(a.due) || now.Before(a.producedAt) || a.signer != signer && !a.outlasted(signer, now) ||
 		!r.config.Table.touched.valid(id.Serial, a.generation) {
 		return nil
 	}
 	return a
+}
+
+// outlasted reports whether relying systems take the answer for as long as it lasts, although another key signs now: all
+// answers of a node would else have to be signed again at the moment its key is renewed.
+func (a *answer) outlasted(signer *delegate, now time.Time) bool {
+	return a.signer.valid(now) && a.nextUpdate.Before(a.signer.notAfter) && a.method.oid == signer.kind.methods[0].oid
 }
 
 // moment is when an answer is made and what the copy was complete as of.
@@ -239,7 +250,7 @@ func (r *Responder) compose(m *room, issuer *Issuer, t moment) (err error) {
 		a.thisUpdate = d.producedAt // the ledger's clock is ahead of ours
 	}
 	a.producedAt, a.nextUpdate = d.producedAt, r.nextUpdate(policy, a.thisUpdate, d.producedAt)
-	a.until = a.thisUpdate.Add(policy.NextUpdate / 2)
+	a.plan()
 	a.maxAge = policy.MaxAge
 	if m.singles, a.generation, err = r.lookUpAll(m.singles[:0], q.CertIDs); err != nil {
 		return err

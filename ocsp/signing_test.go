@@ -180,6 +180,8 @@ type token struct {
 	gate    sync.RWMutex
 	signing atomic.Int64
 	most    atomic.Int64
+	made    atomic.Int64
+	slow    atomic.Int64 // nanoseconds it takes
 }
 
 func (k *token) Sign(random io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
@@ -189,6 +191,8 @@ func (k *token) Sign(random io.Reader, digest []byte, opts crypto.SignerOpts) ([
 	}
 	k.gate.RLock()
 	defer k.gate.RUnlock()
+	time.Sleep(time.Duration(k.slow.Load()))
+	k.made.Add(1)
 	return k.Signer.Sign(random, digest, opts)
 }
 
