@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"slices"
+	"strings"
 	"sync/atomic"
 
 	"go.etcd.io/bbolt"
@@ -178,38 +179,19 @@ func (t *Table) recorded(b *bbolt.Bucket, body []byte) error {
 	if err != nil {
 		return err
 	}
-	slices.SortFunc(change.Certificates, func(a, b certs.RecordedCertificate) int { // neighbours share pages
-		return compareSerials(a.Serial, b.Serial)
+	slices.SortStableFunc(change.Certificates, func(a, b certs.RecordedCertificate) int { // neighbours share groups and pages
+		return strings.Compare(string(a.Serial), string(b.Serial))
 	})
-	var scratch []byte
+	serials := make([]certs.Serial, len(change.Certificates))
 	for i := range change.Certificates {
+		serials[i] = change.Certificates[i].Serial
+	}
+	return editRecords(records, serials, func(i int, r *Record) outcome {
 		c := &change.Certificates[i]
-		p, err := placeOf(records, c.Serial)
-		if err != nil {
-			return err
-		}
-		r, err := p.parse(c.Serial)
-		if err != nil {
-			return err
-		}
 		r.Recorded, r.Digest, r.NotAfter = true, c.Digest, c.NotAfter
 		t.notes.touch([]byte(c.Serial))
-		scratch = r.append(scratch[:0])
-		if err := p.put(records, c.Serial, scratch); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func compareSerials(a, b certs.Serial) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	}
-	return 0
+		return recordPut
+	})
 }
 
 // statusChanged writes at most sliceSerials of a change and asks to be called again for the rest.
@@ -231,30 +213,23 @@ func (t *Table) statusChanged(b *bbolt.Bucket, c journal.Change) error {
 	}
 	from := min(cursor.at, len(change.Serials))
 	to := min(from+sliceSerials, len(change.Serials))
-	var scratch []byte
-	for _, serial := range change.Serials[from:to] {
-		p, err := placeOf(records, serial)
-		if err != nil {
-			return err
-		}
-		r, err := p.parse(serial)
-		if err != nil {
-			return err
-		}
+	serials := change.Serials[from:to]
+	if !slices.IsSorted(serials) {
+		serials = slices.Sorted(slices.Values(serials))
+	}
+	err = editRecords(records, serials, func(i int, r *Record) outcome {
 		if r.Status.State == certs.StateRevoked && change.Status.State != certs.StateRevoked {
-			continue // the register takes no revocation back: this one was kept from a history it has lost
+			return recordStays // the register takes no revocation back: this one was kept from a history it has lost
 		}
 		r.Status, r.Changed = change.Status, c.Position
-		t.notes.touch([]byte(serial))
+		t.notes.touch([]byte(serials[i]))
 		if !r.Recorded && r.Status.State == certs.StateGood {
-			err = p.put(records, serial, nil) // released, but no certificate is known: nothing may be called good
-		} else {
-			scratch = r.append(scratch[:0])
-			err = p.put(records, serial, scratch)
+			return recordGoes // released, but no certificate is known: nothing may be called good
 		}
-		if err != nil {
-			return err
-		}
+		return recordPut
+	})
+	if err != nil {
+		return err
 	}
 	return cursor.move(to, len(change.Serials))
 }

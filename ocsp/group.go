@@ -10,141 +10,127 @@ import (
 	"cardinal/internal/replica"
 )
 
-// Records are stored in groups: one key of the store holds all serials that begin with the same 22 bits. A key of its own
-// would cost each record 16 octets of the page it is on and the serial's beginning once more; among ten million a group
-// has five, and a tenth of a page.
+// Records are stored in groups of neighbouring serials, at most groupMost in one value of the store: a key of its own would
+// cost each record 16 octets of the page it is on and the whole serial. Serials rise with time, so what was made together,
+// and becomes invalid together in an order, is in few groups.
 //
-// The value is a list in the order of the serials. Of each: the serial's length, what follows its first two octets, the
-// record's length, the record. Lengths are single octets.
+// The key is the end of the group: all serials in it are less, and no less than the end of the group before. It is as short
+// as it can be to part the two; that of the last group is endOfAll. The groups follow from the changes in their order,
+// however they are cut into batches.
+//
+// The value is how many octets all its serials begin with, those octets, and the list in the order of the serials: of each
+// the serial's length, what follows what is shared, the record's length, the record. Lengths are single octets.
 
-// groupKey is where a serial is.
-func groupKey(serial []byte) [3]byte {
-	var key [3]byte
-	copy(key[:], serial)
-	key[2] &= 0xfc
-	return key
-}
+// groupMost is how many records a group holds: as many again take 3 octets a record less, and twice as long to write anew.
+const groupMost = 8
+
+// endOfAll is greater than every serial.
+var endOfAll = bytes.Repeat([]byte{0xff}, certs.SerialMax+1)
 
 // entry is one record of a group.
 type entry struct {
-	length int // of the serial
-	rest   []byte
+	serial []byte // in a group as stored, without what is shared
 	record []byte
 }
 
-// shared is how much of a serial stands in the key of its group.
-const shared = 2
+// cutShared takes what all serials share off a group; false for one that is damaged.
+func cutShared(group []byte) (shared, list []byte, ok bool) {
+	if len(group) == 0 || int(group[0]) > certs.SerialMax || len(group) < 1+int(group[0]) {
+		return nil, nil, false
+	}
+	end := 1 + int(group[0])
+	return group[1:end], group[end:], true
+}
 
-// nextEntry takes the first entry off a group; false for one that is damaged.
-func nextEntry(group []byte) (e entry, after []byte, ok bool) {
-	if len(group) < 2 || group[0] == 0 || int(group[0]) > certs.SerialMax {
+// nextEntry takes the first entry off a list; false for one that is damaged.
+func nextEntry(list []byte, shared int) (e entry, after []byte, ok bool) {
+	if len(list) < 2 || list[0] == 0 || int(list[0]) > certs.SerialMax || int(list[0]) < shared {
 		return e, nil, false
 	}
-	e.length = int(group[0])
-	rest := max(e.length-shared, 0)
-	if len(group) < 2+rest {
+	rest := int(list[0]) - shared
+	if len(list) < 2+rest {
 		return e, nil, false
 	}
-	e.rest = group[1 : 1+rest]
-	end := 2 + rest + int(group[1+rest])
-	if len(group) < end {
+	e.serial = list[1 : 1+rest]
+	end := 2 + rest + int(list[1+rest])
+	if len(list) < end {
 		return e, nil, false
 	}
-	e.record = group[2+rest : end]
-	return e, group[end:], true
+	e.record = list[2+rest : end]
+	return e, list[end:], true
 }
 
-// serial puts the serial of an entry together.
-func (e *entry) serial(b, key []byte) []byte {
-	b = append(b, key[:min(shared, e.length)]...)
-	return append(b, e.rest...)
-}
-
-// findEntry looks for a serial in its group: the offset of its entry, and its record. Without one, record is nil and at is
-// where it belongs. ok is false for a damaged group.
-func findEntry(group, serial []byte) (at int, record []byte, ok bool) {
-	key := groupKey(serial)
-	left := group
-	var room [certs.SerialMax]byte
-	for len(left) > 0 {
-		e, after, good := nextEntry(left)
-		if !good {
-			return 0, nil, false
-		}
-		switch order := bytes.Compare(e.serial(room[:0], key[:]), serial); {
-		case order == 0:
-			return len(group) - len(left), e.record, true
-		case order > 0:
-			return len(group) - len(left), nil, true
-		}
-		left = after
+// findEntry looks for a serial in its group; record is nil if it is not there, ok false for a damaged group.
+func findEntry(group, serial []byte) (record []byte, ok bool) {
+	if len(group) == 0 {
+		return nil, true
 	}
-	return len(group), nil, true
-}
-
-// place is where a serial is in its group, or belongs.
-type place struct {
-	key    [3]byte
-	group  []byte
-	at     int
-	record []byte // nil: the serial is not there
-}
-
-// placeOf looks for a serial.
-func placeOf(records *bbolt.Bucket, serial certs.Serial) (p place, err error) {
-	p.key = groupKey([]byte(serial))
-	p.group = records.Get(p.key[:])
-	var ok bool
-	if p.at, p.record, ok = findEntry(p.group, []byte(serial)); !ok {
-		return p, &replica.Damage{What: "the records beside serial " + serial.Hex()}
-	}
-	return p, nil
-}
-
-// parse is the record that is there, or an empty one.
-func (p *place) parse(serial certs.Serial) (r Record, err error) {
-	if p.record == nil {
-		return r, nil
-	}
-	r, ok := parseRecord(p.record)
+	shared, list, ok := cutShared(group)
 	if !ok {
-		return r, &replica.Damage{What: "the record of serial " + serial.Hex()}
+		return nil, false
 	}
-	return r, nil
+	rest, within := bytes.CutPrefix(serial, shared)
+	if !within {
+		return nil, true
+	}
+	for len(list) > 0 {
+		e, after, good := nextEntry(list, len(shared))
+		if !good {
+			return nil, false
+		}
+		switch order := bytes.Compare(e.serial, rest); {
+		case order == 0:
+			return e.record, true
+		case order > 0:
+			return nil, true
+		}
+		list = after
+	}
+	return nil, true
 }
 
-// put writes the record of the serial, or takes it out when it is nil. Nothing else may have been put since the serial was
-// looked for.
-func (p *place) put(records *bbolt.Bucket, serial certs.Serial, record []byte) error {
-	group := make([]byte, 0, len(p.group)+len(serial)+len(record)+2)
-	group = append(group, p.group[:p.at]...)
-	after := p.group[p.at:]
-	if p.record != nil {
-		_, after, _ = nextEntry(after)
+// groupOf gives the group that holds a serial, or would: nil if there is none. The room is for the key that is looked for.
+func groupOf[S ~string | ~[]byte](c *bbolt.Cursor, serial S, room *[certs.SerialMax + 1]byte) (end, group []byte) {
+	return c.Seek(append(append(room[:0], serial...), 0)) // what is greater than the serial is as great, or greater
+}
+
+// appendGroup writes entries, whose serials are whole.
+func appendGroup(b []byte, entries []entry) []byte {
+	shared := sharedLength(entries[0].serial, entries[len(entries)-1].serial)
+	b = append(append(b, byte(shared)), entries[0].serial[:shared]...)
+	for i := range entries {
+		e := &entries[i]
+		b = append(append(b, byte(len(e.serial))), e.serial[shared:]...)
+		b = append(append(b, byte(len(e.record))), e.record...)
 	}
-	if record != nil {
-		group = append(group, byte(len(serial)))
-		group = append(group, serial[min(shared, len(serial)):]...)
-		group = append(append(group, byte(len(record))), record...)
+	return b
+}
+
+// sharedLength is how many octets two serials begin with alike.
+func sharedLength(a, b []byte) (n int) {
+	for n < len(a) && n < len(b) && a[n] == b[n] {
+		n++
 	}
-	if group = append(group, after...); len(group) == 0 {
-		return records.Delete(p.key[:])
-	}
-	return records.Put(p.key[:], group)
+	return n
 }
 
 // eachRecord calls fn with every record of a bucket, in the order of the serials.
 func eachRecord(records *bbolt.Bucket, fn func(serial certs.Serial, record []byte) error) error {
+	var serial []byte
 	return records.ForEach(func(key, group []byte) error {
-		for len(group) > 0 {
-			e, after, ok := nextEntry(group)
-			if !ok || len(key) != 3 {
-				return &replica.Damage{What: fmt.Sprintf("the records of serials that begin with %x", key)}
+		shared, list, ok := cutShared(group)
+		for ok && len(list) > 0 {
+			var e entry
+			if e, list, ok = nextEntry(list, len(shared)); !ok {
+				break
 			}
-			if err := fn(certs.Serial(e.serial(nil, key)), e.record); err != nil {
+			serial = append(append(serial[:0], shared...), e.serial...)
+			if err := fn(certs.Serial(serial), e.record); err != nil {
 				return err
 			}
-			group = after
+		}
+		if !ok {
+			return &replica.Damage{What: fmt.Sprintf("the records of serials before %x", key)}
 		}
 		return nil
 	})

@@ -17,14 +17,14 @@ import (
 // tableName is the table's bucket in the replica; tableLayout numbers the form of what stands in it.
 const (
 	tableName   = "certificates"
-	tableLayout = 2
+	tableLayout = 3
 )
 
 // The nested buckets. Those with a zero byte in front are local to this copy.
 const (
 	bucketIssuers = "issuers"   // IssuerID → issuer
 	bucketCross   = "cross"     // IssuerID ‖ SHA-256 → a further certificate of the issuer's key
-	bucketStatus  = "status"    // IssuerID → bucket: beginning of the serial → records
+	bucketStatus  = "status"    // IssuerID → bucket: end of a group of serials → their records
 	bucketLists   = "lists"     // IssuerID ‖ shard (‖ kind ‖ delta) → the newest ListPublished
 	bucketWanted  = "\x00want"  // the same keys, of lists whose content is still to be fetched
 	bucketStored  = "\x00have"  // the same keys → ListPublished whose content is here, and the one before it
@@ -110,8 +110,9 @@ func (t *Table) Record(issuer certs.IssuerID, serial certs.Serial) (Record, erro
 // opened is what a snapshot keeps open for the next question: where an issuer's records are, and what became of the
 // issuer itself.
 type opened struct {
-	status map[certs.IssuerID]*bbolt.Bucket
+	status map[certs.IssuerID]*bbolt.Cursor
 	fallen map[certs.IssuerID]certs.Status
+	wanted [certs.SerialMax + 1]byte // a key that is looked for
 }
 
 // lookUp reads a record within a snapshot. What an issuer made that was itself revoked is revoked with it, as of then and
@@ -154,25 +155,27 @@ func (set *issuerSet) fallen(s *replica.Snapshot, issuer certs.IssuerID) (certs.
 func read(s *replica.Snapshot, issuer certs.IssuerID, serial []byte) (Record, bool, error) {
 	o, _ := s.Local.(*opened)
 	if o == nil {
-		o = &opened{status: map[certs.IssuerID]*bbolt.Bucket{}, fallen: map[certs.IssuerID]certs.Status{}}
+		o = &opened{status: map[certs.IssuerID]*bbolt.Cursor{}, fallen: map[certs.IssuerID]certs.Status{}}
 		s.Local = o
 	}
-	b := o.status[issuer]
-	if b == nil {
+	c := o.status[issuer]
+	if c == nil {
 		all := s.Bucket().Bucket([]byte(bucketStatus))
 		if all == nil {
 			return Record{}, false, nil
 		}
-		if b = all.Bucket(issuer[:]); b == nil {
+		b := all.Bucket(issuer[:])
+		if b == nil {
 			return Record{}, false, nil
 		}
-		o.status[issuer] = b
+		c = b.Cursor()
+		o.status[issuer] = c
 	}
 	if len(serial) == 0 || len(serial) > certs.SerialMax {
 		return Record{}, false, nil
 	}
-	key := groupKey(serial)
-	_, raw, ok := findEntry(b.Get(key[:]), serial)
+	_, group := groupOf(c, serial, &o.wanted)
+	raw, ok := findEntry(group, serial)
 	if ok && raw == nil {
 		return Record{}, false, nil
 	}
