@@ -34,6 +34,7 @@ import (
 
 	"cardinal/certs"
 	"cardinal/certs/register"
+	"cardinal/internal/background"
 	"cardinal/internal/ledger"
 	"cardinal/policies"
 )
@@ -85,6 +86,7 @@ type Config struct {
 	PublicURL string           // http://host[:port][/path]; the URLs in certificates and lists begin with it
 	Lists     ListPolicy       // which there are, and how often
 	TempDir   string           // where long lists are put together; "": the system's
+	Beside    *background.Work // is told while lists are made; nil: nobody is
 	Now       func() time.Time // nil: time.Now
 	Logger    *slog.Logger     // nil: discard
 }

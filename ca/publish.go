@@ -38,6 +38,7 @@ func (a *Authority) PublishList(ctx context.Context, issuer string, which certs.
 const maxOvertaken = 5
 
 func (a *Authority) publish(ctx context.Context, at *hand, which certs.ListName) (certs.ListPublished, error) {
+	defer a.Beside.Begin()()
 	begun := time.Now()
 	made, err := a.makeLists(ctx, at, which)
 	for n := 1; n < maxOvertaken && errors.Is(err, register.ErrListOvertaken); n++ {

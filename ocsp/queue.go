@@ -2,9 +2,10 @@ package ocsp
 
 import (
 	"errors"
-	"runtime"
 	"sync/atomic"
 	"time"
+
+	"cardinal/internal/background"
 )
 
 // errLate: a signature was not made within the time one may take.
@@ -25,7 +26,7 @@ type queue struct {
 func newQueue(l *Limits) queue {
 	atOnce := l.SigningAtOnce
 	if atOnce <= 0 {
-		atOnce = 2 * runtime.GOMAXPROCS(0)
+		atOnce = 2 * background.Processors()
 	}
 	return queue{slots: make(chan struct{}, atOnce), here: new(atomic.Int64), overdue: new(atomic.Int64),
 		limit: int64(l.Signing), patience: l.SigningWait}

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,6 +15,7 @@ import (
 
 	"cardinal/directory"
 	"cardinal/directory/tree"
+	"cardinal/internal/background"
 	"cardinal/internal/journal"
 	"cardinal/internal/replica"
 )
@@ -183,7 +183,7 @@ func New(c Config) (*Server, error) {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	c.Limits = c.Limits.withDefaults(runtime.GOMAXPROCS(0))
+	c.Limits = c.Limits.withDefaults(background.Processors())
 	s := &Server{config: c, schema: c.Tree.Schema(), guard: newGuard(), resting: make(chan *conn), ended: make(chan struct{}), noting: make(chan struct{}, maxNoting),
 		hashing: make(chan struct{}, c.Limits.Hashing), sorts: make(chan struct{}, c.Limits.Sorts), lists: make(chan struct{}, listsAtOnce), listeners: map[net.Listener]bool{}, open: map[*conn]bool{}}
 	t, err := s.newTerms(c.Rules, c.Allowances)

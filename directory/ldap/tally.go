@@ -2,11 +2,11 @@ package ldap
 
 import (
 	"math/bits"
-	"runtime"
 	"sync/atomic"
 	"time"
 
 	"cardinal/directory"
+	"cardinal/internal/background"
 	"cardinal/internal/ber"
 )
 
@@ -110,7 +110,7 @@ func spanEnd(bucket int) time.Duration {
 
 func newTally() *tally {
 	n := 1
-	for n < 2*runtime.GOMAXPROCS(0) && n < 64 {
+	for n < 2*background.Processors() && n < 64 {
 		n *= 2
 	}
 	return &tally{stripes: make([]stripe, n)}

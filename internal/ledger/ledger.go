@@ -30,6 +30,7 @@ import (
 	"sync"
 	"time"
 
+	"cardinal/internal/background"
 	"cardinal/internal/journal"
 )
 
@@ -48,6 +49,8 @@ type Options struct {
 	// MaxSkew is how far the host's clock and PostgreSQL's may differ before writes are refused with ErrClock;
 	// 0 is 2 s, negative is any.
 	MaxSkew time.Duration
+	// Beside is told of mass work; nil: nobody.
+	Beside *background.Work
 	// EpochAbove is for Restore: the highest epoch any replica is known to have seen, so that the same dump restored
 	// twice does not give two histories one number.
 	EpochAbove journal.Epoch

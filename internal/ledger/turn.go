@@ -5,7 +5,8 @@ import "os"
 // turns lets the committer wait until everybody whose request had reached this process has had his turn: the request of
 // a connection is seen by the runtime's poller, which is asked only when nothing else is to be done. So the committer
 // goes through the poller itself, by a pipe, and comes behind all who were ready before. No clock says that: on a busy
-// machine time passes without anybody having run.
+// machine time passes without anybody having run. (It is not to leave the processor to others, which the committer need
+// not do: background.Work sees to that.)
 type turns struct {
 	in, out *os.File
 	had     chan struct{}

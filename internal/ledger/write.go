@@ -66,6 +66,7 @@ func (l *Ledger) Write(ctx context.Context, fn func(tx *Tx) error) (journal.Posi
 // after block, each when the one before has returned, lets everybody in between:
 // nobody waits longer than for the block in hand.
 func (l *Ledger) WriteBlock(ctx context.Context, fn func(tx *Tx) error) (journal.Position, error) {
+	defer l.options.Beside.Begin()()
 	return l.put(&request{ctx: ctx, fn: fn, begins: true, done: make(chan struct{})})
 }
 

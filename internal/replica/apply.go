@@ -66,8 +66,23 @@ func (f *file) verify(changes []journal.Change) error {
 	return nil
 }
 
+// heavy is how many octets of bodies take long to apply: a single change has some hundred, those of a mass order thousands.
+const heavy = 16 << 10
+
+// takesLong tells whether changes are work of many milliseconds.
+func takesLong(changes []journal.Change) bool {
+	octets := 0
+	for i := range changes {
+		octets += len(changes[i].Body)
+	}
+	return octets >= heavy
+}
+
 // applyAll applies verified changes in as many durable batches as they need.
 func (r *Replica) applyAll(ctx context.Context, f *file, changes []journal.Change) error {
+	if takesLong(changes) {
+		defer r.options.Beside.Begin()()
+	}
 	for f.position < changes[len(changes)-1].Position {
 		if err := ctx.Err(); err != nil {
 			return err

@@ -266,6 +266,7 @@ func (r *Replica) settleOnce(ctx context.Context, f *file, applier int, settler 
 	if err != nil || !again {
 		return false, err
 	}
+	defer r.options.Beside.Begin()()
 	err = guarded("writing", func() error {
 		return f.db.Update(func(tx *bbolt.Tx) error {
 			b := &Batch{ctx: ctx, feed: r.options.Feed, bucket: tx.Bucket([]byte(name)), time: f.time}

@@ -29,6 +29,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"cardinal/internal/background"
 	"cardinal/internal/journal"
 )
 
@@ -47,6 +48,8 @@ type Options struct {
 	// Doubt says why nothing here may be vouched for although it is followed, as a clock that is wrong; nil: there is never a
 	// reason. It is asked with each State.
 	Doubt func() error
+	// Beside is told of long work: many changes at once, and what appliers settle; nil: nobody.
+	Beside *background.Work
 	// Impatient: Follow ends at the first trouble with the feed or the disk, for a copy that nobody will make room for.
 	Impatient bool
 

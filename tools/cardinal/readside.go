@@ -51,7 +51,7 @@ func (n *node) openReadSide(ctx context.Context) (*readSide, error) {
 			return nil, err
 		}
 	}
-	options := replica.Options{Path: n.folder.replica(), Feed: n.source(), Logger: n.logger, Now: n.now, SyncAfter: n.config.Replica.Sync.after()}
+	options := replica.Options{Path: n.folder.replica(), Feed: n.source(), Logger: n.logger, Now: n.now, Beside: n.beside, SyncAfter: n.config.Replica.Sync.after()}
 	if n.follower != nil {
 		options.Doubt = n.follower.doubt
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"cardinal/directory/ldap"
+	"cardinal/internal/background"
 	"cardinal/internal/ledger"
 )
 
@@ -55,7 +56,7 @@ func (a *app) serve(ctx context.Context, x *followFlags) error {
 	if x.debug {
 		level = slog.LevelDebug
 	}
-	n := &node{a: a, folder: f, config: config, role: x.role, follower: follower, logger: a.logger(level), registry: prometheus.NewRegistry()}
+	n := &node{a: a, folder: f, config: config, role: x.role, follower: follower, logger: a.logger(level), registry: prometheus.NewRegistry(), beside: background.New()}
 	n.now = func() time.Time { return a.now().Add(config.Demo.Clock) }
 	if x.role != "read" {
 		if n.passphrase, err = a.passphrase(x.passphrase, false); err != nil {
@@ -75,6 +76,7 @@ type node struct {
 	passphrase []byte
 	logger     *slog.Logger
 	now        func() time.Time
+	beside     *background.Work // what is done for long beside requests
 	registry   *prometheus.Registry
 
 	status      atomic.Pointer[StatusConfig] // what answers of OCSP say; a read node follows its writer in it
@@ -138,7 +140,7 @@ func (n *node) serve(ctx context.Context) (err error) {
 
 func (n *node) openLedger(ctx context.Context) (err error) {
 	options := n.a.ledgerOptions(n.folder, n.config)
-	options.ReadOnly, options.Logger, options.Now = n.role == "read", n.logger, n.now
+	options.ReadOnly, options.Logger, options.Now, options.Beside = n.role == "read", n.logger, n.now, n.beside
 	if n.ledger, err = ledger.Open(ctx, options); err != nil {
 		return usageIfSchema("opening the ledger", err)
 	}

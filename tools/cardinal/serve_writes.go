@@ -23,7 +23,7 @@ func (n *node) openWriteSide(ctx context.Context) (*writeSide, error) {
 	if err != nil {
 		return nil, err
 	}
-	of := writeSideOf{folder: n.folder, config: n.config, ledger: n.ledger, policies: set, keys: signersOf(n.folder, n.config, n.passphrase), directory: n.directory, now: n.now, logger: n.logger}
+	of := writeSideOf{folder: n.folder, config: n.config, ledger: n.ledger, policies: set, keys: signersOf(n.folder, n.config, n.passphrase), directory: n.directory, now: n.now, beside: n.beside, logger: n.logger}
 	if n.read != nil {
 		of.paced = n.read.replica.WaitFor
 	}

@@ -20,6 +20,7 @@ import (
 	"cardinal/ca"
 	"cardinal/certs"
 	"cardinal/directory/register"
+	"cardinal/internal/background"
 	"cardinal/internal/journal"
 	"cardinal/internal/ledger"
 	"cardinal/issuance"
@@ -36,6 +37,7 @@ type writeSideOf struct {
 	keys      func(ctx context.Context, name string) (crypto.Signer, error)
 	directory *directoryOf
 	paced     func(ctx context.Context, p journal.Position) error // by the copy of this process; nil: it has none
+	beside    *background.Work
 	now       func() time.Time
 	logger    *slog.Logger
 }
@@ -61,7 +63,7 @@ func (a *app) writeSide(of writeSideOf) (*writeSide, error) {
 		return nil, fmt.Errorf("making room for lists: %w", err)
 	}
 	authority, err := ca.New(ca.Config{Ledger: of.ledger, Issuers: of.issuers, Open: of.keys, Policies: of.policies, PublicURL: of.config.PublicURL,
-		Lists: of.config.Lists.policy(), TempDir: of.folder.spool(), Now: of.now, Logger: of.logger})
+		Lists: of.config.Lists.policy(), TempDir: of.folder.spool(), Beside: of.beside, Now: of.now, Logger: of.logger})
 	if err != nil {
 		return nil, fmt.Errorf("configuring the CA: %w", err)
 	}
