@@ -265,12 +265,12 @@ func merge(left, right *bbolt.Bucket, yield func(Difference) bool) bool {
 	kb, vb, okB := wb.next()
 	for okA || okB {
 		order := compareKeys(ka, kb, okA, okB)
-		d := Difference{}
 		same := order == 0 && bytes.Equal(va, vb)
-		if order <= 0 {
+		d := Difference{}
+		if order <= 0 && !same {
 			d.Key, d.A = ka.String(), bytes.Clone(va)
 		}
-		if order >= 0 {
+		if order >= 0 && !same {
 			d.Key, d.B = kb.String(), bytes.Clone(vb)
 		}
 		if !same && !yield(d) {

@@ -8,6 +8,7 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -149,7 +150,7 @@ func (w *mergeWorld) follow(l *ledger.Ledger, d *directoryOf, path string) {
 	if err != nil {
 		w.Fatal(err)
 	}
-	v := &verifier{ledger: l, directory: d}
+	v := &verifier{a: &app{err: io.Discard}, ledger: l, directory: d}
 	if err := v.rebuild(w.Context(), path, head, func(*readSide) error { return nil }); err != nil {
 		w.Fatal(err)
 	}

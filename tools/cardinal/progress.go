@@ -1,7 +1,9 @@
 package main
 
 import (
+	"fmt"
 	"os"
+	"strconv"
 	"time"
 
 	"github.com/vbauerster/mpb/v8"
@@ -35,7 +37,8 @@ func (a *app) progress(label string, total int64) *bar {
 	b.line = b.drawn.AddBar(total,
 		mpb.BarRemoveOnComplete(),
 		mpb.PrependDecorators(decor.Name(label, decor.WC{W: len(label) + 1, C: decor.DindentRight})),
-		mpb.AppendDecorators(decor.CountersNoUnit("%d / %d"), decor.Name("  "), decor.AverageSpeed(0, "%.0f/s")),
+		mpb.AppendDecorators(decor.CountersNoUnit("%d / %d"), decor.Name("  "), decor.AverageSpeed(0, "%.0f/s"),
+			decor.Name("  "), decor.AverageETA(decor.ET_STYLE_GO)),
 	)
 	return b
 }
@@ -49,8 +52,17 @@ func (b *bar) add(n int64) {
 	}
 	if time.Since(b.spoke) >= spokenEvery {
 		b.spoke = time.Now()
-		b.a.say("%s: %d", b.label, b.done)
+		b.a.say("%s: %s", b.label, b.standing())
 	}
+}
+
+// standing is how far the step has come and how long the rest takes if it goes on as it went.
+func (b *bar) standing() string {
+	if b.total <= 0 || b.done <= 0 || b.done > b.total {
+		return strconv.FormatInt(b.done, 10)
+	}
+	left := time.Duration(float64(time.Since(b.begun)) / float64(b.done) * float64(b.total-b.done))
+	return fmt.Sprintf("%d of %d, about %s left", b.done, b.total, left.Round(time.Second))
 }
 
 // to says that n parts are done in all.

@@ -37,7 +37,7 @@ difference when something is not as it should be.`,
 			if err != nil {
 				return err
 			}
-			v := &verifier{a: a, folder: f, config: config, report: verifyReport{Findings: []finding{}}}
+			v := &verifier{a: a, folder: f, config: config, findings: findings{all: []finding{}}}
 			if err := v.run(cmd.Context()); err != nil {
 				return usageIfSchema("verify", err)
 			}
@@ -46,12 +46,6 @@ difference when something is not as it should be.`,
 	}
 	dirFlag(c, &dir)
 	return c
-}
-
-// finding is one difference: where it is, and what was found there.
-type finding struct {
-	Where string `json:"where"`
-	What  string `json:"what"`
 }
 
 // verifyReport is what verify prints.
@@ -67,9 +61,6 @@ type verifyReport struct {
 	More         int              `json:"moreFindings,omitempty"`
 }
 
-// findingsMax bounds the report: one flipped page can make a hundred thousand differences.
-const findingsMax = 100
-
 // verifier goes through one folder.
 type verifier struct {
 	a      *app
@@ -79,18 +70,10 @@ type verifier struct {
 	head   journal.Head
 	model  *model
 	report verifyReport
+	findings
 
 	directory *directoryOf
 	cards     map[string]shownCard // what the desk has, by the card's number
-}
-
-// found notes a difference.
-func (v *verifier) found(where, format string, args ...any) {
-	if len(v.report.Findings) == findingsMax {
-		v.report.More++
-		return
-	}
-	v.report.Findings = append(v.report.Findings, finding{Where: where, What: fmt.Sprintf(format, args...)})
 }
 
 // run goes through everything. The error is one of not being able to look; differences are findings.
@@ -110,7 +93,7 @@ func (v *verifier) run(ctx context.Context) error {
 		if err != nil || !whole {
 			return err
 		}
-		v.a.say("checking %d certificates and %d lists", len(v.model.certificates), len(v.model.lists))
+		v.model.conclude()
 		if err := v.checkCertificates(tx); err != nil {
 			return err
 		}
@@ -143,7 +126,7 @@ func (v *verifier) readJournal(ctx context.Context, tx *ledger.Tx) (whole bool, 
 		return false, fmt.Errorf("reading the head: %w", err)
 	}
 	copy(v.head.Link[:], link)
-	v.a.say("reading %d changes of the journal", v.head.Position)
+	bar := v.a.progress("changes of the journal", int64(v.head.Position))
 	feed := v.ledger.Feed()
 	v.model = newModel()
 	chain := journal.Verifier{}
@@ -159,7 +142,9 @@ func (v *verifier) readJournal(ctx context.Context, tx *ledger.Tx) (whole bool, 
 		if !v.follow(&chain, changes) {
 			return false, nil
 		}
+		bar.to(int64(chain.Position))
 	}
+	bar.finish()
 	v.report.Position, v.report.Changes = v.head.Position, v.model.changes
 	return true, nil
 }
@@ -188,7 +173,7 @@ func (v *verifier) follow(chain *journal.Verifier, changes []journal.Change) boo
 
 // conclude prints the report and gives exit code 1 when there are findings.
 func (v *verifier) conclude() error {
-	v.report.OK = len(v.report.Findings) == 0
+	v.report.Findings, v.report.More, v.report.OK = v.all, v.more, len(v.all) == 0
 	printed := v.a.print(v.report, func(w io.Writer) {
 		for _, f := range v.report.Findings {
 			row(w, "WRONG", f.Where, f.What)

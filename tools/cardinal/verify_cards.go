@@ -26,6 +26,7 @@ func (v *verifier) checkCards(tx *ledger.Tx) error {
 		return fmt.Errorf("reading the cards: %w", err)
 	}
 	defer rows.Close()
+	bar := v.a.progress("cards", 0)
 	for rows.Next() {
 		var p pairRow
 		var issuers, serials [2][]byte
@@ -38,25 +39,27 @@ func (v *verifier) checkCards(tx *ledger.Tx) error {
 			v.checkPair(p, p.refs[i])
 		}
 		v.report.Cards++
+		bar.add(1)
 	}
+	bar.finish()
 	return rows.Err()
 }
 
 func (v *verifier) checkPair(p pairRow, ref certs.Ref) {
 	where := "card " + p.card
-	recorded, ok := v.model.certificates[ref]
-	switch {
-	case !ok:
+	recorded := v.model.roll.at(ref.Issuer, ref.Serial)
+	if recorded == nil {
 		v.found(where, "its certificate %s was never recorded", ref.Serial.Hex())
 		return
-	case recorded.Holder != p.person:
-		v.found(where, "belongs to %s, its certificate %s to %s", p.person, ref.Serial.Hex(), recorded.Holder)
+	}
+	if holder := v.model.roll.holderOf(recorded); holder != p.person {
+		v.found(where, "belongs to %s, its certificate %s to %s", p.person, ref.Serial.Hex(), holder)
 	}
 	want, known := stateOf(p.state)
 	if p.pair != p.present {
 		want = certs.StateRevoked // a renewal ends the pair before it
 	}
-	if is := v.model.statuses[ref]; !known || is.State != want {
+	if is := recorded.status(); !known || is.State != want {
 		v.found(where, "is %s (pair %d of %d), its certificate %s is %s", p.state, p.pair, p.present, ref.Serial.Hex(), statusText(is))
 	}
 }

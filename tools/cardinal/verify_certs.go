@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"database/sql"
-	"errors"
 	"fmt"
 	"time"
 
@@ -16,6 +15,8 @@ import (
 
 // registered is one certificate as the register's rows have it, read by verify's own query.
 type registered struct {
+	ref                 certs.Ref
+	recorded            *recorded // nil if the journal has none
 	state               int64
 	profile, holder     string
 	shard               int64
@@ -39,105 +40,104 @@ func (v *verifier) checkCertificates(tx *ledger.Tx) error {
 		return fmt.Errorf("reading the register of certificates: %w", err)
 	}
 	defer rows.Close()
-	seen := map[certs.Ref]bool{}
-	for rows.Next() {
-		ref, r, err := scanRegistered(rows)
-		if err != nil {
-			return fmt.Errorf("reading the register of certificates: %w", err)
+	bar := v.a.progress("certificates", int64(v.model.roll.len()))
+	err = spread(&v.findings, bar, func(give func(registered)) error {
+		for rows.Next() {
+			r, err := scanRegistered(rows)
+			if err != nil {
+				return err
+			}
+			if r.recorded = v.model.roll.at(r.ref.Issuer, r.ref.Serial); r.recorded != nil {
+				r.recorded.seen = true
+			}
+			give(r)
 		}
-		seen[ref] = true
-		v.checkRegistered(ref, r)
+		return rows.Err()
+	}, v.checkRegistered)
+	if err != nil {
+		return fmt.Errorf("reading the register of certificates: %w", err)
 	}
-	for _, ref := range v.model.refs() {
-		if !seen[ref] {
-			v.found("certificate "+ref.Serial.Hex(), "the journal records it, the register does not")
+	bar.finish()
+	for _, c := range v.model.roll.all() {
+		if !c.seen {
+			v.found("certificate "+c.hex(), "the journal records it, the register does not")
 		}
 	}
-	v.report.Certificates = len(v.model.certificates)
-	return rows.Err()
+	v.report.Certificates = v.model.roll.len()
+	return nil
 }
 
-func scanRegistered(rows *sql.Rows) (ref certs.Ref, r registered, err error) {
+func scanRegistered(rows *sql.Rows) (r registered, err error) {
 	var issuer, serial []byte
 	err = rows.Scan(&issuer, &serial, &r.state, &r.profile, &r.holder, &r.shard, &r.notBefore, &r.notAfter,
 		&r.status, &r.reason, &r.revoked, &r.invalidity, &r.digest, &r.der)
-	copy(ref.Issuer[:], issuer) // one of another length is no issuer of the journal and is found as such
-	ref.Serial = certs.Serial(serial)
-	return ref, r, err
+	copy(r.ref.Issuer[:], issuer) // one of another length is no issuer of the journal and is found as such
+	r.ref.Serial = certs.Serial(serial)
+	return r, err
 }
 
 // checkRegistered compares one row with the journal. A serial that is only reserved
 // is no business of the journal yet.
-func (v *verifier) checkRegistered(ref certs.Ref, r registered) {
-	where := "certificate " + ref.Serial.Hex()
-	want, recorded := v.model.certificates[ref]
-	if !recorded {
+func (v *verifier) checkRegistered(r registered, f *findings) {
+	where := "certificate " + r.ref.Serial.Hex()
+	want, all := r.recorded, v.model.roll
+	if want == nil {
 		if r.state != 0 {
-			v.found(where, "the register has it in state %d, the journal never recorded it", r.state)
+			f.found(where, "the register has it in state %d, the journal never recorded it", r.state)
 		}
 		return
 	}
-	if r.profile != want.Profile || r.holder != want.Holder || uint16(r.shard) != want.Shard {
-		v.found(where, "the register says profile %s, holder %s, shard %d; the journal %s, %s, %d", r.profile, r.holder, r.shard, want.Profile, want.Holder, want.Shard)
+	if profile, holder := all.profileOf(want), all.holderOf(want); r.profile != profile || r.holder != holder || uint16(r.shard) != want.shard {
+		f.found(where, "the register says profile %s, holder %s, shard %d; the journal %s, %s, %d", r.profile, r.holder, r.shard, profile, holder, want.shard)
 	}
-	if micro(r.notAfter).Unix() != want.NotAfter.Unix() {
-		v.found(where, "the register says it ends %s, the journal %s", micro(r.notAfter), want.NotAfter)
+	if micro(r.notAfter).Unix() != want.notAfter {
+		f.found(where, "the register says it ends %s, the journal %s", micro(r.notAfter), second(want.notAfter))
 	}
-	if is, should := r.statusOf(), v.model.statuses[ref]; !sameStatus(is, should) {
-		v.found("status of "+ref.Serial.Hex(), "the register says %s, the journal %s", statusText(is), statusText(should))
+	if is, should := r.statusOf(), want.status(); !sameStatus(is, should) {
+		f.found("status of "+r.ref.Serial.Hex(), "the register says %s, the journal %s", statusText(is), statusText(should))
 	}
-	v.checkDER(where, ref, r, want)
+	v.checkDER(where, r, f)
 }
 
 // checkDER reads the certificate itself. A spoiled serial has none: the journal's digest is zero.
-func (v *verifier) checkDER(where string, ref certs.Ref, r registered, want certs.RecordedCertificate) {
-	if want.Digest == (journal.Hash{}) {
+func (v *verifier) checkDER(where string, r registered, f *findings) {
+	want := r.recorded
+	if want.digest == (journal.Hash{}) {
 		return
 	}
-	if sum := sha256.Sum256(r.der); sum != want.Digest {
-		v.found(where, "its bytes have SHA-256 %x, the journal recorded %x", sum, want.Digest)
+	if sum := sha256.Sum256(r.der); sum != want.digest {
+		f.found(where, "its bytes have SHA-256 %x, the journal recorded %x", sum, want.digest)
 		return
 	}
-	if !bytes.Equal(r.digest, want.Digest[:]) {
-		v.found(where, "the register keeps digest %x, the journal recorded %x", r.digest, want.Digest)
+	if !bytes.Equal(r.digest, want.digest[:]) {
+		f.found(where, "the register keeps digest %x, the journal recorded %x", r.digest, want.digest)
 	}
 	own, err := readOwnCertificate(r.der)
 	if err != nil {
-		v.found(where, "%v", err)
+		f.found(where, "reading it: %v", err)
 		return
 	}
-	if string(own.serial.Bytes()) != string(ref.Serial) {
-		v.found(where, "the certificate itself carries serial %x", own.serial)
+	if own.serial != r.ref.Serial {
+		f.found(where, "the certificate itself carries serial %s", own.serial.Hex())
 	}
-	if own.notAfter.Unix() != want.NotAfter.Unix() || own.notBefore.Unix() != micro(r.notBefore).Unix() {
-		v.found(where, "the certificate itself is valid %s to %s", own.notBefore, own.notAfter)
+	if own.notAfter.Unix() != want.notAfter || own.notBefore.Unix() != micro(r.notBefore).Unix() {
+		f.found(where, "the certificate itself is valid %s to %s", own.notBefore, own.notAfter)
 	}
-	if err := v.checkSignature(ref.Issuer, r.der); err != nil {
-		v.found(where, "%v", err)
+	if err := v.model.signers[want.key.issuer].check(r.der); err != nil {
+		f.found(where, "%v", err)
 	}
 }
 
-// checkSignature verifies a certificate under its issuer's key.
-func (v *verifier) checkSignature(issuer certs.IssuerID, der []byte) error {
-	by, err := v.issuer(issuer)
-	if err != nil {
-		return err
+// check verifies a certificate under its issuer's key.
+func (s signer) check(der []byte) error {
+	if s.err != nil {
+		return s.err
 	}
 	c, err := x509.ParseCertificate(der)
 	if err != nil {
 		return fmt.Errorf("parsing it: %w", err)
 	}
-	return by.CheckSignature(c.SignatureAlgorithm, c.RawTBSCertificate, c.Signature)
-}
-
-var errNoIssuer = errors.New("its issuer is not in the journal")
-
-func (v *verifier) issuer(id certs.IssuerID) (*x509.Certificate, error) {
-	added, ok := v.model.issuers[id]
-	if !ok {
-		return nil, errNoIssuer
-	}
-	return x509.ParseCertificate(added.DER)
+	return s.certificate.CheckSignature(c.SignatureAlgorithm, c.RawTBSCertificate, c.Signature)
 }
 
 // checkIssuers compares the register's issuers with the journal's.
@@ -169,101 +169,6 @@ func (v *verifier) checkIssuers(tx *ledger.Tx) error {
 		v.found("issuers", "the register has %d, the journal %d", count, len(v.model.issuers))
 	}
 	return rows.Err()
-}
-
-// checkLists verifies the newest list of every name: bytes, signature, number, and that it shows
-// what the journal had revoked when it was made, and nothing else.
-func (v *verifier) checkLists(tx *ledger.Tx) error {
-	about := v.model.listed()
-	for key, list := range v.model.lists {
-		name := fmt.Sprintf("list %s/%s", v.model.issuers[key.issuer].Name, key.name)
-		der, err := tx.Content(list.Content)
-		switch {
-		case err != nil:
-			v.found(name, "%v", err)
-		case sha256.Sum256(der) != list.Content:
-			v.found(name, "its bytes have been changed: SHA-256 is not %x", list.Content)
-		default:
-			v.checkList(name, key, list, der)
-			v.checkShown(name, key, about, der)
-		}
-	}
-	v.report.Lists = len(v.model.lists)
-	return nil
-}
-
-func (v *verifier) checkList(name string, key listKey, list certs.ListPublished, der []byte) {
-	own, err := readOwnList(der)
-	if err != nil {
-		v.found(name, "%v", err)
-		return
-	}
-	if own.number != list.Number || own.thisUpdate.Unix() != list.ThisUpdate.Unix() || own.nextUpdate.Unix() != list.NextUpdate.Unix() {
-		v.found(name, "the list says number %d of %s, the journal %d of %s", own.number, own.thisUpdate, list.Number, list.ThisUpdate)
-	}
-	by, err := v.issuer(key.issuer)
-	if err != nil {
-		v.found(name, "%v", err)
-		return
-	}
-	parsed, err := x509.ParseRevocationList(der)
-	if err == nil {
-		err = parsed.CheckSignatureFrom(by)
-	}
-	if err != nil {
-		v.found(name, "%v", err)
-	}
-}
-
-// checkShown compares a list with the certificates it is about: a delta, which may leave out any, entry by entry.
-func (v *verifier) checkShown(name string, key listKey, about map[listKey][]certs.Ref, der []byte) {
-	if !key.name.Delta {
-		v.checkListed(name, about[key], der)
-		return
-	}
-	own, err := readOwnList(der)
-	if err != nil {
-		return // found by checkList
-	}
-	key.name.Delta = false
-	known := map[string]certs.Ref{}
-	for _, ref := range about[key] {
-		known[string(ref.Serial)] = ref
-	}
-	for serial, entry := range own.entries {
-		ref, ok := known[serial]
-		status := v.model.statuses[ref]
-		switch later := v.model.changed[ref].After(own.thisUpdate.Add(-time.Second)); {
-		case !ok:
-			v.found(name, "shows %x, which the journal never recorded there", serial)
-		case !later && (entry.reason == certs.ReasonRemoveFromCRL) != (status.State == certs.StateGood):
-			v.found(name, "shows %x with %s, the journal has %s", serial, entry.reason, statusText(status))
-		}
-	}
-}
-
-// checkListed compares a list with the statuses of its shard. What changed after the list was made
-// is in the next one, and expired certificates leave the lists (RFC 5280 §3.3).
-func (v *verifier) checkListed(name string, shard []certs.Ref, der []byte) {
-	own, err := readOwnList(der)
-	if err != nil {
-		return // found by checkList
-	}
-	for _, ref := range shard {
-		status := v.model.statuses[ref]
-		entry, listed := own.entries[string(ref.Serial)]
-		delete(own.entries, string(ref.Serial))
-		old := v.model.certificates[ref].NotAfter.Before(own.thisUpdate) || v.model.changed[ref].After(own.thisUpdate.Add(-time.Second))
-		switch {
-		case listed && status.State == certs.StateRevoked && (entry.reason != status.Reason || entry.at.Unix() != status.At.Unix()) && !old:
-			v.found(name, "shows %s with %s since %s, the journal has %s", ref.Serial.Hex(), entry.reason, entry.at, statusText(status))
-		case !listed && status.State != certs.StateGood && !old:
-			v.found(name, "does not show %s, which is %s", ref.Serial.Hex(), statusText(status))
-		}
-	}
-	for serial := range own.entries {
-		v.found(name, "shows %x, which the journal never recorded in this shard", serial)
-	}
 }
 
 func (r registered) statusOf() certs.Status {

@@ -120,16 +120,23 @@ func (v *verifier) compareFiles(live *replica.File, rebuilt string) error {
 
 // checkTable compares the rebuilt copy's statuses with verify's own reading of the journal.
 func (v *verifier) checkTable(table *ocsp.Table) error {
-	for ref := range v.model.certificates {
-		status, err := table.Status(ref.Issuer, ref.Serial)
-		switch should := v.model.statusOf(ref); {
-		case err != nil:
-			v.found("status of "+ref.Serial.Hex(), "a rebuilt replica answers: %v", err)
-		case !sameStatus(status, should):
-			v.found("status of "+ref.Serial.Hex(), "a rebuilt replica says %s, the journal %s", statusText(status), statusText(should))
+	all := v.model.roll
+	bar := v.a.progress("statuses", int64(all.len()))
+	defer bar.finish()
+	return spread(&v.findings, bar, func(give func(*recorded)) error {
+		for _, c := range all.all() {
+			give(c)
 		}
-	}
-	return nil
+		return nil
+	}, func(c *recorded, f *findings) {
+		status, err := table.Status(all.issuerOf(c), c.serial())
+		switch should := v.model.statusOf(c); {
+		case err != nil:
+			f.found("status of "+c.hex(), "a rebuilt replica answers: %v", err)
+		case !sameStatus(status, should):
+			f.found("status of "+c.hex(), "a rebuilt replica says %s, the journal %s", statusText(status), statusText(should))
+		}
+	})
 }
 
 // upTo is a feed that ends at a position: what the journal was like then.
@@ -168,17 +175,28 @@ func (v *verifier) rebuild(ctx context.Context, path string, head journal.Head, 
 		return fmt.Errorf("rebuilding a replica: %w", err)
 	}
 	defer closeInto(&err, of)
+	begun := of.replica.State().Position
 	followed := make(chan error, 1)
 	go func() { followed <- of.replica.Follow(ctx) }()
 	reached := make(chan error, 1)
 	go func() { reached <- of.replica.WaitFor(ctx, head.Position) }()
 	stuck, stop := standstill(of.replica)
 	defer stop()
-	select {
-	case err = <-followed:
-	case err = <-stuck:
-	case err = <-reached:
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	bar := v.a.progress("changes copied", int64(head.Position-begun))
+	for waiting := true; waiting; bar.to(int64(of.replica.State().Position - begun)) {
+		select {
+		case err = <-followed:
+			waiting = false
+		case err = <-stuck:
+			waiting = false
+		case err = <-reached:
+			waiting = false
+		case <-tick.C:
+		}
 	}
+	bar.finish()
 	if err != nil {
 		return fmt.Errorf("rebuilding a replica: %w", err)
 	}

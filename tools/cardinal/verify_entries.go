@@ -19,15 +19,31 @@ func (v *verifier) checkEntries(tx *ledger.Tx, copied *tree.Tree, entries *regis
 	if err := v.readShown(tx); err != nil {
 		return err
 	}
+	copies, total := map[string]int{}, 0
+	for _, suffix := range entries.Suffixes() {
+		n, err := countEntries(copied, suffix)
+		if err != nil {
+			return err
+		}
+		copies[suffix.String()] = n
+		total += n
+	}
+	bar := v.a.progress("entries", int64(total))
+	defer bar.finish()
 	for _, suffix := range entries.Suffixes() {
 		count := 0
-		err := entries.Subtree(tx, suffix, func(e *directory.Entry) error {
-			count++
-			v.checkShownCard(e)
-			return v.checkEntry(copied, e)
+		err := spread(&v.findings, bar, func(give func(*directory.Entry)) error {
+			return entries.Subtree(tx, suffix, func(e *directory.Entry) error {
+				count++
+				give(e)
+				return nil
+			})
+		}, func(e *directory.Entry, f *findings) {
+			v.checkShownCard(e, f)
+			checkEntry(copied, e, f)
 		})
 		var absent *directory.Error
-		if errors.As(err, &absent) && absent.Code == directory.NoSuchObject {
+		if errors.As(err, &absent) && absent.Code == directory.NoSuchObject && copies[suffix.String()] == 0 {
 			continue // a suffix that holds nothing yet
 		}
 		if err != nil {
@@ -35,20 +51,20 @@ func (v *verifier) checkEntries(tx *ledger.Tx, copied *tree.Tree, entries *regis
 			continue
 		}
 		v.report.Entries += count
-		if err := v.countEntries(copied, suffix, count); err != nil {
-			return err
+		if n := copies[suffix.String()]; n != count {
+			v.found("entries below "+suffix.String(), "the register has %d, the journal %d", count, n)
 		}
 	}
 	return nil
 }
 
-func (v *verifier) checkEntry(copied *tree.Tree, e *directory.Entry) error {
+func checkEntry(copied *tree.Tree, e *directory.Entry, f *findings) {
 	key, err := copied.Schema().Key(e.DN)
 	if err != nil {
-		v.found("entry "+e.DN.String(), "%v", err)
-		return nil
+		f.found("entry "+e.DN.String(), "%v", err)
+		return
 	}
-	var is string
+	different := ""
 	err = copied.Get(key, func(found *tree.Entry) error {
 		decoded, err := found.Decode()
 		if err != nil {
@@ -56,45 +72,70 @@ func (v *verifier) checkEntry(copied *tree.Tree, e *directory.Entry) error {
 		}
 		uuid := found.UUID()
 		decoded.Put("entryUUID", directory.FormatUUID(uuid))
-		is = flat(decoded)
+		if alike(e, decoded) {
+			return nil
+		}
+		if is, should := flat(decoded), flat(e); is != should {
+			different = differing(should, is)
+		}
 		return nil
 	})
 	var none *tree.NoSuchBase
 	switch {
 	case errors.As(err, &none):
-		v.found("entry "+e.DN.String(), "the register has it, the journal does not")
+		f.found("entry "+e.DN.String(), "the register has it, the journal does not")
 	case err != nil:
-		v.found("entry "+e.DN.String(), "%v", err)
-	case is != flat(e):
-		v.found("entry "+e.DN.String(), "%s", differing(flat(e), is))
+		f.found("entry "+e.DN.String(), "%v", err)
+	case different != "":
+		f.found("entry "+e.DN.String(), "%s", different)
 	}
-	return nil
 }
 
-// countEntries finds entries that the journal has and the register has not.
-func (v *verifier) countEntries(copied *tree.Tree, suffix directory.DN, want int) error {
+// countEntries counts what the copy has of a suffix: entries that the journal has and the register has not show in it.
+func countEntries(copied *tree.Tree, suffix directory.DN) (count int, err error) {
 	key, err := copied.Schema().Key(suffix)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	scan := copied.Open(tree.Request{Base: key, Scope: tree.ScopeSubtree})
-	count := 0
-	if _, err := scan.Step(0, func(*tree.Entry) bool { count++; return true }); err != nil {
-		return fmt.Errorf("counting the entries below %s: %w", suffix, err)
+	_, err = scan.Step(0, func(*tree.Entry) bool { count++; return true })
+	var none *tree.NoSuchBase
+	if err != nil && !errors.As(err, &none) {
+		return 0, fmt.Errorf("counting the entries below %s: %w", suffix, err)
 	}
-	if count != want {
-		v.found("entries below "+suffix.String(), "the register has %d, the journal %d", want, count)
+	return count, nil
+}
+
+// derived tells whether an attribute follows from an entry's place: the two sides compute it, and it is left out.
+func derived(name string) bool {
+	return strings.EqualFold(name, "entryCSN") || strings.EqualFold(name, "entryDN")
+}
+
+// alike tells whether two entries have the same in the same order, as they mostly do: the quick answer to what flat
+// finds out.
+func alike(a, b *directory.Entry) bool {
+	rest := b.Attributes
+	for _, x := range a.Attributes {
+		if derived(x.Type) || len(x.Values) == 0 {
+			continue
+		}
+		for len(rest) > 0 && (derived(rest[0].Type) || len(rest[0].Values) == 0) {
+			rest = rest[1:]
+		}
+		if len(rest) == 0 || !strings.EqualFold(rest[0].Type, x.Type) || !slices.EqualFunc(x.Values, rest[0].Values, bytes.Equal) {
+			return false
+		}
+		rest = rest[1:]
 	}
-	return nil
+	return !slices.ContainsFunc(rest, func(x directory.Attribute) bool { return !derived(x.Type) && len(x.Values) > 0 })
 }
 
 // flat writes an entry's attributes in an order of their own, since the order of attributes and
-// values means nothing (RFC 4512 §2.2). What follows from an entry's place is left out: the two
-// sides compute it.
+// values means nothing (RFC 4512 §2.2).
 func flat(e *directory.Entry) string {
 	var lines []string
 	for _, a := range e.Attributes {
-		if name := strings.ToLower(a.Type); name != "entrycsn" && name != "entrydn" {
+		if name := strings.ToLower(a.Type); !derived(name) {
 			for _, value := range a.Values {
 				lines = append(lines, fmt.Sprintf("%s: %q", name, value))
 			}

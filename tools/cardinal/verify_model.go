@@ -2,8 +2,9 @@ package main
 
 import (
 	"bytes"
+	"crypto/x509"
+	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 
@@ -14,13 +15,21 @@ import (
 // model is what the journal alone says is true: the verifier's own reading of it, made without the
 // registers, the replica or their code. Everything else is measured against it.
 type model struct {
-	issuers      map[certs.IssuerID]certs.IssuerAdded
-	certificates map[certs.Ref]certs.RecordedCertificate
-	statuses     map[certs.Ref]certs.Status
-	changed      map[certs.Ref]time.Time // when the status was: a hold made final keeps its own date
-	lists        map[listKey]certs.ListPublished
-	stages       map[certs.IssuerID]certs.GenerationChanged // where each issuer stands, as said last
-	changes      int
+	issuers map[certs.IssuerID]certs.IssuerAdded
+	roll    *roll
+	lists   map[listKey]certs.ListPublished
+	stages  map[certs.IssuerID]certs.GenerationChanged // where each issuer stands, as said last
+	changes int
+
+	// By the issuer's number in the roll, once the whole journal was read.
+	signers []signer
+	above   []*recorded // its own certificate; nil for a root, which has none
+}
+
+// signer is an issuer whose signatures are verified.
+type signer struct {
+	certificate *x509.Certificate
+	err         error
 }
 
 type listKey struct {
@@ -30,12 +39,10 @@ type listKey struct {
 
 func newModel() *model {
 	return &model{
-		issuers:      map[certs.IssuerID]certs.IssuerAdded{},
-		certificates: map[certs.Ref]certs.RecordedCertificate{},
-		statuses:     map[certs.Ref]certs.Status{},
-		changed:      map[certs.Ref]time.Time{},
-		lists:        map[listKey]certs.ListPublished{},
-		stages:       map[certs.IssuerID]certs.GenerationChanged{},
+		issuers: map[certs.IssuerID]certs.IssuerAdded{},
+		roll:    newRoll(),
+		lists:   map[listKey]certs.ListPublished{},
+		stages:  map[certs.IssuerID]certs.GenerationChanged{},
 	}
 }
 
@@ -78,7 +85,7 @@ func (m *model) addIssuer(body []byte) error {
 		return err
 	}
 	added.DER = slices.Clone(added.DER)
-	m.issuers[own.keyID] = added
+	m.issuers[own.keyID()] = added
 	return nil
 }
 
@@ -88,36 +95,50 @@ func (m *model) stage(body []byte) error {
 	return err
 }
 
-// statusOf is what is to be answered about a certificate: its own status, or that of the issuer's certificate when that
-// was revoked and it was not.
-func (m *model) statusOf(ref certs.Ref) certs.Status {
-	own := m.statuses[ref]
-	if own.State == certs.StateRevoked {
-		return own
+// conclude is called when the whole journal was read.
+func (m *model) conclude() {
+	for _, id := range m.roll.issuers {
+		m.signers = append(m.signers, m.signer(id))
+		m.above = append(m.above, m.certificateOf(id))
 	}
-	if above := m.statuses[m.above(ref.Issuer)]; above.State == certs.StateRevoked {
-		return above
-	}
-	return own
 }
 
-// above names an issuer's own certificate; a root has none.
-func (m *model) above(issuer certs.IssuerID) certs.Ref {
+var errNoIssuer = errors.New("its issuer is not in the journal")
+
+func (m *model) signer(id certs.IssuerID) signer {
+	added, ok := m.issuers[id]
+	if !ok {
+		return signer{err: errNoIssuer}
+	}
+	c, err := x509.ParseCertificate(added.DER)
+	return signer{c, err}
+}
+
+// statusOf is what is to be answered about a certificate: its own status, or that of the issuer's certificate when that
+// was revoked and it was not.
+func (m *model) statusOf(c *recorded) certs.Status {
+	if above := m.above[c.key.issuer]; above != nil && certs.State(c.state) != certs.StateRevoked && certs.State(above.state) == certs.StateRevoked {
+		return above.status()
+	}
+	return c.status()
+}
+
+// certificateOf is an issuer's own certificate.
+func (m *model) certificateOf(issuer certs.IssuerID) *recorded {
 	own, err := readOwnCertificate(m.issuers[issuer].DER)
 	if err != nil {
-		return certs.Ref{} // addIssuer has read it
-	}
-	serial, err := certs.SerialFromBig(own.serial)
-	if err != nil {
-		return certs.Ref{}
+		return nil // addIssuer has read it
 	}
 	for id, added := range m.issuers {
 		root, err := readOwnCertificate(added.DER)
-		if err == nil && id != issuer && bytes.Equal(root.subject, own.issuer) {
-			return certs.Ref{Issuer: id, Serial: serial}
+		if err != nil || id == issuer || !bytes.Equal(root.subject, own.issuer) {
+			continue
+		}
+		if c := m.roll.at(id, own.serial); c != nil {
+			return c
 		}
 	}
-	return certs.Ref{}
+	return nil
 }
 
 func (m *model) record(body []byte) error {
@@ -125,12 +146,14 @@ func (m *model) record(body []byte) error {
 	if err != nil {
 		return err
 	}
-	for _, c := range recorded.Certificates {
-		ref := certs.Ref{Issuer: recorded.Issuer, Serial: c.Serial}
-		if _, twice := m.certificates[ref]; twice {
+	for i := range recorded.Certificates {
+		c := &recorded.Certificates[i]
+		switch added, err := m.roll.add(recorded.Issuer, c); {
+		case err != nil:
+			return err
+		case !added:
 			return fmt.Errorf("serial %s is recorded twice", c.Serial.Hex())
 		}
-		m.certificates[ref] = c
 	}
 	return nil
 }
@@ -141,14 +164,15 @@ func (m *model) changeStatus(body []byte, at time.Time) error {
 		return err
 	}
 	for _, serial := range change.Serials {
-		ref := certs.Ref{Issuer: change.Issuer, Serial: serial}
-		if _, known := m.certificates[ref]; !known {
+		c := m.roll.at(change.Issuer, serial)
+		if c == nil {
 			return fmt.Errorf("serial %s changes status but was never recorded", serial.Hex())
 		}
-		if m.statuses[ref].State == certs.StateRevoked && change.Status.State != certs.StateRevoked {
+		if certs.State(c.state) == certs.StateRevoked && change.Status.State != certs.StateRevoked {
 			return fmt.Errorf("serial %s was revoked and is %s again", serial.Hex(), change.Status.State)
 		}
-		m.statuses[ref], m.changed[ref] = change.Status, at
+		c.setStatus(change.Status)
+		c.changed = at.UnixMicro()
 	}
 	return nil
 }
@@ -166,36 +190,18 @@ func (m *model) publish(body []byte) error {
 	return nil
 }
 
-// refs returns every certificate in a fixed order.
-func (m *model) refs() []certs.Ref {
-	return slices.SortedFunc(maps.Keys(m.certificates), func(a, b certs.Ref) int {
-		if c := slices.Compare(a.Issuer[:], b.Issuer[:]); c != 0 {
-			return c
-		}
-		return compareText(string(a.Serial), string(b.Serial))
-	})
-}
-
-// listed returns the certificates each complete list is about.
-func (m *model) listed() map[listKey][]certs.Ref {
-	all := map[listKey][]certs.Ref{}
-	for ref, c := range m.certificates {
-		for _, name := range []certs.ListName{certs.ShardList(c.Shard), {Kind: certs.ListFull}, {Kind: certs.ListArchive}} {
-			key := listKey{ref.Issuer, name}
-			all[key] = append(all[key], ref)
+// listed returns the certificates each complete list is about, by their places in the roll.
+func (m *model) listed() map[listKey][]uint32 {
+	all := map[listKey][]uint32{}
+	for n, c := range m.roll.all() {
+		for _, name := range []certs.ListName{certs.ShardList(c.shard), {Kind: certs.ListFull}, {Kind: certs.ListArchive}} {
+			key := listKey{m.roll.issuerOf(c), name}
+			if _, made := m.lists[key]; made {
+				all[key] = append(all[key], n)
+			}
 		}
 	}
 	return all
-}
-
-func compareText(a, b string) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	}
-	return 0
 }
 
 // sameStatus compares statuses to the second, which is what certificates and answers carry.

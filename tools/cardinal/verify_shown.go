@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"cardinal/directory"
 	"cardinal/internal/ledger"
@@ -12,8 +11,12 @@ import (
 
 // shownCard is what the directory has to show of a card: what the desk has of it.
 type shownCard struct {
-	person, state, ends, replacedBy string
+	person, state, replacedBy string
+	ends                      int64 // in microseconds since 1970
 }
+
+// end is when the card ends, as entries say it.
+func (c shownCard) end() string { return micro(c.ends).Format("20060102150405Z") }
 
 // readShown reads what the desk has of each card.
 func (v *verifier) readShown(tx *ledger.Tx) error {
@@ -23,14 +26,17 @@ func (v *verifier) readShown(tx *ledger.Tx) error {
 		return fmt.Errorf("reading the cards: %w", err)
 	}
 	defer rows.Close()
+	states := map[string]string{} // each kept once, not once a card
 	for rows.Next() {
 		var id string
 		var c shownCard
-		var ends int64
-		if err := rows.Scan(&id, &c.person, &c.state, &ends, &c.replacedBy); err != nil {
+		if err := rows.Scan(&id, &c.person, &c.state, &c.ends, &c.replacedBy); err != nil {
 			return fmt.Errorf("reading the cards: %w", err)
 		}
-		c.ends = time.UnixMicro(ends).UTC().Format("20060102150405Z")
+		if _, known := states[c.state]; !known {
+			states[c.state] = c.state
+		}
+		c.state = states[c.state]
 		v.cards[id] = c
 	}
 	return rows.Err()
@@ -40,7 +46,7 @@ func (v *verifier) readShown(tx *ledger.Tx) error {
 // are those of record, which the copies are compared with item by item. A card without an entry
 // is no difference: there are some from before there were such entries, and of people who have
 // left.
-func (v *verifier) checkShownCard(e *directory.Entry) {
+func (v *verifier) checkShownCard(e *directory.Entry, f *findings) {
 	if !slices.ContainsFunc(e.Get("objectClass"), func(class []byte) bool { return strings.EqualFold(string(class), "cardinalCard") }) {
 		return
 	}
@@ -52,14 +58,14 @@ func (v *verifier) checkShownCard(e *directory.Entry) {
 	}
 	switch {
 	case !known:
-		v.found(where, "the desk knows no card %s", id)
+		f.found(where, "the desk knows no card %s", id)
 	case c.person != person:
-		v.found(where, "the card is %s's", c.person)
+		f.found(where, "the card is %s's", c.person)
 	case c.replacedBy != "":
-		v.found(where, "the card was replaced by %s", c.replacedBy)
+		f.found(where, "the card was replaced by %s", c.replacedBy)
 	case e.First("cardState") != c.state:
-		v.found(where, "shows the card as %s, the desk has it as %s", e.First("cardState"), c.state)
-	case e.First("cardNotAfter") != c.ends:
-		v.found(where, "shows the card as ending at %s, the desk at %s", e.First("cardNotAfter"), c.ends)
+		f.found(where, "shows the card as %s, the desk has it as %s", e.First("cardState"), c.state)
+	case e.First("cardNotAfter") != c.end():
+		f.found(where, "shows the card as ending at %s, the desk at %s", e.First("cardNotAfter"), c.end())
 	}
 }

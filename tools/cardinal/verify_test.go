@@ -82,20 +82,21 @@ func inNumber(table, column, which string) func(*testing.T, folder) {
 	}
 }
 
-// inCard makes a card that was handed over one that waits for it, or the reverse:
-// its certificates are good in both.
-func inCard(t *testing.T, f folder) {
-	db, err := sql.Open("sqlite", filepath.Join(string(f), "ledger.db"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
-	done, err := db.Exec(`UPDATE issuance_cards SET state = CASE state WHEN 'active' THEN 'issued' ELSE 'active' END WHERE state IN ('active', 'issued')`)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if n, err := done.RowsAffected(); err != nil || n == 0 {
-		t.Fatalf("%d rows changed, %v", n, err)
+// inSQL runs a statement that changes at least one row.
+func inSQL(statement string) func(*testing.T, folder) {
+	return func(t *testing.T, f folder) {
+		db, err := sql.Open("sqlite", filepath.Join(string(f), "ledger.db"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer db.Close()
+		done, err := db.Exec(statement)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n, err := done.RowsAffected(); err != nil || n == 0 {
+			t.Fatalf("%d rows changed, %v", n, err)
+		}
 	}
 }
 
@@ -156,8 +157,13 @@ func flips() []flip {
 		{"a profile", "certificate ", inNumber("certs_serial", "shard", "profile = 'authentication'")},
 		{"an issuer", "issuer ", inLedger("certs_issuer", "der", "name = 'signing'")},
 		{"a card's pair", "card ", inLedger("issuance_pairs", "signature_serial", "1 = 1")},
-		{"what the desk has of a card", "entry ", inCard},
+		// A card that was handed over waits for it, or the reverse: its certificates are good in both.
+		{"what the desk has of a card", "entry ", inSQL(`UPDATE issuance_cards SET state = CASE state WHEN 'active' THEN 'issued' ELSE 'active' END WHERE state IN ('active', 'issued')`)},
 		{"an entry of record", "entr", inLedger("directory_entry", "data", "data IS NOT NULL")},
+		{"a certificate that is gone", "certificate ", inSQL(`DELETE FROM certs_serial WHERE rowid = (SELECT max(rowid) FROM certs_serial)`)},
+		{"a certificate under another number", "certificate 7777", inSQL(`UPDATE certs_serial SET serial = x'7777' WHERE rowid = 1`)},
+		{"a holder, an end and a release", "certificate ", inSQL(`UPDATE certs_serial SET holder = holder || 'x', not_after = not_after + 1000000, status = 0 WHERE rowid = 1`)},
+		{"an entry that is gone", "entr", inSQL(`DELETE FROM directory_entry WHERE rowid = (SELECT max(rowid) FROM directory_entry)`)},
 		{"a large body", "content", inLedger("ledger_chunk", "data", "1 = 1")},
 		{"a status in the replica", "replica certificates", inReplica("certificates")},
 		{"an entry in the replica", "replica directory", inReplica("directory")},
