@@ -1,6 +1,7 @@
 package register
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"database/sql"
 	"errors"
@@ -15,11 +16,12 @@ import (
 
 func sumOf(v []byte) [32]byte { return sha256.Sum256(v) }
 
-// block is a decoded block of a load.
+// block is a block of a load. Its entries are decoded when they are asked for:
+// who wants one of them, or changes one value of each, need not pay for all.
 type block struct {
-	first   []byte // as directory_block has it
-	keys    []directory.Key
-	entries []directory.LoadEntry
+	first []byte // as directory_block has it
+	keys  []directory.Key
+	index *directory.BlockIndex
 }
 
 // blockCache keeps the blocks used last. They are named by their content and
@@ -30,7 +32,7 @@ type blockCache struct {
 	held  map[journal.Hash]*block
 }
 
-// cachedBlocks bounds the cache: some 1 MiB each when decoded.
+// cachedBlocks bounds the cache: some 300 KiB each.
 const cachedBlocks = 16
 
 func newBlockCache() *blockCache { return &blockCache{held: map[journal.Hash]*block{}} }
@@ -92,23 +94,64 @@ func (r *Register) block(tx *ledger.Tx, query string, s *suffix, key []byte) (*b
 		return nil, fmt.Errorf("defaults of load: %w", err)
 	}
 	b := &block{first: first}
-	if b.entries, err = directory.ParseLoadBlock(data, d.Entry.Attributes); err != nil {
+	if b.index, err = directory.IndexBlock(data, d.Entry.Attributes); err != nil {
 		return nil, err
 	}
-	for i := range b.entries {
-		k, err := r.schema.Key(b.entries[i].Entry.DN)
-		if err != nil {
-			return nil, err
-		}
-		b.keys = append(b.keys, k)
+	if b.keys, err = r.keysOf(b.index); err != nil {
+		return nil, err
 	}
 	r.blocks.put(h, b)
 	return b, nil
 }
 
-func (b *block) stored(i int) *stored {
-	x := &b.entries[i]
-	return &stored{key: b.keys[i], uuid: x.UUID, entry: x.Entry}
+// keysOf makes the keys of a block's names. What a name shares with the one
+// before it is not made again.
+func (r *Register) keysOf(x *directory.BlockIndex) ([]directory.Key, error) {
+	var all []byte // every key behind the one before
+	ends := make([]int, 0, x.Len())
+	var last [][]byte // the name before
+	var parts []int   // where its RDNs end in its key
+	start := 0        // of its key in all
+	for i := range x.Len() {
+		name := x.RDNs(i)
+		shared := 0
+		for shared < min(len(last), len(name)) && bytes.Equal(last[shared], name[shared]) {
+			shared++
+		}
+		at := len(all)
+		if shared > 0 {
+			all = append(all, all[start:start+parts[shared-1]]...)
+		}
+		parts = parts[:shared]
+		for _, raw := range name[shared:] {
+			rdn, err := directory.ParseRawRDN(raw)
+			if err == nil {
+				all, err = r.schema.AppendKey(all, directory.DN{rdn})
+			}
+			if err != nil {
+				return nil, err
+			}
+			parts = append(parts, len(all)-at)
+		}
+		last, start = name, at
+		ends = append(ends, len(all))
+	}
+	text := string(all)
+	keys := make([]directory.Key, len(ends))
+	at := 0
+	for i, end := range ends {
+		keys[i] = directory.Key(text[at:end])
+		at = end
+	}
+	return keys, nil
+}
+
+func (b *block) stored(i int) (*stored, error) {
+	x, err := b.index.Entry(i)
+	if err != nil {
+		return nil, err
+	}
+	return &stored{key: b.keys[i], uuid: x.UUID, entry: x.Entry}, nil
 }
 
 func (r *Register) findLoaded(tx *ledger.Tx, p place) (*stored, error) {
@@ -116,17 +159,19 @@ func (r *Register) findLoaded(tx *ledger.Tx, p place) (*stored, error) {
 	if b == nil || err != nil {
 		return nil, err
 	}
-	return b.find(p.key), nil
+	return b.find(p.key)
 }
 
 // find is the entry of a key, nil if the block has none.
-func (b *block) find(k directory.Key) *stored {
-	i, found := slices.BinarySearch(b.keys, k)
+func (b *block) find(k directory.Key) (*stored, error) {
+	i, found := b.place(k)
 	if !found {
-		return nil
+		return nil, nil
 	}
 	return b.stored(i)
 }
+
+func (b *block) place(k directory.Key) (int, bool) { return slices.BinarySearch(b.keys, k) }
 
 // covers reports that no other block of the suffix can hold the key.
 func (b *block) covers(k directory.Key) bool {

@@ -59,7 +59,7 @@ func (c *cursor) seek(from directory.Key) error {
 	return err
 }
 
-// next returns the next entry, nil at the end. The entry may be shared with a
+// next returns the next entry, nil at the end. Its values may be shared with a
 // cache: read only.
 func (c *cursor) next() (*stored, error) {
 	for {
@@ -72,7 +72,7 @@ func (c *cursor) next() (*stored, error) {
 			return nil, nil
 		case len(c.rows) == 0 || hasBlock && c.block.keys[c.i] < c.rows[0].key:
 			c.i++
-			return c.block.stored(c.i - 1), nil
+			return c.block.stored(c.i - 1)
 		}
 		top := c.rows[0]
 		c.rows = c.rows[1:]

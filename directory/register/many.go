@@ -1,108 +1,177 @@
 package register
 
 import (
-	"bytes"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 
 	"cardinal/directory"
-	"cardinal/internal/journal"
 	"cardinal/internal/ledger"
 )
 
-// manyKeys is how many rows one statement reads.
-const manyKeys = 64
+// manyKeys is how many rows one statement reads, and manyRows how many one writes.
+const (
+	manyKeys = 64
+	manyRows = 16
+)
 
 // ModifyPresent does what ModifyAll does on those names that have an entry, and
 // gives back which names, by their place in the list, have none. Entries are read and written up to 64 a
-// statement; give at most a thousand to one transaction.
+// statement; give at most some thousand to one transaction.
 func (r *Register) ModifyPresent(tx *ledger.Tx, by Author, dns []directory.DN, mods []directory.Modification) (absent []int, err error) {
-	if public, secret := r.partMods(mods); len(secret) > 0 || r.touchesClasses(public) {
-		return nil, refuse(directory.UnwillingToPerform, "neither secrets nor object classes can be modified on many entries at once")
-	}
-	w := setWrite{r: r, by: by, mods: mods, stamps: r.modifyStamps(by, tx)}
-	var uuids []directory.UUID
-	for at := 0; at < len(dns); at += manyKeys {
-		part := dns[at:min(at+manyKeys, len(dns))]
-		found, err := r.findMany(tx, part)
-		if err != nil {
-			return nil, err
-		}
-		for i, s := range found {
-			if s == nil {
-				absent = append(absent, at+i)
-				continue
-			}
-			if err := w.modifyStored(tx, s); err != nil {
-				return nil, err
-			}
-			uuids = append(uuids, s.uuid)
-		}
-	}
-	w.announce(tx, uuids)
-	return absent, nil
-}
-
-func (w *setWrite) modifyStored(tx *ledger.Tx, s *stored) error {
-	if err := w.r.permit(w.by, place{dn: s.entry.DN, key: s.key}, false); err != nil {
-		return err
-	}
-	if _, err := w.r.modified(tx, s, w.mods, &directory.Update{}); err != nil {
-		return err
-	}
-	var err error
-	if s.entry, err = w.r.schema.Replay(s.entry, w.stamps); err != nil {
-		return err
-	}
-	return w.r.put(tx, s)
-}
-
-// announce appends the modifications of all entries as few changes.
-func (w *setWrite) announce(tx *ledger.Tx, uuids []directory.UUID) {
-	slices.SortFunc(uuids, func(a, b directory.UUID) int { return bytes.Compare(a[:], b[:]) })
-	for part := range slices.Chunk(slices.Compact(uuids), directory.MaxSet) {
-		x := directory.EntriesModified{UUIDs: part, Mods: append(slices.Clone(w.mods), w.stamps...)}
-		tx.Append(journal.KindEntriesModified, directory.ChangeVersion, x.Append(nil))
-	}
-}
-
-// findMany is find for up to manyKeys names; nil where there is no entry.
-func (r *Register) findMany(tx *ledger.Tx, dns []directory.DN) ([]*stored, error) {
-	all := make([]place, len(dns))
-	for i, dn := range dns {
-		p, err := r.locate(dn)
-		if err != nil {
-			return nil, err
-		}
-		all[i] = p
-	}
-	rows, err := rowsOf(tx, all)
+	w, err := r.Prepare(tx, by, dns, mods)
 	if err != nil {
 		return nil, err
 	}
-	found := make([]*stored, len(dns))
-	var near *block
-	for i, p := range all {
-		data, hasRow := rows[p.key]
-		switch {
-		case hasRow && len(data) == 0:
-			continue
-		case hasRow:
-			found[i], err = decodeRow(tx, p.key, data)
-		case near.covers(p.key):
-			found[i] = near.find(p.key)
-		default:
-			if near, err = r.block(tx, blockAtOrBefore, p.suffix, []byte(p.key)); near != nil {
-				found[i] = near.find(p.key)
-			}
-		}
-		if err != nil {
-			return nil, fmt.Errorf("reading entry %q: %w", p.dn, err)
+	return w.Write(tx)
+}
+
+// Prepared is a ModifyPresent that was begun: the entries are read, and most of
+// them ready to be written.
+type Prepared struct {
+	setWrite
+	dns    []directory.DN
+	absent []int
+	ready  []patched
+	rest   []int // by their place in the list: these go the way of single entries
+}
+
+// Prepare does what of ModifyPresent needs no right to write. Its transaction may
+// be another than Write's, provided that in between no entry was added,
+// modified, moved or deleted, and no suffix loaded, which the journal tells:
+// but for what other calls did to other names.
+func (r *Register) Prepare(tx *ledger.Tx, by Author, dns []directory.DN, mods []directory.Modification) (*Prepared, error) {
+	if public, secret := r.partMods(mods); len(secret) > 0 || r.touchesClasses(public) {
+		return nil, refuse(directory.UnwillingToPerform, "neither secrets nor object classes can be modified on many entries at once")
+	}
+	w := &Prepared{setWrite: setWrite{r: r, by: by, mods: mods, stamps: r.modifyStamps(by, tx)}, dns: dns}
+	patch := w.newPatch()
+	seen := make(map[directory.Key]bool, len(dns))
+	for at := 0; at < len(dns); at += manyKeys {
+		if err := w.part(tx, patch, seen, at); err != nil {
+			return nil, err
 		}
 	}
-	return found, nil
+	return w, nil
+}
+
+// part reads up to manyKeys entries.
+func (w *Prepared) part(tx *ledger.Tx, patch *patch, seen map[directory.Key]bool, at int) error {
+	var all []place
+	var nth []int
+	for i, dn := range w.dns[at:min(at+manyKeys, len(w.dns))] {
+		p, err := w.r.locate(dn)
+		if err != nil {
+			return err
+		}
+		if err := w.r.permit(w.by, p, false); err != nil {
+			return err
+		}
+		if !seen[p.key] {
+			seen[p.key] = true
+			all, nth = append(all, p), append(nth, at+i)
+		}
+	}
+	reading, err := w.r.readMany(tx, all)
+	if err != nil {
+		return err
+	}
+	for i, p := range all {
+		there, err := reading.raw(p, &patch.entry)
+		if err != nil {
+			return fmt.Errorf("reading entry %q: %w", p.dn, err)
+		}
+		if !there {
+			w.absent = append(w.absent, nth[i])
+			continue
+		}
+		if ready, ok := patch.apply(p.key); ok {
+			w.ready = append(w.ready, ready)
+		} else {
+			w.rest = append(w.rest, nth[i])
+		}
+	}
+	return nil
+}
+
+// Write makes the modifications and announces them. It may be called again for a
+// transaction that is begun again.
+func (w *Prepared) Write(tx *ledger.Tx) (absent []int, err error) {
+	w.stamps = w.r.modifyStamps(w.by, tx)
+	uuids := make([]directory.UUID, 0, len(w.ready)+len(w.rest))
+	for i := range w.ready {
+		w.ready[i].date(tx.Time())
+		uuids = append(uuids, w.ready[i].uuid)
+	}
+	w.writeRows(tx)
+	for _, i := range w.rest {
+		u, err := w.modify(tx, w.dns[i])
+		if err != nil {
+			return nil, err
+		}
+		uuids = append(uuids, u)
+	}
+	w.announce(tx, uuids)
+	return w.absent, nil
+}
+
+// writeRows writes what is ready, many rows a statement, of which there are few
+// texts so that they stay prepared. A row that was there keeps its UUID.
+func (w *Prepared) writeRows(tx *ledger.Tx) {
+	rows := w.ready
+	for len(rows) > 0 {
+		n := manyRows
+		if len(rows) < n {
+			n = 1
+		}
+		var text strings.Builder
+		text.WriteString(`INSERT INTO directory_entry (key, uuid, data) VALUES `)
+		args := make([]any, 0, 3*n)
+		for i := range rows[:n] {
+			if i > 0 {
+				text.WriteString(", ")
+			}
+			text.WriteString("($" + strconv.Itoa(3*i+1) + ", $" + strconv.Itoa(3*i+2) + ", $" + strconv.Itoa(3*i+3) + ")")
+			args = append(args, []byte(rows[i].key), rows[i].uuid[:], rows[i].data)
+		}
+		tx.Defer(text.String()+` ON CONFLICT (key) DO UPDATE SET data = excluded.data`, args...)
+		rows = rows[n:]
+	}
+}
+
+// reading is the rows of some places, and the block used last for what has none.
+type reading struct {
+	r    *Register
+	tx   *ledger.Tx
+	rows map[directory.Key][]byte
+	near *block
+}
+
+func (r *Register) readMany(tx *ledger.Tx, all []place) (*reading, error) {
+	rows, err := rowsOf(tx, all)
+	return &reading{r: r, tx: tx, rows: rows}, err
+}
+
+// raw reads an entry without decoding it; false where there is none.
+func (x *reading) raw(p place, into *directory.RawAdded) (bool, error) {
+	data, hasRow := x.rows[p.key]
+	if hasRow {
+		if len(data) == 0 {
+			return false, nil
+		}
+		return true, directory.ParseRawAdded(data, into)
+	}
+	if !x.near.covers(p.key) {
+		var err error
+		if x.near, err = x.r.block(x.tx, blockAtOrBefore, p.suffix, []byte(p.key)); err != nil || x.near == nil {
+			return false, err
+		}
+	}
+	i, found := x.near.place(p.key)
+	if !found {
+		return false, nil
+	}
+	return true, x.near.index.Raw(i, into)
 }
 
 // rowsOf reads the rows of places. There are three texts of the statement, so

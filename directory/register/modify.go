@@ -167,6 +167,26 @@ func (w *setWrite) modify(tx *ledger.Tx, dn directory.DN) (u directory.UUID, err
 	return s.uuid, w.modifyStored(tx, s)
 }
 
+func (w *setWrite) modifyStored(tx *ledger.Tx, s *stored) error {
+	if _, err := w.r.modified(tx, s, w.mods, &directory.Update{}); err != nil {
+		return err
+	}
+	var err error
+	if s.entry, err = w.r.schema.Replay(s.entry, w.stamps); err != nil {
+		return err
+	}
+	return w.r.put(tx, s)
+}
+
+// announce appends the modifications of all entries as few changes.
+func (w *setWrite) announce(tx *ledger.Tx, uuids []directory.UUID) {
+	slices.SortFunc(uuids, func(a, b directory.UUID) int { return bytes.Compare(a[:], b[:]) })
+	for part := range slices.Chunk(slices.Compact(uuids), directory.MaxSet) {
+		x := directory.EntriesModified{UUIDs: part, Mods: append(slices.Clone(w.mods), w.stamps...)}
+		tx.Append(journal.KindEntriesModified, directory.ChangeVersion, x.Append(nil))
+	}
+}
+
 func (r *Register) touchesClasses(mods []directory.Modification) bool {
 	class := r.schema.Attribute("objectClass")
 	return slices.ContainsFunc(mods, func(m directory.Modification) bool { return r.schema.Attribute(m.Attribute.Type) == class })

@@ -104,20 +104,22 @@ func storeSecret(tx *ledger.Tx, s *directory.Secret) {
 // elsewhere names the secret attributes an entry has, if one of its classes,
 // or of those modifications speak of, requires such an attribute.
 func (r *Register) elsewhere(tx *ledger.Tx, s *stored, mods []directory.Modification) ([]string, error) {
-	needs := func(classes [][]byte) bool {
-		return slices.ContainsFunc(classes, func(name []byte) bool {
-			c := r.schema.Class(string(name))
-			return c != nil && slices.ContainsFunc(c.AllMust, r.isSecret)
-		})
-	}
-	needed := needs(s.entry.Get("objectClass"))
+	needed := r.needSecrets(s.entry.Get("objectClass"))
 	for i := range mods {
-		needed = needed || r.touchesClasses(mods[i:i+1]) && needs(mods[i].Attribute.Values)
+		needed = needed || r.touchesClasses(mods[i:i+1]) && r.needSecrets(mods[i].Attribute.Values)
 	}
 	if !needed {
 		return nil, nil
 	}
 	return r.secretNames(tx, s.uuid)
+}
+
+// needSecrets reports whether one of the classes requires a secret.
+func (r *Register) needSecrets(classes [][]byte) bool {
+	return slices.ContainsFunc(classes, func(name []byte) bool {
+		c := r.schema.Class(string(name))
+		return c != nil && slices.ContainsFunc(c.AllMust, r.isSecret)
+	})
 }
 
 // secretNames names the secret attributes an entry has.
