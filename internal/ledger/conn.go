@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
+	"errors"
 	"fmt"
 	"reflect"
 	"time"
@@ -21,9 +22,17 @@ type conn struct {
 func newConn(ctx context.Context, db *sql.DB) (*conn, error) {
 	c, err := db.Conn(ctx)
 	if err != nil {
-		return nil, err
+		return nil, unreachable(ctx, err)
 	}
 	return &conn{Conn: c, statements: map[string]prepared{}, places: namesPlaces(db)}, nil
+}
+
+// unreachable says that it was the connection that failed, unless the caller gave up.
+func unreachable(ctx context.Context, err error) error {
+	if err == nil || ctx.Err() != nil || errors.Is(err, ErrUnreachable) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrUnreachable, err)
 }
 
 func (c *conn) prepare(ctx context.Context, text string) (prepared, error) {

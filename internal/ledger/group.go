@@ -88,7 +88,7 @@ func (l *Ledger) commitGroup() int {
 			return len(taken)
 		}
 	}
-	answerAll(taken, err)
+	answerAll(taken, unreachable(ctx, err))
 	return len(taken)
 }
 

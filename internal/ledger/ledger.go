@@ -82,6 +82,9 @@ var (
 	ErrClock = errors.New("the clocks of host and database differ")
 	// ErrFull: the disk, or what SQLite may use of it, is full. Nothing was written.
 	ErrFull = errors.New("the disk of the ledger is full")
+	// ErrUnreachable: there is no connection to the database and none can be made, or it broke again and again. Nothing
+	// was read, and nothing written.
+	ErrUnreachable = errors.New("the database of the ledger cannot be reached")
 	// ErrOutcomeUnknown: the connection broke during COMMIT and the database could not be asked since. The write may
 	// or may not have happened.
 	ErrOutcomeUnknown = errors.New("it is not known whether the write was committed")

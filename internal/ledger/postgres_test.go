@@ -411,3 +411,36 @@ func TestHungServerEndsWithTheCallersPatience(t *testing.T) {
 		t.Errorf("the write that waited: %v", err)
 	}
 }
+
+// A server that is stopped is told from a statement that failed, whether connections were open or are to be made, for
+// reading and for writing; and a caller who gave up is told that.
+func TestAStoppedServerIsUnreachable(t *testing.T) {
+	t.Parallel()
+	url, stop := pgtest.Own(t)
+	l, err := ledger.Create(t.Context(), ledger.Options{URL: url, Rooms: ledgertest.Rooms(), Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	nothing := func(*ledger.Tx) error { return nil }
+	if err := errors.Join(l.Heartbeat(t.Context()), l.Read(t.Context(), nothing)); err != nil {
+		t.Fatal(err)
+	}
+	stop()
+	for round := range 2 {
+		if err := l.Heartbeat(t.Context()); !errors.Is(err, ledger.ErrUnreachable) {
+			t.Errorf("round %d: writing: %v", round, err)
+		}
+		if err := l.Read(t.Context(), nothing); !errors.Is(err, ledger.ErrUnreachable) {
+			t.Errorf("round %d: reading: %v", round, err)
+		}
+		if _, err := l.Head(t.Context()); !errors.Is(err, ledger.ErrUnreachable) {
+			t.Errorf("round %d: the head: %v", round, err)
+		}
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := l.Read(ended, nothing); !errors.Is(err, context.Canceled) || errors.Is(err, ledger.ErrUnreachable) {
+		t.Errorf("reading for somebody who gave up: %v", err)
+	}
+}

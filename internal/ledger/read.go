@@ -81,7 +81,7 @@ func (l *Ledger) single(ctx context.Context, read func(c *conn) error) error {
 			return err
 		}
 	}
-	return err
+	return unreachable(ctx, err)
 }
 
 // drop closes a connection after an error. True if the connection was at fault: then the kept ones are dropped too, as
@@ -122,6 +122,7 @@ func (l *Ledger) snapshot(ctx context.Context) (*conn, journal.Head, error) {
 		if !l.drop(c, err) {
 			break
 		}
+		err = unreachable(ctx, err)
 	}
 	return nil, journal.Head{}, fmt.Errorf("opening a snapshot: %w", err)
 }
@@ -135,7 +136,7 @@ func (l *Ledger) beginRead(ctx context.Context, c *conn) (head, error) {
 }
 
 // Read runs fn on one consistent snapshot of what is committed. Exec, Defer, Append and PutContent are refused with
-// ErrReadOnly.
+// ErrReadOnly. ErrUnreachable: without a database there is nothing to read.
 func (l *Ledger) Read(ctx context.Context, fn func(tx *Tx) error) error {
 	c, head, err := l.snapshot(ctx)
 	if err != nil {
@@ -146,7 +147,10 @@ func (l *Ledger) Read(ctx context.Context, fn func(tx *Tx) error) error {
 		tx.closeRows()
 		l.release(c)
 	}()
-	return tx.end(fn(tx))
+	if err = tx.end(fn(tx)); err != nil && l.engine.fault(c, err) == faultConnection {
+		return unreachable(ctx, err)
+	}
+	return err
 }
 
 // Head reads the committed head.

@@ -55,7 +55,7 @@ func (p *panicked) Unwrap() error {
 // returned as it is; its panic is raised in the caller. When ctx ends before fn was begun, nothing happens; afterwards
 // statements fail with the context's error, but a commit that was begun is awaited.
 //
-// Other errors: ErrReadOnly, ErrClosed, ErrTooLarge, ErrClock, ErrFull, ErrOutcomeUnknown, or the database's.
+// Other errors: ErrReadOnly, ErrClosed, ErrTooLarge, ErrClock, ErrFull, ErrUnreachable, ErrOutcomeUnknown, or the database's.
 func (l *Ledger) Write(ctx context.Context, fn func(tx *Tx) error) (journal.Position, error) {
 	return l.put(&request{ctx: ctx, fn: fn, done: make(chan struct{})})
 }

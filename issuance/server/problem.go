@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"strconv"
+	"time"
 
 	"cardinal/ca"
 	"cardinal/certs/register"
@@ -92,25 +94,43 @@ func problemOf(err error) api.Problem {
 }
 
 type temporary struct {
-	err  error
-	rule string
+	err   error
+	rule  string
+	after time.Duration // when it is worth asking again (RFC 9110 §10.2.3)
 }
+
+// After how long a station is told to ask again: soon where a fault may pass by itself, later where somebody must act.
+const (
+	soon  = 5 * time.Second
+	later = time.Minute
+)
 
 // notNow are the faults that are nobody's mistake and may pass.
 func notNow() []temporary {
 	return []temporary{
-		{ledger.ErrQuarantine, "ledger.quarantine"},
-		{ledger.ErrClock, "ledger.clock"},
-		{ledger.ErrFull, "ledger.full"},
-		{ledger.ErrReadOnly, "ledger.read-only"},
-		{ledger.ErrClosed, "ledger.closed"},
-		{ledger.ErrOutcomeUnknown, "ledger.outcome-unknown"},
-		{ca.ErrStopped, "ca.stopped"},
-		{ca.ErrNoKey, "ca.no-key"},
-		{ca.ErrUnknownIssuer, "ca.unknown-issuer"},
-		{context.DeadlineExceeded, "request.timeout"},
-		{context.Canceled, "request.cancelled"},
+		{ledger.ErrQuarantine, "ledger.quarantine", later},
+		{ledger.ErrClock, "ledger.clock", later},
+		{ledger.ErrFull, "ledger.full", later},
+		{ledger.ErrReadOnly, "ledger.read-only", later},
+		{ledger.ErrClosed, "ledger.closed", soon},
+		{ledger.ErrOutcomeUnknown, "ledger.outcome-unknown", soon},
+		{ledger.ErrUnreachable, "ledger.unreachable", soon},
+		{ca.ErrStopped, "ca.stopped", later},
+		{ca.ErrNoKey, "ca.no-key", later},
+		{ca.ErrUnknownIssuer, "ca.unknown-issuer", later},
+		{context.DeadlineExceeded, "request.timeout", soon},
+		{context.Canceled, "request.cancelled", soon},
 	}
+}
+
+// retryAfter is how long to wait before asking again what was refused by a rule.
+func retryAfter(rule string) time.Duration {
+	for _, t := range notNow() {
+		if t.rule == rule {
+			return t.after
+		}
+	}
+	return soon
 }
 
 // refuse answers with a problem document. What a rule refused is logged with
@@ -128,6 +148,9 @@ func (s *server) refuse(w http.ResponseWriter, x *exchange, err error) {
 		s.logger.Error("writing a problem document", "request", x.id, "error", err)
 	}
 	header(w, "application/problem+json")
+	if p.Status == http.StatusServiceUnavailable {
+		w.Header().Set("Retry-After", strconv.Itoa(int(retryAfter(p.Rule)/time.Second)))
+	}
 	w.WriteHeader(p.Status)
 	w.Write(body)
 }

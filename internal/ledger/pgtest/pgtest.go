@@ -69,6 +69,32 @@ func URL(t testing.TB) string {
 	return s.url() + "&search_path=" + name
 }
 
+// Own is a database on a server of the test's own, which stop ends at once, as a crash would. It ends with the test.
+func Own(t testing.TB) (databaseURL string, stop func()) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("short")
+	}
+	s, err := start()
+	if errors.Is(err, errMissing) {
+		t.Skipf("needs %s: apt-get install -y %s", "postgres", "postgresql-15")
+	}
+	if err != nil {
+		t.Fatalf("starting PostgreSQL: %v", err)
+	}
+	stop = func() {
+		_ = s.alive.Close() // the keeper then ends the server and removes its folder
+		for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+			if _, err := os.Stat(s.folder); err != nil {
+				return
+			}
+		}
+		t.Errorf("PostgreSQL in %s did not end", s.folder)
+	}
+	t.Cleanup(stop)
+	return s.url(), stop
+}
+
 // Socket is the path of the Unix socket behind a URL of this package, for tests that stand between client and server.
 func Socket(databaseURL string) string {
 	u, err := url.Parse(databaseURL)
