@@ -88,7 +88,7 @@ func (c *ceremony) openSide(ctx context.Context, l *ledger.Ledger) error {
 	c.side, err = c.a.writeSide(writeSideOf{folder: c.folder, config: c.config, ledger: l, policies: set, issuers: roots, directory: directory,
 		keys: func(ctx context.Context, name string) (crypto.Signer, error) {
 			return keys.Open(ctx, c.keyURI(name), c.pass)
-		}, now: c.a.now})
+		}, now: c.a.clock(c.config)})
 	if err != nil {
 		return err
 	}

@@ -116,7 +116,7 @@ func (a *app) bareDesk(f folder, config Config, l *ledger.Ledger) (*issuance.Des
 	if err != nil {
 		return nil, err
 	}
-	w, err := a.writeSide(writeSideOf{folder: f, config: config, ledger: l, policies: set, directory: directory, now: a.now})
+	w, err := a.writeSide(writeSideOf{folder: f, config: config, ledger: l, policies: set, directory: directory, now: a.clock(config)})
 	if err != nil {
 		return nil, err
 	}

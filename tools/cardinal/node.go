@@ -148,7 +148,7 @@ func (a *app) issuingSide(ctx context.Context, f folder, config Config, passphra
 	if err != nil {
 		return nil, err
 	}
-	w, err := a.writeSide(writeSideOf{folder: f, config: config, ledger: l, policies: set, keys: signersOf(f, config, pass), directory: directory, now: a.now})
+	w, err := a.writeSide(writeSideOf{folder: f, config: config, ledger: l, policies: set, keys: signersOf(f, config, pass), directory: directory, now: a.clock(config)})
 	if err == nil {
 		err = w.openKeys(ctx)
 	}

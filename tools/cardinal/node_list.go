@@ -59,7 +59,8 @@ func (a *app) listNodes(ctx context.Context, f folder, config Config) (err error
 		return err
 	}
 	defer closeInto(&err, l)
-	at := nodes.Register{Ledger: l, Now: a.now}
+	now := a.clock(config)
+	at := nodes.Register{Ledger: l, Now: now}
 	leases := feed.NewLeases(at.List)
 	if err := at.LoadLeases(ctx, leases.Note); err != nil {
 		return err
@@ -74,7 +75,7 @@ func (a *app) listNodes(ctx context.Context, f folder, config Config) (err error
 	}
 	rows := make([]nodeRow, len(states))
 	for i := range states {
-		rows[i] = rowOfNode(&states[i], head, a.now())
+		rows[i] = rowOfNode(&states[i], head, now())
 	}
 	return a.print(struct {
 		Position uint64    `json:"position"`
@@ -179,7 +180,7 @@ func (a *app) disableNode(ctx context.Context, f folder, config Config, d disabl
 	for _, ref := range d.revoked {
 		serials = append(serials, strings.ToLower(ref.Serial.Hex()))
 	}
-	state, err := lastWord(ctx, nodes.Register{Ledger: l, Now: a.now}, d.name)
+	state, err := lastWord(ctx, nodes.Register{Ledger: l, Now: a.clock(config)}, d.name)
 	if err != nil {
 		return err
 	}

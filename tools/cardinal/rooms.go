@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"time"
 
 	"cardinal/certs/nodes"
 	certificates "cardinal/certs/register"
@@ -19,7 +20,13 @@ func rooms() []ledger.Room {
 
 // ledgerOptions say which ledger an installation has.
 func (a *app) ledgerOptions(f folder, c Config) ledger.Options {
-	return ledger.Options{URL: f.ledgerURL(c), Rooms: rooms(), Logger: a.logger(slog.LevelWarn), Now: a.now, MaxSkew: c.Limits.ClockSkew}
+	return ledger.Options{URL: f.ledgerURL(c), Rooms: rooms(), Logger: a.logger(slog.LevelWarn), Now: a.clock(c), MaxSkew: c.Limits.ClockSkew}
+}
+
+// clock is the one an installation goes by: this host's, or that put forward
+// by demo.clock.
+func (a *app) clock(c Config) func() time.Time {
+	return func() time.Time { return a.now().Add(c.Demo.Clock) }
 }
 
 // openLedger opens an installation's ledger for a command that opens the

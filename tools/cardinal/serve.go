@@ -57,7 +57,7 @@ func (a *app) serve(ctx context.Context, x *followFlags) error {
 		level = slog.LevelDebug
 	}
 	n := &node{a: a, folder: f, config: config, role: x.role, follower: follower, logger: a.logger(level), registry: prometheus.NewRegistry(), beside: background.New()}
-	n.now = func() time.Time { return a.now().Add(config.Demo.Clock) }
+	n.now = a.clock(config)
 	if x.role != "read" {
 		if n.passphrase, err = a.passphrase(x.passphrase, false); err != nil {
 			return err
@@ -140,7 +140,7 @@ func (n *node) serve(ctx context.Context) (err error) {
 
 func (n *node) openLedger(ctx context.Context) (err error) {
 	options := n.a.ledgerOptions(n.folder, n.config)
-	options.ReadOnly, options.Logger, options.Now, options.Beside = n.role == "read", n.logger, n.now, n.beside
+	options.ReadOnly, options.Logger, options.Beside = n.role == "read", n.logger, n.beside
 	if n.ledger, err = ledger.Open(ctx, options); err != nil {
 		return usageIfSchema("opening the ledger", err)
 	}
