@@ -31,6 +31,8 @@ func askOpenSSL(t *testing.T, s *shelf, c cell) (verdict, output string) {
 		args = append(args, "-CRLfile", s.path("full-root.pem"))
 	case "shard":
 		args = append(args, "-CRLfile", s.path("shards.pem"))
+	case "url":
+		args = append(args, "-crl_download", "-CRLfile", s.path("root-list.pem")) // the root names no URL
 	default:
 		args = append(args, "-extended_crl", "-use_deltas", "-CRLfile", s.path("both.pem"))
 	}
@@ -45,7 +47,19 @@ func askOpenSSL(t *testing.T, s *shelf, c cell) (verdict, output string) {
 }
 
 func askGnuTLS(t *testing.T, s *shelf, c cell) (verdict, output string) {
-	lists := s.put("gnutls-"+c.kind+c.state+".pem", "X509 CRL", s.lists[c.listFor()], s.listDER(ca.Root, 0))
+	list := s.lists[c.listFor()]
+	if c.kind == "url" { // certtool fetches nothing itself
+		url := s.certificates[c.state].CRLDistributionPoints[0]
+		file := s.path("curl-" + c.state + ".crl")
+		if out, ok := runIn(t, s, "curl", "--silent", "--show-error", "--fail", "--output", file, url); !ok {
+			return "", out
+		}
+		var err error
+		if list, err = os.ReadFile(file); err != nil {
+			return "", err.Error()
+		}
+	}
+	lists := s.put("gnutls-"+c.kind+c.state+".pem", "X509 CRL", list, s.listDER(ca.Root, 0))
 	chain := s.put("gnutls-chain-"+c.kind+c.state+".pem", "CERTIFICATE", s.certificates[c.state].Raw, s.hierarchy.Issuers[ca.Authentication].Certificate.Raw)
 	out, ok := runIn(t, s, "certtool", "--verify", "--load-ca-certificate", s.path("root.pem"), "--load-crl", lists, "--infile", chain)
 	switch {

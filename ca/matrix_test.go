@@ -20,11 +20,11 @@ import (
 	"cardinal/policies"
 )
 
-// cell is one certificate judged by one kind of list.
+// cell is one certificate judged by one kind of list; "url" is the shard, fetched from where the certificate says.
 type cell struct{ kind, state string }
 
 func cells() (all []cell) {
-	for _, kind := range []string{"full", "shard", "delta"} {
+	for _, kind := range []string{"full", "shard", "delta", "url"} {
 		for _, state := range []string{"good", "revoked", "held", "released"} {
 			all = append(all, cell{kind, state})
 		}
@@ -121,7 +121,7 @@ func (s *shelf) path(name string) string { return filepath.Join(s.dir, name) }
 
 // listFor is the name of the list a cell is judged by; a delta stands on base.
 func (c cell) listFor() string {
-	if c.kind == "shard" {
+	if c.kind == "shard" || c.kind == "url" {
 		return c.state + "-shard"
 	}
 	return c.kind
@@ -136,15 +136,16 @@ type judge struct {
 }
 
 // judges: gnutls, nginx and Java read no deltas; NSS refuses a list with any
-// critical extension it does not know, as RFC 5280 §5.2 demands.
+// critical extension it does not know, as RFC 5280 §5.2 demands, and so does GnuPG's dirmngr. openssl, Java and curl fetch
+// by the URL in the certificate.
 func judges() []judge {
-	all, complete := []string{"full", "shard", "delta"}, []string{"full", "shard"}
+	all, complete, fetched := []string{"full", "shard", "delta"}, []string{"full", "shard"}, []string{"full", "shard", "url"}
 	return []judge{
-		{"raw", nil, all, askRaw},
-		{"openssl", []string{"openssl", "openssl"}, all, askOpenSSL},
+		{"raw", nil, append(all, "url"), askRaw},
+		{"openssl", []string{"openssl", "openssl"}, append(all, "url"), askOpenSSL},
 		{"python", []string{"python3", "python3-cryptography"}, all, askPython},
-		{"gnutls", []string{"certtool", "gnutls-bin"}, complete, askGnuTLS},
-		{"java", []string{"javac", "default-jdk-headless"}, complete, askJava},
+		{"gnutls", []string{"certtool", "gnutls-bin", "curl", "curl"}, fetched, askGnuTLS},
+		{"java", []string{"javac", "default-jdk-headless"}, fetched, askJava},
 		{"nginx", []string{"nginx", "nginx-light", "openssl", "openssl"}, complete, askNginx},
 		{"nss", []string{"vfychain", "libnss3-tools", "crlutil", "libnss3-tools"}, []string{"full"}, askNSS},
 	}
@@ -155,7 +156,9 @@ func TestEveryKindOfListIsUnderstoodAbroad(t *testing.T) {
 	if testing.Short() {
 		t.Skip("short")
 	}
-	s := newShelf(newWorld(t))
+	public := listenPublic(t)
+	s := newShelf(newWorldAt(t, public))
+	s.serveLists(public)
 	t.Run("judges", func(t *testing.T) {
 		for _, j := range judges() {
 			t.Run(j.name, func(t *testing.T) {
@@ -177,6 +180,7 @@ func TestEveryKindOfListIsUnderstoodAbroad(t *testing.T) {
 			})
 		}
 	})
+	t.Run("dirmngr", s.dirmngrTakesNoShard)
 	for _, c := range cells() {
 		var foreign []string
 		for _, j := range judges() {
@@ -201,12 +205,16 @@ func askRaw(t *testing.T, s *shelf, c cell) (verdict, output string) {
 	}
 	var base *big.Int
 	for _, name := range names {
-		list, err := x509.ParseRevocationList(s.lists[name])
+		der := s.lists[name]
+		if c.kind == "url" {
+			der = s.fetch(t, c)
+		}
+		list, err := x509.ParseRevocationList(der)
 		if err != nil || list.CheckSignatureFrom(issuer) != nil {
 			return "", name + " is not a list of the CA"
 		}
 		point, critical := extension(list, certs.OIDIssuingDistribution)
-		if name == c.state+"-shard" && (!critical || !strings.Contains(string(point), certificate.CRLDistributionPoints[0])) || c.kind != "shard" && point != nil {
+		if name == c.state+"-shard" && (!critical || !strings.Contains(string(point), certificate.CRLDistributionPoints[0])) || c.kind != "shard" && c.kind != "url" && point != nil {
 			return "", name + " is about other certificates"
 		}
 		if _, indicated := extension(list, certs.OIDDeltaCRLIndicator); indicated != (name == "delta") {

@@ -47,6 +47,7 @@ type world struct {
 	*clock
 	ledger    *ledger.Ledger
 	url       string // of an embedded one
+	public    string // what certificates name
 	hierarchy ca.Hierarchy
 	authority *ca.Authority
 	policies  *policies.Set
@@ -77,14 +78,14 @@ var made = sync.OnceValue(func() (f fixture) {
 	}
 	defer os.RemoveAll(dir)
 	f.now = time.Now()
-	f.hierarchy, f.err = ceremony(filepath.Join(dir, "ledger.db"), f.now)
+	f.hierarchy, f.err = ceremony(filepath.Join(dir, "ledger.db"), publicURL, f.now)
 	if f.err == nil {
 		f.ledger, f.err = os.ReadFile(filepath.Join(dir, "ledger.db"))
 	}
 	return f
 })
 
-func ceremony(path string, now time.Time) (ca.Hierarchy, error) {
+func ceremony(path, public string, now time.Time) (ca.Hierarchy, error) {
 	set, err := policies.Default()
 	if err != nil {
 		return ca.Hierarchy{}, err
@@ -95,7 +96,7 @@ func ceremony(path string, now time.Time) (ca.Hierarchy, error) {
 		return ca.Hierarchy{}, err
 	}
 	h, err := ca.InitHierarchy(context.Background(), ca.Ceremony{Ledger: l, Policies: set, Name: "Example Health",
-		PublicURL: publicURL, Now: clock, Key: makeKey})
+		PublicURL: public, Now: clock, Key: makeKey})
 	return h, errors.Join(err, l.Close())
 }
 
@@ -112,16 +113,21 @@ func newWorld(t testing.TB) *world {
 	if f.err != nil {
 		t.Fatal(f.err)
 	}
-	w := &world{TB: t, clock: &clock{now: f.now}, faults: &ledger.Faults{}, hierarchy: f.hierarchy}
-	var err error
-	if w.policies, err = policies.Default(); err != nil {
-		t.Fatal(err)
-	}
 	path := filepath.Join(t.TempDir(), "ledger.db")
 	if err := os.WriteFile(path, f.ledger, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	w.url = "sqlite:" + path
+	return openWorld(t, path, &world{public: publicURL, clock: &clock{now: f.now}, hierarchy: f.hierarchy})
+}
+
+// openWorld opens the ledger that w's ceremony left.
+func openWorld(t testing.TB, path string, w *world) *world {
+	t.Helper()
+	w.TB, w.faults, w.url = t, &ledger.Faults{}, "sqlite:"+path
+	var err error
+	if w.policies, err = policies.Default(); err != nil {
+		t.Fatal(err)
+	}
 	w.ledger, err = ledger.Open(t.Context(), ledger.Options{URL: w.url,
 		Rooms: []ledger.Room{register.Room()}, Now: w.Now, Faults: w.faults})
 	if err != nil {
@@ -145,7 +151,7 @@ func (w *world) with(p ca.ListPolicy) *ca.Authority {
 
 func (w *world) authorityOf(issuers map[string]ca.Issuer, p ca.ListPolicy) *ca.Authority {
 	w.Helper()
-	a, err := ca.New(ca.Config{Ledger: w.ledger, Issuers: issuers, Policies: w.policies, PublicURL: publicURL, Now: w.Now, Lists: p, TempDir: w.TempDir()})
+	a, err := ca.New(ca.Config{Ledger: w.ledger, Issuers: issuers, Policies: w.policies, PublicURL: w.public, Now: w.Now, Lists: p, TempDir: w.TempDir()})
 	if err != nil {
 		w.Fatal(err)
 	}
