@@ -150,26 +150,47 @@ func (w *writer) modify(uuid directory.UUID, name string, mods []directory.Modif
 // modifyBy changes one entry by modifications and the patch made of them; the
 // name, for history, is looked for if it is "".
 func (w *writer) modifyBy(p *patch, id uint32, name string, mods []directory.Modification) error {
-	old := record(w.entries.Get(appendID(nil, id)))
+	old := w.recordOf(id)
 	before, err := parseHead(old)
 	if err != nil {
 		return fmt.Errorf("modifying entry %d: %w", id, err)
 	}
-	patched := false
+	if name == "" {
+		name = w.nameOf(id, before)
+	}
 	if p.ready {
-		if patched, err = w.putPatched(p, id, old, &before); err != nil {
+		if done, err := w.modifyPatched(p, modified{id, name, old, before}); done || err != nil {
 			return err
 		}
 	}
-	if !patched {
-		if before, err = w.rewrite(id, mods); err != nil {
-			return fmt.Errorf("modifying entry %d: %w", id, err)
-		}
-	}
-	if name == "" {
-		name = w.nameOf(id)
+	if before, err = w.rewrite(id, mods); err != nil {
+		return fmt.Errorf("modifying entry %d: %w", id, err)
 	}
 	return w.note(noted{kind: ChangeModified, uuid: directory.UUID(before.uuid), name: name, old: before, now: w.wrote, mods: mods})
+}
+
+// modified is an entry that is to be modified.
+type modified struct {
+	id   uint32
+	name string
+	old  record
+	head head
+}
+
+// modifyPatched changes an entry by a patch; false if that cannot be.
+func (w *writer) modifyPatched(p *patch, e modified) (bool, error) {
+	r, ok := p.apply(&w.records, e.old, &e.head)
+	if !ok {
+		return false, nil
+	}
+	if err := w.putRecord(e.id, r); err != nil {
+		return false, err
+	}
+	n := noted{kind: ChangeModified, uuid: directory.UUID(e.head.uuid), name: e.name, old: e.head, now: w.wrote}
+	if w.records.told.whole {
+		n.patch = w.records.told.form
+	}
+	return true, w.note(n)
 }
 
 // rewrite changes an entry the long way and gives the record it had.
@@ -272,7 +293,7 @@ func (w *writer) entriesModified(c journal.Change) error {
 func (w *writer) modifySet(uuids []directory.UUID, mods []directory.Modification) error {
 	ids := make([]uint32, len(uuids))
 	for i := range uuids {
-		if ids[i] = parseID(w.uuids.Get(uuids[i][:])); ids[i] == 0 {
+		if ids[i] = w.idOf(&uuids[i]); ids[i] == 0 {
 			return fmt.Errorf("modifying entry %s: %w", uuids[i], errDamaged)
 		}
 	}

@@ -114,6 +114,7 @@ type noted struct {
 	old      head   // before; its attributes are those of the record
 	now      []byte // attributes afterwards, as in the record
 	mods     []directory.Modification
+	patch    []byte // what makes now of old, if it is known and no attribute is left out
 }
 
 // pastWriter appends changes to history. It belongs to a writer.
@@ -195,6 +196,12 @@ func (w *writer) appendNoted(b []byte, n *noted) []byte {
 	b = appendText(b, n.name)
 	if n.kind == ChangeMoved {
 		b = append(appendText(b, n.after), flag(n.children))
+	}
+	if n.patch != nil {
+		b = binary.AppendUvarint(binary.AppendUvarint(b, n.old.position), n.old.micro)
+		b = append(append(binary.AppendUvarint(b, uint64(1+len(n.old.attributes))), 0), n.old.attributes...)
+		b = append(append(binary.AppendUvarint(b, uint64(1+len(n.patch))), 0), n.patch...)
+		return append(b, 0)
 	}
 	var cut, old attributeList
 	if n.kind == ChangeModified || n.kind == ChangeDeleted || n.kind == ChangeMoved {
@@ -327,15 +334,13 @@ type nameOfEntry struct {
 // nameOf is the name of an entry that is being written. Those above it are
 // remembered until the change is applied: many entries of a set stand below the
 // same.
-func (w *writer) nameOf(id uint32) string {
-	e := Entry{ID: id, reader: w.reader()}
-	if id == 0 || e.parse(w.entries.Get(appendID(nil, id))) != nil {
-		return ""
-	}
-	b := e.appendRDN(nil)
-	if above := w.nameAbove(e.head.parent, 0); above != "" {
+func (w *writer) nameOf(id uint32, h head) string {
+	e := Entry{ID: id, reader: w.reader(), head: h}
+	b := e.appendRDN(w.nameRoom[:0])
+	if above := w.nameAbove(h.parent, 0); above != "" {
 		b = append(append(b, ','), above...)
 	}
+	w.nameRoom = b
 	return string(b)
 }
 
@@ -345,7 +350,7 @@ func (w *writer) nameAbove(id uint32, depth int) string {
 		return n.text
 	}
 	e := Entry{ID: id, reader: w.reader()}
-	if e.parse(w.entries.Get(appendID(nil, id))) != nil {
+	if e.parse(w.recordOf(id)) != nil {
 		return ""
 	}
 	b := e.appendRDN(nil)

@@ -1,6 +1,7 @@
 package tree
 
 import (
+	"bytes"
 	"encoding/binary"
 	"slices"
 
@@ -73,7 +74,7 @@ func (p *patch) has(code uint16) bool {
 
 // apply makes a record of another, of the change the writer is at; false if the
 // long way is needed: the name is told by an attribute that changes, or values
-// stand apart.
+// stand apart. What history is to say of it is left in w.told.
 func (p *patch) apply(w *recordWriter, old record, h *head) (record, bool) {
 	if h.told && p.has(h.code) {
 		return nil, false
@@ -82,6 +83,7 @@ func (p *patch) apply(w *recordWriter, old record, h *head) (record, bool) {
 	fixed := len(old) - len(h.attributes) - uvarintLen(h.position) - uvarintLen(h.micro)
 	r := append(w.room[:0], old[:fixed]...)
 	r = binary.AppendUvarint(binary.AppendUvarint(r, w.position), w.micro)
+	w.told.begin()
 	var done uint64 // a bit a part
 	for rest := h.attributes; len(rest) > 0; {
 		d := digits{rest: rest}
@@ -90,10 +92,13 @@ func (p *patch) apply(w *recordWriter, old record, h *head) (record, bool) {
 		if _, apart := v.outlined(); apart || d.short {
 			return nil, false
 		}
+		one := rest[:len(rest)-len(d.rest)]
 		i := slices.IndexFunc(p.parts, func(x patchPart) bool { return x.code == code })
 		if i < 0 {
-			r = append(r, rest[:len(rest)-len(d.rest)]...)
+			w.told.keep(len(v.rest))
+			r = append(r, one...)
 		} else {
+			w.told.replace(one, p.parts[i].encoded, len(v.rest))
 			r = append(r, p.parts[i].encoded...)
 			done |= 1 << i
 		}
@@ -101,11 +106,61 @@ func (p *patch) apply(w *recordWriter, old record, h *head) (record, bool) {
 	}
 	for i := range p.parts {
 		if done&(1<<i) == 0 {
+			w.told.add(p.parts[i].encoded)
 			r = append(r, p.parts[i].encoded...)
 		}
 	}
+	w.told.end()
 	w.room = r
 	return slices.Clone(r), true
+}
+
+// toldPatch is what history says of a record made by a patch: which attributes
+// stay, and those that come, in the form of appendPatch.
+type toldPatch struct {
+	form  []byte
+	whole bool // no attribute is so long that it is left out
+	seen  uint64
+	run   uint64 // attributes that stay, before the next
+}
+
+func (t *toldPatch) begin() { *t = toldPatch{form: t.form[:0], whole: true} }
+
+// keep is told of an attribute that stays, by the octets of its values.
+func (t *toldPatch) keep(octets int) {
+	t.whole = t.whole && octets <= keptAttribute
+	t.seen++
+	t.run++
+}
+
+// replace is told of one that may come in the place of another.
+func (t *toldPatch) replace(old, now []byte, octets int) {
+	if bytes.Equal(old, now) {
+		t.keep(octets)
+		return
+	}
+	t.end()
+	t.whole = t.whole && octets <= keptAttribute
+	t.seen++
+	t.add(now)
+}
+
+// add is told of an attribute that comes; of none, when it is empty.
+func (t *toldPatch) add(now []byte) {
+	if len(now) == 0 {
+		return
+	}
+	t.end()
+	t.whole = t.whole && len(now) <= keptAttribute
+	t.form = append(append(t.form, 0), now...)
+}
+
+// end writes the attributes that stay, up to here.
+func (t *toldPatch) end() {
+	if t.run > 0 {
+		t.form = binary.AppendUvarint(binary.AppendUvarint(t.form, t.run), t.seen-t.run)
+		t.run = 0
+	}
 }
 
 func uvarintLen(x uint64) int {

@@ -110,7 +110,9 @@ func (p *patching) both(id uint32) error {
 	var short record
 	ok := false
 	if patch := p.w.patchOf(mods); patch.ready {
-		short, ok = patch.apply(&p.w.records, old, &h)
+		if short, ok = patch.apply(&p.w.records, old, &h); ok {
+			p.tells(&h, short)
+		}
 	}
 	if names != len(p.w.catalog.now.names) || words != len(p.w.catalog.now.words) {
 		p.t.Error("a patch gave out numbers")
@@ -125,6 +127,17 @@ func (p *patching) both(id uint32) error {
 		p.patched++
 	}
 	return nil
+}
+
+// tells: history comes to know what the patch made.
+func (p *patching) tells(before *head, after record) {
+	h, err := parseHead(after)
+	if err != nil || !p.w.records.told.whole {
+		p.t.Errorf("a patch made %x: %v", after, err)
+	}
+	if i := (image{}); !i.patch(append([]byte{0}, p.w.records.told.form...), before.attributes) || !bytes.Equal(i.attributes, h.attributes) {
+		p.t.Errorf("%x of %x\nmakes %x\ninstead of %x", p.w.records.told.form, before.attributes, i.attributes, h.attributes)
+	}
 }
 
 // touching: an entry that was changed in a transaction is not told of again by what

@@ -104,6 +104,7 @@ type recordWriter struct {
 	room     []byte            // where records and
 	scratch  []byte            // the values of an attribute are built
 	outlined map[string]uint64 // attributes whose values stand apart, and how many
+	told     toldPatch         // of the record patched last
 }
 
 // append builds the record of an entry in canonical form (Schema.Canonical).

@@ -111,12 +111,17 @@ func holders(ids []uint32, c *bbolt.Cursor, key []byte) []uint32 {
 // unless it has been changed in the same transaction already: whoever follows is
 // told of that, and sees both together.
 func (w *writer) touch(id uint32, since journal.Position) error {
-	h, err := parseHead(w.entries.Get(appendID(nil, id)))
+	old := w.recordOf(id)
+	h, err := parseHead(old)
 	if err != nil {
 		return fmt.Errorf("touching entry %d: %w", id, err)
 	}
 	if h.position > uint64(since) {
 		return nil
 	}
-	return w.modifyBy(&patch{ready: true}, id, "", nil)
+	e := modified{id, w.nameOf(id, h), old, h}
+	if done, err := w.modifyPatched(&patch{ready: true}, e); done || err != nil {
+		return err
+	}
+	return w.modifyBy(&patch{}, id, e.name, nil) // values stand apart
 }

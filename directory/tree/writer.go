@@ -21,14 +21,17 @@ type writer struct {
 	root                                            *bbolt.Bucket
 	entries, children, counts, uuids, index, states *bbolt.Bucket
 
+	at struct{ entries, uuids *bbolt.Cursor } // that look for one key after the other
+
 	parentKey directory.Key // the parent found last, and its number
 	parentID  uint32
 	key       []byte
 
-	past  pastWriter
-	wrote []byte // the attributes of the record written last
-	read  reader // of what is being written: it decodes, and remembers nothing
-	named [64]nameOfEntry
+	past     pastWriter
+	wrote    []byte // the attributes of the record written last
+	read     reader // of what is being written: it decodes, and remembers nothing
+	named    [64]nameOfEntry
+	nameRoom []byte
 
 	recall  *recall           // is told of what is written
 	pending map[uint32]record // for it, once they are committed
@@ -61,6 +64,7 @@ func (w *writer) begin(root *bbolt.Bucket) error {
 		bucketCounts: &w.counts, bucketUUIDs: &w.uuids, bucketIndex: &w.index, bucketState: &w.states} {
 		*b = root.Bucket([]byte(name))
 	}
+	w.at.entries, w.at.uuids = w.entries.Cursor(), w.uuids.Cursor()
 	if err := w.beginHistory(root); err != nil {
 		return err
 	}
@@ -162,14 +166,21 @@ func (w *writer) putRecord(id uint32, r record) error {
 	return w.entries.Put(appendID(nil, id), r)
 }
 
-// putPatched writes the record of an entry with a patch made; false if it
-// cannot be made.
-func (w *writer) putPatched(p *patch, id uint32, old record, h *head) (bool, error) {
-	r, ok := p.apply(&w.records, old, h)
-	if !ok {
-		return false, nil
+// recordOf is the record of an entry; nil if there is none.
+func (w *writer) recordOf(id uint32) record {
+	w.key = appendID(w.key[:0], id)
+	if k, v := w.at.entries.Seek(w.key); bytes.Equal(k, w.key) {
+		return v
 	}
-	return true, w.putRecord(id, r)
+	return nil
+}
+
+// idOf is the number of an entry; 0 if there is none.
+func (w *writer) idOf(uuid *directory.UUID) uint32 {
+	if k, v := w.at.uuids.Seek(uuid[:]); bytes.Equal(k, uuid[:]) {
+		return parseID(v)
+	}
+	return 0
 }
 
 func (w *writer) link(parent uint32, part directory.Key, id uint32) error {
