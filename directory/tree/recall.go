@@ -37,6 +37,8 @@ import (
 //   - What does not fit ends in "ask the store": more than a handful of entries
 //     below one, or of one value, an entry that moved. What fits nowhere ends the
 //     recall; another one is filled when it is missed.
+//   - While an order changes very many records, one that is worn stays as it is,
+//     and what has changed is asked of the store. None is filled meanwhile.
 //
 // The memory is not the collector's, so that it is not counted when the heap may
 // grow; it is given back when nobody holds the recall any more.

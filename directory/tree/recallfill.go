@@ -29,7 +29,7 @@ const (
 // missed is told how often the store was asked by who had no recall.
 func (t *Tree) missed(n int) {
 	c := &t.recalls
-	if c.memory <= 0 || n == 0 || c.missed.Add(int64(n)) < recallAfter || !c.filling.CompareAndSwap(false, true) {
+	if c.memory <= 0 || n == 0 || c.missed.Add(int64(n)) < recallAfter || !c.calm() || !c.filling.CompareAndSwap(false, true) {
 		return
 	}
 	go func() {
@@ -187,9 +187,17 @@ func (f *recallFill) within(bucket string, prefix []byte, visit func(k, v []byte
 		}
 		if !done {
 			time.Sleep(recallRest * time.Since(began))
+			f.awaitCalm()
 		}
 	}
 	return true
+}
+
+// awaitCalm holds the filling up while many entries are changed.
+func (f *recallFill) awaitCalm() {
+	for !f.tree.recalls.calm() && (f.recall == nil || !f.recall.ended.Load()) {
+		time.Sleep(10 * time.Millisecond)
+	}
 }
 
 func seekFrom(c *bbolt.Cursor, at []byte) (k, v []byte) {

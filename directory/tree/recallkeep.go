@@ -5,6 +5,7 @@ import (
 	"hash/maphash"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // recalls is which recall a tree has.
@@ -20,6 +21,23 @@ type recalls struct {
 	blocked bool // another file is being laid out
 	missed  atomic.Int64
 	filling atomic.Bool
+	stirred atomic.Int64 // when a large batch was committed last, in nanoseconds since 1970
+}
+
+const (
+	// largeBatch is how many records one batch changes when many are changed: an
+	// order is being worked off, or the copy catches up.
+	largeBatch = 256
+	// calmAfter is how long after a large batch no more of them are expected. Until
+	// then no recall is filled: what it cost would be taken from those who sign in
+	// meanwhile, and it would be worn soon.
+	calmAfter = 5 * time.Second
+)
+
+// calm reports whether no large batches are being applied.
+func (c *recalls) calm() bool {
+	since := time.Duration(time.Now().UnixNano() - c.stirred.Load())
+	return since < 0 || since >= calmAfter
 }
 
 // begin starts the filling of a recall: from now on it is told of every change.
@@ -102,6 +120,7 @@ func (w *writer) tell(fn func(r *recall) (fits bool)) {
 
 // tellRecord is told of a record that was written; nil: deleted.
 func (w *writer) tellRecord(id uint32, rec record) {
+	w.written++
 	w.tell(func(r *recall) bool {
 		if id >= uint32(len(r.where)) {
 			return false
@@ -131,24 +150,30 @@ func (w *writer) tellValue(key []byte, id uint32) {
 	w.tell(func(r *recall) bool { return r.pair(maphash.Bytes(w.tree.recalls.seed, key), id) })
 }
 
-// remember puts in the records of a batch that is committed now.
+// remember puts in the records of a batch that is committed now. Those of a
+// recall that is worn stay unknown; it ends, for another to be filled, once many
+// are not changed any more.
 func (w *writer) remember() {
+	c := &w.tree.recalls
+	if w.written >= largeBatch {
+		c.stirred.Store(time.Now().UnixNano())
+	}
 	if r := w.recall; r != nil {
 		r.mu.Lock()
+		worn := r.worn()
 		for id, rec := range w.pending {
-			if rec != nil {
+			if rec != nil && !worn {
 				r.put(id, rec)
 			}
 		}
-		worn := r.worn()
 		r.mu.Unlock()
-		if worn {
-			w.tree.recalls.end()
+		if worn && c.calm() {
+			c.end()
 		}
 	}
 	clear(w.pending)
-	w.recall = nil
-	w.tree.recalls.committed()
+	w.recall, w.written = nil, 0
+	c.committed()
 }
 
 // put lets a record be found. Where there is no room the store is asked.

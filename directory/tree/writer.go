@@ -35,6 +35,7 @@ type writer struct {
 
 	recall  *recall           // is told of what is written
 	pending map[uint32]record // for it, once they are committed
+	written int               // records, in the batch
 }
 
 func newWriter(t *Tree) *writer {
@@ -57,6 +58,7 @@ func (w *writer) begin(root *bbolt.Bucket) error {
 		return nil
 	}
 	clear(w.pending)
+	w.written = 0
 	w.recall = w.tree.recalls.batch(root.Bucket([]byte(bucketState)).Get([]byte(stateMark)))
 	w.root, w.records.bucket = root, root
 	w.read.root = root

@@ -1,0 +1,64 @@
+package tree
+
+import (
+	"testing"
+	"time"
+
+	"cardinal/directory"
+)
+
+// TestWornRecallLastsUntilAnOrderIsDone: it goes on answering what it knows, takes
+// nothing in, and is not filled anew while very many records change.
+func TestWornRecallLastsUntilAnOrderIsDone(t *testing.T) {
+	t.Parallel()
+	schema, err := directory.DefaultSchema()
+	if err != nil {
+		t.Fatal(err)
+	}
+	tr, err := New(schema, Options{Memory: 1 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := newRecall("m", recallShape{numbers: 1000, parts: 1000, pairs: 1000, memory: 1 << 20})
+	if r == nil {
+		t.Skip("memory beside the heap is not to be had here")
+	}
+	r.since, r.filled = 1, r.end
+	rec := append(record{0, 0, 1, 'x'}, make([]byte, 18)...) // of position 0
+	r.put(7, rec)
+	r.put(8, rec)
+	r.wasted = 1 << 30
+	c := &tr.recalls
+	c.keeps.Store(r)
+	c.shown.Store(r)
+	batch := func(n int) {
+		tr.writer.recall = c.batch([]byte("m"))
+		for id := range n {
+			tr.writer.tellRecord(uint32(8+id), rec)
+		}
+		tr.writer.remember()
+	}
+	batch(largeBatch)
+	batch(1)
+	if c.shown.Load() != r || r.record(7, 1) == nil {
+		t.Error("the recall ended while an order was worked off")
+	}
+	if r.record(8, 1) != nil {
+		t.Error("a worn recall took a record in")
+	}
+	if tr.missed(10 * recallAfter); c.filling.Load() {
+		t.Error("another one is filled meanwhile")
+	}
+	c.stirred.Store(0)
+	c.drop()
+	batch(largeBatch)
+	if c.calm() {
+		t.Error("with no recall an order goes unnoticed")
+	}
+	c.keeps.Store(r)
+	c.stirred.Store(time.Now().Add(-2 * calmAfter).UnixNano())
+	batch(1)
+	if c.keeps.Load() != nil {
+		t.Error("the recall did not end when the order was done")
+	}
+}
