@@ -88,9 +88,12 @@ func (w *world) revokedInBulk(issuer string, n int, last certs.Serial) {
 				}
 				serial = serial[:len(serial)-1] + last
 				tx.Defer(`INSERT INTO certs_serial (issuer, serial, state, profile, holder, card, request, shard, key_digest, policy,
-					tbs_hash, not_before, not_after, reserved, why, status, reason, revoked, changed)
-					VALUES ($1, $2, 1, 'signature', '900000000017', $3, '', $7, $4, $4, $4, $5, $6, $5, '', 2, 4, $5, $5)`,
+					tbs_hash, not_before, not_after, reserved, why)
+					VALUES ($1, $2, 1, 'signature', '900000000017', $3, '', $7, $4, $4, $4, $5, $6, $5, '')`,
 					journal.Hash(id), []byte(serial), serial.Hex(), []byte(serial), tx.Time(), tx.Time().AddDate(3, 0, 0), ca.ShardOf(serial, ca.Shards))
+				tx.Defer(`INSERT INTO certs_status (issuer, shard, serial, status, reason, revoked, not_after, changed)
+					VALUES ((SELECT number FROM certs_issuer WHERE id = $1), $2, $3, 2, 4, $4, $5, $4)`,
+					journal.Hash(id), ca.ShardOf(serial, ca.Shards), []byte(serial), tx.Time(), tx.Time().AddDate(3, 0, 0))
 			}
 			return nil
 		})

@@ -110,7 +110,7 @@ func (c *copying) certificate(of certs.Ref, card, person string) []byte {
 	serial := make([]byte, 16)
 	rand.Read(serial)
 	serial[0] = serial[0]&0x7f | 0x40
-	c.tx.Defer(`INSERT INTO certs_serial SELECT issuer, $1, state, profile, $2, $3, request, $4, $5, policy, tbs_hash, not_before, not_after, reserved, settled, why, status, reason, revoked, invalidity, changed
+	c.tx.Defer(`INSERT INTO certs_serial SELECT issuer, $1, state, profile, $2, $3, request, $4, $5, policy, tbs_hash, not_before, not_after, reserved, settled, why
 		FROM certs_serial WHERE issuer = $6 AND serial = $7`, serial, person, card, serial[15]%16, serial, journal.Hash(of.Issuer), of.Serial.Bytes())
 	return serial
 }

@@ -40,8 +40,8 @@ type Certificate struct {
 
 const certificateQuery = `SELECT s.issuer, s.serial, s.state, s.profile, s.holder, s.card, s.request, s.shard,
 	s.key_digest, s.policy, s.tbs_hash, s.not_before, s.not_after, s.reserved, s.settled, s.why,
-	s.status, s.reason, s.revoked, s.invalidity, s.changed, c.digest, c.der
-	FROM certs_serial s LEFT JOIN certs_certificate c ON c.issuer = s.issuer AND c.serial = s.serial
+	c.digest, c.der, ` + standingColumns + `
+	FROM certs_serial s LEFT JOIN certs_certificate c ON c.issuer = s.issuer AND c.serial = s.serial` + standingOf + `
 	WHERE s.state <> 0`
 
 type scanner interface{ Scan(into ...any) error }
@@ -50,18 +50,22 @@ func scanCertificate(from scanner) (Certificate, error) {
 	var c Certificate
 	var state int
 	var issuer, serial, key, policy, tbs, digest []byte
-	var notBefore, notAfter, reserved, recorded, revoked, invalidity, changed stamp
-	err := from.Scan(&issuer, &serial, &state, &c.Profile, &c.Holder, &c.Card, &c.Request, &c.Shard,
-		&key, &policy, &tbs, &notBefore, &notAfter, &reserved, &recorded, &c.Why,
-		&c.Status.State, &c.Status.Reason, &revoked, &invalidity, &changed, &digest, &c.DER)
+	var notBefore, notAfter, reserved, recorded stamp
+	var status scannedStanding
+	err := from.Scan(append([]any{&issuer, &serial, &state, &c.Profile, &c.Holder, &c.Card, &c.Request, &c.Shard,
+		&key, &policy, &tbs, &notBefore, &notAfter, &reserved, &recorded, &c.Why, &digest, &c.DER}, status.into()...)...)
 	c.Ref, c.Spoiled = refOf(issuer, serial), state == serialSpoiled
 	copy(c.Key[:], key)
 	copy(c.Policy[:], policy)
 	copy(c.TBSHash[:], tbs)
 	copy(c.Digest[:], digest)
 	c.NotBefore, c.NotAfter = notBefore.time(), notAfter.time()
-	c.Reserved, c.Recorded, c.Changed = reserved.time(), recorded.time(), changed.time()
-	c.Status.At, c.Status.Invalidity = revoked.time(), invalidity.time()
+	c.Reserved, c.Recorded = reserved.time(), recorded.time()
+	if err == nil {
+		var is standing
+		is, _, err = status.of(c.Serial)
+		c.Status, c.Changed = is.status, is.changed
+	}
 	return c, err
 }
 

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"cardinal/certs"
-	"cardinal/internal/journal"
 	"cardinal/internal/ledger"
 )
 
@@ -16,13 +15,6 @@ type Entry struct {
 	Serial certs.Serial
 	Status certs.Status
 }
-
-// Entries are told shard by shard and within one by serial: each is put on the
-// lists in this order.
-const (
-	entryColumns = `SELECT serial, status * 256 + reason, revoked, invalidity`
-	entryOrder   = ` ORDER BY shard, serial`
-)
 
 // Revoked gives fn, ordered by serial within its shard, every entry the next
 // complete list must hold: what is held or revoked and has not ended, and what
@@ -34,20 +26,17 @@ func Revoked(tx *ledger.Tx, issuer certs.IssuerID, which certs.ListName, fn func
 	if err != nil {
 		return err
 	}
-	since := micro(last.List.ThisUpdate)
+	w := &walking{tx: tx, issuer: issuer, since: last.List.ThisUpdate, late: true}
 	if which.Kind == certs.ListShard {
-		return walk(tx, fn, entryColumns+` FROM certs_serial WHERE issuer = $1 AND shard = $2 AND status <> 0
-			AND (not_after >= $3 OR changed >= $3)`+entryOrder, journal.Hash(issuer), which.Shard, since)
+		w.shard = &which.Shard
 	}
-	return walk(tx, fn, entryColumns+` FROM certs_serial WHERE issuer = $1 AND status <> 0
-		AND (not_after >= $2 OR changed >= $2)`+entryOrder, journal.Hash(issuer), since)
+	return w.walk(fn)
 }
 
 // Archived gives fn in the same order every certificate of an issuer that is
 // held or revoked and had not ended at since.
 func Archived(tx *ledger.Tx, issuer certs.IssuerID, since time.Time, fn func(Entry) error) error {
-	return walk(tx, fn, entryColumns+` FROM certs_serial WHERE issuer = $1 AND status <> 0 AND not_after >= $2`+entryOrder,
-		journal.Hash(issuer), micro(since))
+	return (&walking{tx: tx, issuer: issuer, since: since}).walk(fn)
 }
 
 // Since names the certificates a list of an issuer is about, from a moment on.
@@ -62,12 +51,11 @@ type Since struct {
 // moment must hold (RFC 5280 §5.2.4, which has it name what was held and
 // released in between).
 func Changed(tx *ledger.Tx, since Since, fn func(Entry) error) error {
-	const columns = `SELECT serial, status * 256 + reason, CASE WHEN status = 0 THEN changed ELSE revoked END, invalidity`
+	w := &walking{tx: tx, issuer: since.Issuer, since: since.At, changed: true}
 	if since.Which.Kind == certs.ListShard {
-		return walk(tx, fn, columns+` FROM certs_serial WHERE issuer = $1 AND changed >= $2 AND shard = $3`+entryOrder,
-			journal.Hash(since.Issuer), micro(since.At), since.Which.Shard)
+		w.shard = &since.Which.Shard
 	}
-	return walk(tx, fn, columns+` FROM certs_serial WHERE issuer = $1 AND changed >= $2`+entryOrder, journal.Hash(since.Issuer), micro(since.At))
+	return w.walk(fn)
 }
 
 func micro(t time.Time) int64 {
@@ -77,33 +65,132 @@ func micro(t time.Time) int64 {
 	return t.UnixMicro()
 }
 
-// walk runs over entryColumns. Values are scanned into any, which database/sql
+// walking goes through rows and runs side by side. It is about what is not good
+// and ends at since or later, or was also changed then (late); or about
+// everything that was changed then (changed).
+type walking struct {
+	tx            *ledger.Tx
+	issuer        certs.IssuerID
+	shard         *uint16 // nil: all
+	since         time.Time
+	late, changed bool
+
+	runs []run
+}
+
+// where is the condition on rows, or with another column for the end on runs.
+// The plus keeps SQLite from going through the whole shard instead of what was
+// changed.
+func (w *walking) where(end string, number int64) (string, []any) {
+	args := []any{number, micro(w.since)}
+	text, shard := ` WHERE issuer = $1 AND changed >= $2`, ` AND +shard = $3`
+	if !w.changed {
+		text, shard = ` WHERE issuer = $1 AND status <> 0 AND (`+end+` >= $2`, ` AND shard = $3`
+		if w.late {
+			text += ` OR changed >= $2`
+		}
+		text += `)`
+	}
+	if w.shard != nil {
+		text, args = text+shard, append(args, *w.shard)
+	}
+	return text, args
+}
+
+func (w *walking) walk(fn func(Entry) error) error {
+	number, err := numberOf(w.tx, w.issuer)
+	if err != nil {
+		return fmt.Errorf("reading the revoked: %w", err)
+	}
+	text, args := w.where("last_end", number)
+	if w.runs, err = runs(w.tx, text+` ORDER BY shard, lowest`, args...); err != nil {
+		return err
+	}
+	text, args = w.where("not_after", number)
+	return w.merge(fn, `SELECT shard, serial, status * 256 + reason, revoked, invalidity, changed FROM certs_status`+text+` ORDER BY shard, serial`, args...)
+}
+
+// merge runs over the rows. Values are scanned into any, which database/sql
 // hands over as they are: a million rows cost a third of what typed scanning
 // takes.
-func walk(tx *ledger.Tx, fn func(Entry) error, query string, args ...any) error {
-	rows, err := tx.Query(query, args...)
+func (w *walking) merge(fn func(Entry) error, query string, args ...any) error {
+	rows, err := w.tx.Query(query, args...)
 	if err != nil {
 		return fmt.Errorf("reading the revoked: %w", err)
 	}
 	defer rows.Close()
 	var serial sql.RawBytes
-	var status, revoked, invalidity any
-	into := []any{&serial, &status, &revoked, &invalidity}
+	var shard, status, revoked, invalidity, changed any
+	into := []any{&shard, &serial, &status, &revoked, &invalidity, &changed}
 	for rows.Next() {
 		if err := rows.Scan(into...); err != nil {
 			return fmt.Errorf("reading the revoked: %w", err)
 		}
-		code, ok := status.(int64)
-		if !ok {
-			return fmt.Errorf("reading the revoked: a status of type %T", status)
+		is, err := standingFrom(status, revoked, invalidity)
+		if err != nil {
+			return err
 		}
-		e := Entry{Serial: certs.Serial(serial), Status: certs.Status{State: certs.State(code >> 8), Reason: certs.Reason(code & 0xff)}}
-		e.Status.At, e.Status.Invalidity = timeOf(revoked), timeOf(invalidity)
-		if err := fn(e); err != nil {
+		of, _ := shard.(int64)
+		if len(w.runs) > 0 { // a serial is in one of both; were it not, the row counts
+			if err := w.upTo(uint16(of), certs.Serial(serial), fn); err != nil {
+				return err
+			}
+		}
+		if err := fn(entryOf(certs.Serial(serial), standing{is, timeOf(changed)})); err != nil {
 			return err
 		}
 	}
-	return rows.Err()
+	if err := rows.Err(); err != nil {
+		return fmt.Errorf("reading the revoked: %w", err)
+	}
+	return w.upTo(1<<16-1, lastSerial, fn)
+}
+
+// lastSerial is behind every other.
+const lastSerial = certs.Serial("\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff")
+
+// upTo tells what the runs have before a serial of a shard, and skips it.
+func (w *walking) upTo(shard uint16, serial certs.Serial, fn func(Entry) error) error {
+	for len(w.runs) > 0 && w.runs[0].shard <= shard {
+		r := &w.runs[0]
+		n, there := len(r.entries), false
+		if r.shard == shard {
+			n, there = search(r.entries, serial)
+		}
+		for _, e := range r.entries[:n] {
+			if !w.changed && micro(e.end) < micro(w.since) && !(w.late && micro(r.changed) >= micro(w.since)) {
+				continue
+			}
+			if err := fn(entryOf(e.serial, r.standing)); err != nil {
+				return err
+			}
+		}
+		if there {
+			n++
+		}
+		if r.entries = r.entries[n:]; len(r.entries) > 0 {
+			return nil
+		}
+		w.runs = w.runs[1:]
+	}
+	return nil
+}
+
+// entryOf is what a list says; of a good certificate it says since when.
+func entryOf(serial certs.Serial, is standing) Entry {
+	if is.status.State == certs.StateGood {
+		is.status.At = is.changed
+	}
+	return Entry{serial, is.status}
+}
+
+// standingFrom reads a status as walk's columns have it.
+func standingFrom(status, revoked, invalidity any) (certs.Status, error) {
+	code, ok := status.(int64)
+	if !ok {
+		return certs.Status{}, fmt.Errorf("reading the revoked: a status of type %T", status)
+	}
+	return certs.Status{State: certs.State(code >> 8), Reason: certs.Reason(code & 0xff), At: timeOf(revoked), Invalidity: timeOf(invalidity)}, nil
 }
 
 // timeOf reads a nullable time as a row holds it.
@@ -118,14 +205,24 @@ func timeOf(v any) time.Time {
 // from the walk that makes it: what must be on it, and what may be because its
 // certificate has ended.
 func Plausible(tx *ledger.Tx, issuer certs.IssuerID, which certs.ListName) (must, may int64, err error) {
-	query := `SELECT COUNT(*), CAST(COALESCE(SUM(CASE WHEN not_after >= $2 THEN 1 ELSE 0 END), 0) AS BIGINT) FROM certs_serial WHERE issuer = $1 AND status <> 0`
-	args := []any{journal.Hash(issuer), tx.Time()}
-	if which.Kind == certs.ListShard {
-		query, args = query+` AND shard = $3`, append(args, which.Shard)
-	}
-	var all int64
-	if err := tx.QueryRow(query, args...).Scan(&all, &must); err != nil {
+	number, err := numberOf(tx, issuer)
+	if err != nil {
 		return 0, 0, fmt.Errorf("counting the revoked: %w", err)
 	}
-	return must, all - must, nil
+	for _, query := range []string{
+		`SELECT COUNT(*), CAST(COALESCE(SUM(CASE WHEN not_after >= $2 THEN 1 ELSE 0 END), 0) AS BIGINT) FROM certs_status WHERE issuer = $1 AND status <> 0`,
+		`SELECT CAST(COALESCE(SUM(serials), 0) AS BIGINT), CAST(COALESCE(SUM(CASE WHEN first_end >= $2 THEN serials ELSE 0 END), 0) AS BIGINT)
+			FROM certs_status_run WHERE issuer = $1 AND status <> 0`,
+	} {
+		args := []any{number, tx.Time()}
+		if which.Kind == certs.ListShard {
+			query, args = query+` AND shard = $3`, append(args, which.Shard)
+		}
+		var all, sure int64
+		if err := tx.QueryRow(query, args...).Scan(&all, &sure); err != nil {
+			return 0, 0, fmt.Errorf("counting the revoked: %w", err)
+		}
+		must, may = must+sure, may+all-sure
+	}
+	return must, may, nil
 }

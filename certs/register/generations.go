@@ -254,12 +254,47 @@ func RecordCeremony(tx *ledger.Tx, digest journal.Hash, text string) error {
 // Unended is how many certificates of an authority have not ended at a moment,
 // revoked ones left out, and when the last of them ends.
 func Unended(tx *ledger.Tx, id certs.IssuerID, at time.Time) (n int64, last time.Time, err error) {
-	var end stamp
-	err = tx.QueryRow(`SELECT COUNT(*), MAX(not_after) FROM certs_serial
-		WHERE issuer = $1 AND state = $2 AND not_after > $3 AND status <> $4`,
-		journal.Hash(id), serialRecorded, at, uint8(certs.StateRevoked)).Scan(&n, &end)
-	if err != nil {
-		return 0, last, fmt.Errorf("counting the certificates of %s: %w", id, err)
+	if n, last, err = unended(tx, id, at); err != nil {
+		err = fmt.Errorf("counting the certificates of %s: %w", id, err)
 	}
-	return n, end.time(), nil
+	return n, last, err
+}
+
+func unended(tx *ledger.Tx, id certs.IssuerID, at time.Time) (n int64, last time.Time, err error) {
+	number, err := numberOf(tx, id)
+	if err != nil {
+		return 0, last, err
+	}
+	inRuns, err := runs(tx, ` WHERE issuer = $1 AND status = $2 AND last_end > $3`, number, uint8(certs.StateRevoked), at)
+	if err != nil {
+		return 0, last, err
+	}
+	revoked := map[certs.Serial]bool{}
+	for _, r := range inRuns {
+		for _, e := range r.entries {
+			revoked[e.serial] = true
+		}
+	}
+	rows, err := tx.Query(`SELECT s.serial, s.not_after FROM certs_serial s WHERE s.issuer = $1 AND s.state = $2 AND s.not_after > $3 AND NOT EXISTS
+		(SELECT 1 FROM certs_status t WHERE t.issuer = $4 AND t.shard = s.shard AND t.serial = s.serial AND t.status = $5)`,
+		journal.Hash(id), serialRecorded, at, number, uint8(certs.StateRevoked))
+	if err != nil {
+		return 0, last, err
+	}
+	defer rows.Close()
+	var serial sql.RawBytes
+	var end any
+	for rows.Next() {
+		if err := rows.Scan(&serial, &end); err != nil {
+			return 0, last, err
+		}
+		if revoked[certs.Serial(serial)] {
+			continue
+		}
+		n++
+		if is := timeOf(end); is.After(last) {
+			last = is
+		}
+	}
+	return n, last, rows.Err()
 }

@@ -75,8 +75,8 @@ func reserve(tx *ledger.Tx, in *Intent) error {
 		return err
 	}
 	n, err := tx.Exec(`INSERT INTO certs_serial (issuer, serial, state, profile, holder, card, request, shard,
-		key_digest, policy, tbs_hash, not_before, not_after, reserved, why, status, reason)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, '', 0, 0)
+		key_digest, policy, tbs_hash, not_before, not_after, reserved, why)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, '')
 		ON CONFLICT (issuer, serial) DO NOTHING`,
 		journal.Hash(in.Issuer), []byte(in.Serial), serialReserved, in.Profile, in.Holder, in.Card, in.Request, in.Shard,
 		journal.Hash(in.Key), journal.Hash(in.Policy), journal.Hash(sha256.Sum256(in.TBS)),
@@ -186,8 +186,10 @@ func Spoil(tx *ledger.Tx, ref certs.Ref, why string) error {
 	status := certs.Revoked(certs.ReasonUnspecified)
 	status.At = wholeSecond(tx.Time())
 	c := &changing{tx: tx}
-	c.write(&row{ref: ref, shard: entry.Shard}, status)
-	c.finish()
+	c.collect(&row{ref: ref, shard: entry.Shard, end: entry.NotAfter}, status)
+	if err := c.finish(); err != nil {
+		return fmt.Errorf("spoiling %s: %w", ref, err)
+	}
 	return nil
 }
 

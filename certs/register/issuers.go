@@ -33,7 +33,8 @@ func AddIssuer(tx *ledger.Tx, added certs.IssuerAdded) error {
 		return fmt.Errorf("adding issuer %s: %w", added.Name, ErrUnknownShard)
 	}
 	id := certs.IssuerIDOf(c)
-	n, err := tx.Exec(`INSERT INTO certs_issuer (id, name, der, shards, added) VALUES ($1, $2, $3, $4, $5)
+	n, err := tx.Exec(`INSERT INTO certs_issuer (id, name, der, shards, added, number)
+		VALUES ($1, $2, $3, $4, $5, (SELECT 1 + COALESCE(MAX(number), 0) FROM certs_issuer))
 		ON CONFLICT DO NOTHING`, journal.Hash(id), added.Name, added.DER, added.Shards, tx.Time())
 	if err == nil && n == 0 {
 		err = errIssuerRepeated

@@ -147,8 +147,8 @@ func (w *world) bulk(n int) []certs.Ref {
 				return err
 			}
 			tx.Defer(`INSERT INTO certs_serial (issuer, serial, state, profile, holder, card, request, shard, key_digest, policy,
-				tbs_hash, not_before, not_after, reserved, why, status, reason)
-				VALUES ($1, $2, 1, 'signature', '900000000017', $3, '', 3, $4, $4, $4, $5, $5, $5, '', 0, 0)`,
+				tbs_hash, not_before, not_after, reserved, why)
+				VALUES ($1, $2, 1, 'signature', '900000000017', $3, '', 3, $4, $4, $4, $5, $5, $5, '')`,
 				journal.Hash(w.issuer), []byte(serial), serial.Hex(), []byte(serial), tx.Time())
 			refs = append(refs, certs.Ref{Issuer: w.issuer, Serial: serial})
 		}
@@ -162,9 +162,8 @@ func TestTheListsQueryUsesItsIndex(t *testing.T) {
 	w := newWorld(t)
 	w.bulk(300)
 	w.must(func(tx *ledger.Tx) error {
-		rows, err := tx.Query(`EXPLAIN QUERY PLAN SELECT serial, status * 256 + reason, revoked, invalidity FROM certs_serial
-			WHERE issuer = $1 AND shard = $2 AND status <> 0 AND (not_after >= $3 OR changed >= $3) ORDER BY shard, serial`,
-			journal.Hash(w.issuer), 3, 0)
+		rows, err := tx.Query(`EXPLAIN QUERY PLAN SELECT shard, serial, status * 256 + reason, revoked, invalidity, changed FROM certs_status
+			WHERE issuer = $1 AND status <> 0 AND (not_after >= $2 OR changed >= $2) AND shard = $3 ORDER BY shard, serial`, 1, 0, 3)
 		if err != nil {
 			return err
 		}
@@ -177,7 +176,7 @@ func TestTheListsQueryUsesItsIndex(t *testing.T) {
 			}
 			plan += step + "; "
 		}
-		if !strings.Contains(plan, "COVERING INDEX certs_serial_shown") || strings.Contains(plan, "TEMP B-TREE") {
+		if !strings.Contains(plan, "SEARCH certs_status USING PRIMARY KEY") || strings.Contains(plan, "TEMP B-TREE") {
 			t.Errorf("plan: %s", plan)
 		}
 		return rows.Err()

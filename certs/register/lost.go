@@ -53,14 +53,16 @@ func Reclaim(tx *ledger.Tx, lost ...Lost) error {
 		r.Certificates = append(r.Certificates, certs.RecordedCertificate{Serial: l.Serial, NotAfter: l.NotAfter,
 			Shard: l.Shard, Profile: lostProfile})
 		status := certs.Status{State: certs.StateRevoked, Reason: l.Reason, At: wholeSecond(tx.Time()), Invalidity: wholeSecond(l.Invalidity)}
-		c.write(&row{ref: l.Ref, shard: l.Shard}, status)
+		c.collect(&row{ref: l.Ref, shard: l.Shard, end: l.NotAfter}, status)
 	}
 	for _, r := range recorded {
 		for _, part := range r.Split() {
 			tx.Append(journal.KindCertificatesRecorded, certs.RecordedVersion, part.Append(nil))
 		}
 	}
-	c.finish()
+	if err := c.finish(); err != nil {
+		return fmt.Errorf("reclaiming: %w", err)
+	}
 	return nil
 }
 
@@ -79,8 +81,8 @@ func reclaim(tx *ledger.Tx, l *Lost) (bool, error) {
 	var none [sha256.Size]byte
 	// Nobody here knows when it began: 1970, which no certificate of ours can say.
 	n, err := tx.Exec(`INSERT INTO certs_serial (issuer, serial, state, profile, holder, card, request, shard,
-		key_digest, policy, tbs_hash, not_before, not_after, reserved, settled, why, status, reason)
-		VALUES ($1, $2, $3, $4, '', '', '', $5, $6, $7, $8, $9, $10, $11, $12, $13, 0, 0)
+		key_digest, policy, tbs_hash, not_before, not_after, reserved, settled, why)
+		VALUES ($1, $2, $3, $4, '', '', '', $5, $6, $7, $8, $9, $10, $11, $12, $13)
 		ON CONFLICT (issuer, serial) DO NOTHING`,
 		journal.Hash(l.Issuer), []byte(l.Serial), serialSpoiled, lostProfile, l.Shard,
 		journal.Hash(none), journal.Hash(none), journal.Hash(none), time.Unix(0, 0), l.NotAfter, tx.Time(), tx.Time(), lostWhy)

@@ -15,6 +15,7 @@
 //
 // All functions work inside a transaction and are durable with it. Most cost a
 // few statements a certificate; a transaction should hold at most some hundred.
+// Many is for a thousand or two at a time.
 package register
 
 import (
@@ -40,7 +41,7 @@ var (
 
 // Room is what ledger.Options needs to hold this room's tables.
 func Room() ledger.Room {
-	return ledger.Room{Name: "certs", Migrations: []string{tables, generationTables, listTables}}
+	return ledger.Room{Name: "certs", Migrations: []string{tables, generationTables, listTables, statusTables}}
 }
 
 // The state of a serial in certs_serial.

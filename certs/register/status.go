@@ -3,14 +3,11 @@ package register
 import (
 	"bytes"
 	"cmp"
-	"database/sql"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
 
 	"cardinal/certs"
-	"cardinal/internal/journal"
 	"cardinal/internal/ledger"
 )
 
@@ -112,11 +109,10 @@ func change(tx *ledger.Tx, refs []certs.Ref, to certs.Status) error {
 		}
 	}
 	c := &changing{tx: tx}
-	for i := range rows { // after the last was read: each read would send what was written before it on its own
-		c.write(rows[i], next[i])
+	for i := range rows {
+		c.collect(rows[i], next[i])
 	}
-	c.finish()
-	return nil
+	return c.finish()
 }
 
 func distinct(refs []certs.Ref) []certs.Ref {
@@ -125,73 +121,6 @@ func distinct(refs []certs.Ref) []certs.Ref {
 		return cmp.Or(bytes.Compare(a.Issuer[:], b.Issuer[:]), cmp.Compare(a.Serial, b.Serial))
 	})
 	return slices.Compact(refs)
-}
-
-// row is what a change of status needs of a certificate.
-type row struct {
-	ref    certs.Ref
-	shard  uint16
-	status certs.Status
-}
-
-func rowOf(tx *ledger.Tx, ref certs.Ref) (*row, error) {
-	r := &row{ref: ref}
-	var revoked, invalidity stamp
-	err := tx.QueryRow(`SELECT shard, status, reason, revoked, invalidity FROM certs_serial
-		WHERE issuer = $1 AND serial = $2 AND state <> $3`, journal.Hash(ref.Issuer), []byte(ref.Serial), serialReserved).
-		Scan(&r.shard, &r.status.State, &r.status.Reason, &revoked, &invalidity)
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil, ErrUnknownSerial
-	}
-	r.status.At, r.status.Invalidity = revoked.time(), invalidity.time()
-	return r, err
-}
-
-// changing collects the changes of one call: one for each issuer and status.
-type changing struct {
-	tx     *ledger.Tx
-	sets   []*certs.StatusChange
-	shards map[certs.IssuerID]map[uint16]int
-}
-
-func (c *changing) write(r *row, s certs.Status) {
-	c.tx.Defer(`UPDATE certs_serial SET status = $1, reason = $2, revoked = $3, invalidity = $4, changed = $5
-		WHERE issuer = $6 AND serial = $7`,
-		uint8(s.State), uint8(s.Reason), s.At, s.Invalidity, c.tx.Time(), journal.Hash(r.ref.Issuer), []byte(r.ref.Serial))
-	c.collect(r, s)
-}
-
-// collect notes a change that is written elsewhere.
-func (c *changing) collect(r *row, s certs.Status) {
-	at := slices.IndexFunc(c.sets, func(set *certs.StatusChange) bool {
-		return set.Issuer == r.ref.Issuer && set.Status.Equal(s)
-	})
-	if at < 0 {
-		at = len(c.sets)
-		c.sets = append(c.sets, &certs.StatusChange{Issuer: r.ref.Issuer, Status: s})
-	}
-	c.sets[at].Serials = append(c.sets[at].Serials, r.ref.Serial)
-	if c.shards == nil {
-		c.shards = map[certs.IssuerID]map[uint16]int{}
-	}
-	if c.shards[r.ref.Issuer] == nil {
-		c.shards[r.ref.Issuer] = map[uint16]int{}
-	}
-	c.shards[r.ref.Issuer][r.shard]++
-}
-
-func (c *changing) finish() {
-	for _, set := range c.sets {
-		for _, part := range set.Split() {
-			c.tx.Append(journal.KindStatusChanged, certs.StatusChangeVersion, part.Append(nil))
-		}
-	}
-	for issuer, counts := range c.shards {
-		for shard, n := range counts {
-			c.tx.Defer(`UPDATE certs_shard SET changes = changes + $1, changed = $2 WHERE issuer = $3 AND shard = $4`,
-				n, c.tx.Time(), journal.Hash(issuer), shard)
-		}
-	}
 }
 
 // StatusOf is a certificate's status; ErrUnknownSerial for a serial that was

@@ -66,6 +66,7 @@ func (e postgresEngine) translate(script string) []string {
 	text := regexp.MustCompile(`\bTEXT\b`)
 	var out []string
 	for _, s := range splitScript(script) {
+		s, _ = unclustered(s)
 		out = append(out, text.ReplaceAllString(s, `TEXT COLLATE "C"`))
 	}
 	return out

@@ -84,7 +84,7 @@ func (e sqliteEngine) assertDurable(ctx context.Context, c *conn) error {
 }
 
 // translate makes every table STRICT, so that SQLite refuses what PostgreSQL would refuse, and turns a BIGINT primary
-// key into the row's own number.
+// key into the row's own number. A table CLUSTERED by its primary key is that key's tree, without another.
 func (e sqliteEngine) translate(script string) []string {
 	words := regexp.MustCompile(`\b(BIGINT|BYTEA)\b`)
 	var out []string
@@ -93,6 +93,10 @@ func (e sqliteEngine) translate(script string) []string {
 			return map[string]string{"BIGINT": "INTEGER", "BYTEA": "BLOB"}[w]
 		})
 		if strings.HasPrefix(strings.ToUpper(s), "CREATE TABLE") {
+			var is bool
+			if s, is = unclustered(s); is {
+				s += " WITHOUT ROWID,"
+			}
 			s += " STRICT"
 		}
 		out = append(out, s)

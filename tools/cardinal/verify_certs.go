@@ -21,18 +21,19 @@ type registered struct {
 	profile, holder     string
 	shard               int64
 	notBefore, notAfter int64
-	status, reason      int64
-	revoked, invalidity sql.NullInt64
 	digest, der         []byte
 }
 
 const selectRegistered = `SELECT s.issuer, s.serial, s.state, s.profile, s.holder, s.shard, s.not_before, s.not_after,
-	s.status, s.reason, s.revoked, s.invalidity, c.digest, c.der
+	c.digest, c.der
 	FROM certs_serial s LEFT JOIN certs_certificate c ON c.issuer = s.issuer AND c.serial = s.serial`
 
 // checkCertificates compares every row with the journal and every certificate with its row.
 func (v *verifier) checkCertificates(tx *ledger.Tx) error {
 	if err := v.checkIssuers(tx); err != nil {
+		return err
+	}
+	if err := v.checkStandings(tx); err != nil {
 		return err
 	}
 	rows, err := tx.Query(selectRegistered)
@@ -70,7 +71,7 @@ func (v *verifier) checkCertificates(tx *ledger.Tx) error {
 func scanRegistered(rows *sql.Rows) (r registered, err error) {
 	var issuer, serial []byte
 	err = rows.Scan(&issuer, &serial, &r.state, &r.profile, &r.holder, &r.shard, &r.notBefore, &r.notAfter,
-		&r.status, &r.reason, &r.revoked, &r.invalidity, &r.digest, &r.der)
+		&r.digest, &r.der)
 	copy(r.ref.Issuer[:], issuer) // one of another length is no issuer of the journal and is found as such
 	r.ref.Serial = certs.Serial(serial)
 	return r, err
@@ -92,9 +93,6 @@ func (v *verifier) checkRegistered(r registered, f *findings) {
 	}
 	if micro(r.notAfter).Unix() != want.notAfter {
 		f.found(where, "the register says it ends %s, the journal %s", micro(r.notAfter), second(want.notAfter))
-	}
-	if is, should := r.statusOf(), want.status(); !sameStatus(is, should) {
-		f.found("status of "+r.ref.Serial.Hex(), "the register says %s, the journal %s", statusText(is), statusText(should))
 	}
 	v.checkDER(where, r, f)
 }
@@ -169,17 +167,6 @@ func (v *verifier) checkIssuers(tx *ledger.Tx) error {
 		v.found("issuers", "the register has %d, the journal %d", count, len(v.model.issuers))
 	}
 	return rows.Err()
-}
-
-func (r registered) statusOf() certs.Status {
-	s := certs.Status{State: certs.State(r.status), Reason: certs.Reason(r.reason)}
-	if r.revoked.Valid {
-		s.At = micro(r.revoked.Int64)
-	}
-	if r.invalidity.Valid {
-		s.Invalidity = micro(r.invalidity.Int64)
-	}
-	return s
 }
 
 // sameMoment compares a time of a row, 0 for none, with a change's.

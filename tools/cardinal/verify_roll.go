@@ -36,7 +36,7 @@ type recorded struct {
 	key                             rollKey
 	shard, profile, holder          uint16 // holder is its length, which a change of 64 KiB bounds
 	state, reason                   uint8
-	seen, listed                    bool // in the register; in the list that is checked
+	seen, standing, listed          bool // in the register; with a status of its own there; in the list that is checked
 	digest                          journal.Hash
 	holderAt, notAfter              int64
 	revokedAt, invalidFrom, changed int64

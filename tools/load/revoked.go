@@ -75,10 +75,14 @@ func (r *revoking) run(ctx context.Context) (err error) {
 	return nil
 }
 
-// revokedRow writes a certificate and its status, a row a statement.
-const revokedRow = `INSERT INTO certs_serial (issuer, serial, state, profile, holder, card, request, shard, key_digest, policy, tbs_hash,
-	not_before, not_after, reserved, settled, why, status, reason, revoked, changed)
-	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)`
+// revokedRow writes a certificate, revokedStatus its status, a row a statement.
+const (
+	revokedRow = `INSERT INTO certs_serial (issuer, serial, state, profile, holder, card, request, shard, key_digest, policy, tbs_hash,
+		not_before, not_after, reserved, settled, why)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)`
+	revokedStatus = `INSERT INTO certs_status (issuer, shard, serial, status, reason, revoked, not_after, changed)
+		VALUES ((SELECT number FROM certs_issuer WHERE id = $1), $2, $3, $4, $5, $6, $7, $8)`
+)
 
 // threeYears is how long the cards took whose certificates are revoked by now.
 const threeYears = 3 * 365 * 24 * time.Hour
@@ -126,6 +130,7 @@ func (r *revoking) record(tx *ledger.Tx, m *mould, k int, status certs.Status) (
 		Profile: m.profile, Holder: fmt.Sprintf("8%011d", k/2)}
 	at, none := tx.Time().UnixMicro(), make([]byte, len(digest))
 	tx.Defer(revokedRow, journal.Hash(m.issuer), serial, 1, m.profile, c.Holder, "", "seed", c.Shard, digest[:], none, none,
-		m.of.NotBefore.UnixMicro(), m.of.NotAfter.UnixMicro(), at, at, "", uint8(status.State), uint8(status.Reason), status.At.UnixMicro(), at)
+		m.of.NotBefore.UnixMicro(), m.of.NotAfter.UnixMicro(), at, at, "")
+	tx.Defer(revokedStatus, journal.Hash(m.issuer), c.Shard, serial, uint8(status.State), uint8(status.Reason), status.At.UnixMicro(), m.of.NotAfter.UnixMicro(), at)
 	return c, nil
 }

@@ -246,7 +246,7 @@ func (b *seeded) flush() {
 // The rows a card has.
 const (
 	serialRows = `certs_serial (issuer, serial, state, profile, holder, card, request, shard, key_digest, policy, tbs_hash,
-		not_before, not_after, reserved, settled, why, status, reason)`
+		not_before, not_after, reserved, settled, why)`
 	certificateRows = `certs_certificate (issuer, serial, digest, der)`
 	caseRows        = `issuance_cases (id, person, kind, state, card, replaces, opened)`
 	cardRows        = `issuance_cards (id, person, case_id, state, before_hold, reason, replaces, replaced_by, pair, not_before, not_after)`
@@ -268,7 +268,7 @@ func (b *seeded) card(moulds [2]*mould, n int, person string) error {
 		rand.Read(key)
 		shard := uint16(serial[15] % 16)
 		issuer := journal.Hash(m.issuer)
-		b.add(serialRows, issuer, serial, 1, m.profile, person, card, "seed", shard, key, key, key, now, ends, at, at, "", 0, 0)
+		b.add(serialRows, issuer, serial, 1, m.profile, person, card, "seed", shard, key, key, key, now, ends, at, at, "")
 		b.add(certificateRows, issuer, serial, digest[:], der)
 		pair = append(pair, issuer, serial, key)
 		b.recorded[i].Certificates = append(b.recorded[i].Certificates, certs.RecordedCertificate{Serial: certs.Serial(serial),
