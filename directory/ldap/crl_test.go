@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
+	"encoding/base64"
 	"encoding/pem"
 	"fmt"
 	"math/big"
@@ -108,6 +109,7 @@ const listRules = `rules:
 func TestRevocationListsStandInTheDirectory(t *testing.T) {
 	t.Parallel()
 	need(t, "ldapsearch", "ldap-utils")
+	need(t, "ldapcompare", "ldap-utils")
 	need(t, "openssl", "openssl")
 	need(t, "dirmngr", "dirmngr")
 	s := newShelves(t)
@@ -115,7 +117,11 @@ func TestRevocationListsStandInTheDirectory(t *testing.T) {
 	r.ldif(workforce)
 	t.Run("to a client", func(t *testing.T) { s.searches(t, r) })
 	t.Run("to ldapsearch and openssl", func(t *testing.T) { s.openssl(t, r) })
+	t.Run("to ldapcompare", func(t *testing.T) { s.compares(t, r) })
 	t.Run("not to whom the rules do not say", func(t *testing.T) {
+		if out, code := r.program(nil, "ldapcompare", "-x", "-H", "ldap://"+r.plain, firstShard, "cn:0"); code != 32 || strings.Contains(out, "atched") {
+			t.Errorf("anonymous compare: %d, %s", code, out)
+		}
 		if out, code := r.program(nil, "ldapsearch", "-x", "-H", "ldap://"+r.plain, "-b", firstShard, "-s", "base"); code != 32 || strings.Contains(out, "matchedDN") {
 			t.Errorf("anonymous: %d, %s", code, out)
 		}
@@ -173,6 +179,45 @@ func (s *shelves) searches(t *testing.T, r *rig) {
 	wants(t, "paged", err, 0)
 	if len(found.Entries) != 1 || !bytes.Equal(found.Entries[0].GetRawAttributeValue("deltaRevocationList;binary"), s.plain) || len(found.Entries[0].Attributes) != 1 {
 		t.Errorf("paged: %+v", found.Entries)
+	}
+}
+
+// compares: OpenLDAP's ldapcompare is told by its exit code what a search for the same would find.
+func (s *shelves) compares(t *testing.T, r *rig) {
+	exact := func(list []byte) string {
+		return fmt.Sprintf(`{issuer rdnSequence:"cn=Signing CA,o=Example", thisUpdate utcTime:"%s"}`, mustList(t, list).ThisUpdate.UTC().Format("060102150405Z"))
+	}
+	octets := func(list []byte) string { return ":" + base64.StdEncoding.EncodeToString(list) }
+	const rootList, never = "cn=0,cn=root," + allLists, `{issuer rdnSequence:"cn=Signing CA,o=Example", thisUpdate utcTime:"200102030405Z"}`
+	for _, x := range []struct {
+		entry, assertion string
+		code             int
+	}{
+		{rootList, "authorityRevocationList:" + exact(s.plain), 6},
+		{rootList, "certificateRevocationList;binary:" + exact(s.plain), 6},
+		{rootList, "certificateRevocationList;binary:" + octets(s.plain), 6},
+		{rootList, "certificateRevocationList:" + never, 5},
+		{rootList, "deltaRevocationList:" + exact(s.plain), 16},
+		{rootList, "certificateRevocationList:no list", 21},
+		{rootList, "certificateRevocationLost:no list", 17},
+		{rootList, "cn:0", 6},
+		{firstShard, "certificateRevocationList:" + exact(s.der), 6},
+		{firstShard, "modifyTimestamp:20270102030405Z", 6},
+		{signingLists, "objectClass:pkiCA", 6},
+		{signingLists, "certificateRevocationList:" + exact(s.der), 16},
+		{allLists, "cn:Revocation Lists", 6},
+		{"cn=1," + signingLists, "certificateRevocationList:" + exact(s.der), 52},
+		{"cn=1," + signingLists, "cn:1", 6}, // which needs no list
+		{"cn=full," + signingLists, "certificateRevocationList:" + exact(s.der), 11},
+		{"cn=2," + signingLists, "cn:2", 32},
+	} {
+		out, code := r.program(nil, "ldapcompare", "-x", "-H", "ldap://"+r.plain, "-D", alex, "-w", "alex's password", x.entry, x.assertion)
+		if code != x.code {
+			t.Errorf("%s %.80s: %d, want %d: %s", x.entry, x.assertion, code, x.code, out)
+		}
+	}
+	if out, _ := r.program(nil, "ldapcompare", "-x", "-H", "ldap://"+r.plain, "-D", alex, "-w", "alex's password", "cn=2,"+signingLists, "cn:2"); !strings.Contains(out, "atched DN: "+signingLists) {
+		t.Errorf("one that is not: %s", out)
 	}
 }
 

@@ -13,7 +13,7 @@ type listRead struct {
 	*searching
 	turn  *turn
 	out   []byte
-	holds bool // one of the places for lists in memory
+	place listPlace
 	found bool // the base is there, for this client
 	above string
 	depth int // of above
@@ -30,9 +30,9 @@ func (q *searching) isList() bool {
 // reason a list that was asked for and cannot be shown is an error, never an
 // entry without it.
 func (q *searching) readLists(ctx context.Context, t *task) directory.Code {
-	l := &listRead{searching: q, turn: &t.turn, out: q.conn.server.takeBuffer()}
+	l := &listRead{searching: q, turn: &t.turn, out: q.conn.server.takeBuffer(), place: listPlace{places: q.conn.server.lists}}
 	defer func() {
-		l.release()
+		l.place.release()
 		q.conn.server.giveBuffer(l.out)
 	}()
 	return q.conn.conclude(t, l.out, l.run(ctx))
@@ -76,7 +76,7 @@ func (l *listRead) visit(ctx context.Context, query *directory.Query, e listEntr
 	if err := l.fill(ctx, e, grant); err != nil {
 		return err
 	}
-	defer l.release()
+	defer l.place.release()
 	if query.Match(searchable(l.conn.server.schema, e.Entry, grant)) != directory.True {
 		return nil
 	}
@@ -124,7 +124,7 @@ func (l *listRead) fill(ctx context.Context, e listEntry, grant *directory.Acces
 		if v.Size > MaxList {
 			return &directory.Error{Code: directory.AdminLimitExceeded, Message: "a list of this length is served over HTTP alone"}
 		}
-		if err := l.hold(ctx); err != nil {
+		if err := l.place.hold(ctx, l.turn, l.deadline); err != nil {
 			return err
 		}
 		der, err := v.Read()
@@ -136,26 +136,31 @@ func (l *listRead) fill(ctx context.Context, e listEntry, grant *directory.Acces
 	return nil
 }
 
-// hold waits for a place for a list in memory; without a seat, as others may
-// be slow to give theirs up.
-func (l *listRead) hold(ctx context.Context) error {
-	if l.holds {
+// listPlace is one of the places there are for lists in memory.
+type listPlace struct {
+	places chan struct{}
+	held   bool
+}
+
+// hold waits for a place; without a seat, as others may be slow to give theirs
+// up.
+func (p *listPlace) hold(ctx context.Context, t *turn, deadline time.Time) error {
+	if p.held {
 		return nil
 	}
-	places := l.conn.server.lists
 	select {
-	case places <- struct{}{}:
-		l.holds = true
+	case p.places <- struct{}{}:
+		p.held = true
 		return nil
 	default:
 	}
-	l.turn.leave()
-	late := time.NewTimer(time.Until(l.deadline))
+	t.leave()
+	late := time.NewTimer(time.Until(deadline))
 	defer late.Stop()
 	select {
-	case places <- struct{}{}:
-		l.holds = true
-		return l.turn.next(ctx)
+	case p.places <- struct{}{}:
+		p.held = true
+		return t.next(ctx)
 	case <-late.C:
 		return context.DeadlineExceeded
 	case <-ctx.Done():
@@ -163,9 +168,9 @@ func (l *listRead) hold(ctx context.Context) error {
 	}
 }
 
-func (l *listRead) release() {
-	if l.holds {
-		l.holds = false
-		<-l.conn.server.lists
+func (p *listPlace) release() {
+	if p.held {
+		p.held = false
+		<-p.places
 	}
 }

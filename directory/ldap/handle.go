@@ -162,6 +162,13 @@ func (c *conn) handleCompare(m *message, started time.Time) (code directory.Code
 	if err != nil {
 		return c.reply(m, c.resultOf(err)), true
 	}
+	if c.namesList(m) {
+		request := *m
+		c.detach(m, started, func(ctx context.Context, t *task) directory.Code {
+			return c.conclude(t, nil, c.compareList(ctx, t, &request, controls))
+		})
+		return directory.Success, false
+	}
 	if !controls.original {
 		return c.reply(m, c.compare(m, controls)), true
 	}
@@ -186,18 +193,23 @@ func (c *conn) compare(m *message, with controls) result {
 	return r
 }
 
-func (c *conn) tryCompare(m *message, controls controls) (r result, err error) {
+// readCompare reads a CompareRequest: an entry's name and what is asserted of it.
+func readCompare(m *message) (name []byte, f *directory.Filter, err error) {
 	b := ber.NewReader(m.body)
-	name, err := b.Expect(ber.OctetString)
-	if err != nil {
-		return r, err
+	if name, err = b.Expect(ber.OctetString); err != nil {
+		return nil, nil, err
 	}
 	ava, err := b.Enter(ber.Sequence)
 	if err != nil {
-		return r, err
+		return nil, nil, err
 	}
-	f := &directory.Filter{Kind: directory.FilterEquality}
-	if err = readAssertion(f, &ava); err != nil {
+	f = &directory.Filter{Kind: directory.FilterEquality}
+	return name, f, readAssertion(f, &ava)
+}
+
+func (c *conn) tryCompare(m *message, controls controls) (r result, err error) {
+	name, f, err := readCompare(m)
+	if err != nil {
 		return r, err
 	}
 	key, err := c.keyOf(name)
