@@ -6,9 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"cardinal/certs"
-	"cardinal/certs/register"
-	"cardinal/directory"
 	"cardinal/internal/journal"
 	"cardinal/internal/ledger"
 	"cardinal/policies"
@@ -54,6 +51,7 @@ func (d *Desk) WorkOrders(ctx context.Context) (bool, error) {
 		return false, err
 	}
 	w := &orderWork{d: d, id: id, size: blockFirst}
+	defer w.leave()
 	for !w.ended {
 		if err := w.block(ctx); err != nil {
 			return true, fmt.Errorf("working off order %s: %w", id, err)
@@ -85,15 +83,21 @@ type orderWork struct {
 	held  time.Duration // how long the last block held the head
 	ended bool
 	two   [2]journal.Position // of the last two blocks, the older first
+	own   ledger.Span         // what the last block appended
+	next  *ahead              // the block being read while the one before is written
+	ready *block              // the one to be written
 }
 
 // block does the next cards of the order in one transaction: cards, both
-// certificates, directory and log together.
+// certificates, directory and log together. They were read before it began.
 func (w *orderWork) block(ctx context.Context) error {
+	w.ready = w.take(ctx)
 	w.pace(ctx)
+	w.begin(ctx)
 	var began time.Time
+	var before journal.Position
 	position, err := w.d.ledger.WriteBlock(ctx, func(tx *ledger.Tx) error {
-		began, w.ended = time.Now(), false
+		began, before, w.ended = time.Now(), tx.Head().Position, false
 		o, err := w.d.readOrder(tx, w.id)
 		if err != nil {
 			return err
@@ -109,7 +113,7 @@ func (w *orderWork) block(ctx context.Context) error {
 	}
 	w.held = time.Since(began)
 	w.size = nextSize(w.size, w.held)
-	w.two = [2]journal.Position{w.two[1], position}
+	w.two, w.own = [2]journal.Position{w.two[1], position}, ledger.Span{After: before, To: position}
 	return nil
 }
 
@@ -142,12 +146,11 @@ func (w *orderWork) advance(tx *ledger.Tx, o *Order) error {
 		w.ended = true
 		return d.moveOrder(tx, &actor{identity: deskDN}, "", orderStep{o, verbStop, OrderStopped, err.Error()})
 	}
-	cards, err := orderCardsWhere(tx, `i.order_id = $1 AND i.n > $2 AND i.n <= $3 ORDER BY i.n`, o.ID, o.Taken, o.Taken+int64(w.size))
+	b, err := w.current(tx, o)
 	if err != nil {
 		return err
 	}
-	b := &block{d: d, o: o, tx: tx, upTo: min(o.Taken+int64(w.size), o.Total)}
-	if err := b.do(cards); err != nil {
+	if err := b.write(); err != nil {
 		return err
 	}
 	return w.settle(tx, o, b)
@@ -156,7 +159,7 @@ func (w *orderWork) advance(tx *ledger.Tx, o *Order) error {
 // settle writes down how far the order is. Executed and not deferred, it has
 // everything before it executed too, within the time that is measured.
 func (w *orderWork) settle(tx *ledger.Tx, o *Order, b *block) error {
-	o.Taken, o.Done, o.Left = b.upTo, o.Done+int64(len(b.cards)), o.Left+b.left
+	o.Taken, o.Done, o.Left = b.upTo, o.Done+int64(len(b.cards)), o.Left+int64(len(b.left))
 	o.Held = max(o.Held, w.held)
 	if o.Started.IsZero() {
 		o.Started = tx.Time()
@@ -195,208 +198,6 @@ func (d *Desk) stillMeant(tx *ledger.Tx, o *Order) error {
 		}
 		if _, err := d.may(by, one.what, policies.Situation{}); err != nil {
 			return err
-		}
-	}
-	return nil
-}
-
-// block is the part of an order one transaction does.
-type block struct {
-	d    *Desk
-	o    *Order
-	tx   *ledger.Tx
-	upTo int64
-
-	cards    []orderCard // those that are done
-	left     int64
-	statuses *register.Many
-}
-
-// do judges every card, then writes what becomes of those that pass, each table
-// by few statements.
-func (b *block) do(cards []orderCard) error {
-	var refs []certs.Ref
-	for _, c := range cards {
-		refs = append(refs, c.refs()...)
-	}
-	var err error
-	if b.statuses, err = register.ReadMany(b.tx, refs); err != nil {
-		return err
-	}
-	if err := b.judge(cards); err != nil {
-		return err
-	}
-	if len(b.cards) == 0 {
-		return nil
-	}
-	b.writeCards()
-	// Entries first: a copy that takes in the statuses finds their entries changed
-	// by the same transaction already.
-	if err := b.writeEntries(); err != nil {
-		return err
-	}
-	if err := b.writeStatuses(); err != nil {
-		return err
-	}
-	return b.after()
-}
-
-func (b *block) judge(cards []orderCard) error {
-	keep, err := spared(b.tx)
-	if err != nil {
-		return err
-	}
-	now := b.d.moment(b.tx)
-	for _, c := range cards {
-		no := b.d.judged(b.o, c.Card, now)
-		if no == nil && b.o.Mass && b.o.stops() && keep[c.ID] {
-			no = orderSpared.says("card %s is in the break-glass set", c.ID)
-		}
-		if no == nil && !b.allows(c.Card) {
-			no = &Refusal{Rule: "certificate.status"}
-		}
-		if no == nil {
-			b.cards = append(b.cards, c)
-			continue
-		}
-		b.left++
-		b.tx.Defer(`UPDATE issuance_order_cards SET outcome = $1 WHERE order_id = $2 AND n = $3`, no.Rule, b.o.ID, c.n)
-	}
-	return nil
-}
-
-// statusesOf are the statuses the order's verb gives a card's two certificates.
-func (b *block) statusesOf() (authentication, signature certs.Status) {
-	switch b.o.Verb {
-	case OrderResume:
-		return certs.Status{}, certs.Status{}
-	case OrderSuspend:
-		held := certs.Held()
-		held.Invalidity = b.o.Why.Since
-		return held, held
-	}
-	reasons, err := b.d.policies.Events().Cancel(b.o.Why.Reason, b.o.Why.PasscodeKnown)
-	if err != nil { // a reason that went out of use since it was asked for: the plain one
-		reasons = policies.PairReasons{}
-	}
-	authentication, signature = certs.Revoked(reasons.Authentication), certs.Revoked(reasons.Signature)
-	authentication.Invalidity, signature.Invalidity = b.o.Why.Since, b.o.Why.Since
-	return authentication, signature
-}
-
-func (b *block) allows(c *Card) bool {
-	authentication, signature := b.statusesOf()
-	return b.statuses.Allows(c.Authentication, authentication) && b.statuses.Allows(c.Signature, signature)
-}
-
-// done are the cards of the block as a condition on issuance_cards: what judge
-// left out has its outcome by then.
-const done = ` IN (SELECT card FROM issuance_order_cards WHERE order_id = $1 AND n > $2 AND n <= $3 AND outcome = '')`
-
-// writeCards writes the log before the states it tells of are replaced.
-func (b *block) writeCards() {
-	hash := b.d.policies.Hash()
-	note := "order " + b.o.ID
-	if b.o.Why.Note != "" {
-		note += ": " + b.o.Why.Note
-	}
-	to, update := b.texts()
-	b.tx.Defer(`INSERT INTO issuance_decisions (subject, n, verb, from_state, to_state, actor, role, at, policies, reason)
-		SELECT k.id, 1 + (SELECT COUNT(*) FROM issuance_decisions e WHERE e.subject = k.id), $4, k.state, `+to+`, $5, $6, $7, $8, $9
-		FROM issuance_cards k WHERE k.id`+done,
-		b.o.ID, b.o.Taken, b.upTo, b.o.Verb, b.o.By, string(b.o.Role), b.tx.Time().UnixMicro(), hash[:], note)
-	b.tx.Defer(`UPDATE issuance_cards SET `+update+`, reason = $4 WHERE id`+done, b.o.ID, b.o.Taken, b.upTo, b.reason())
-}
-
-// texts are, in SQL, the state a card moves to and how its row becomes so.
-func (b *block) texts() (to, update string) {
-	switch b.o.Verb {
-	case OrderResume:
-		return `k.before_hold`, `state = before_hold, before_hold = ''`
-	case OrderCancel:
-		return `'` + CardCancelled + `'`, `state = '` + CardCancelled + `', before_hold = ''`
-	}
-	return `'` + CardSuspended + `'`, `before_hold = state, state = '` + CardSuspended + `'`
-}
-
-// reason is what a card shows: of a suspension the order, by which it can be
-// undone.
-func (b *block) reason() string {
-	switch b.o.Verb {
-	case OrderResume:
-		return ""
-	case OrderCancel:
-		return b.o.Why.Reason
-	}
-	return b.o.ID
-}
-
-func (b *block) writeStatuses() error {
-	var authentication, signature []certs.Ref
-	for _, c := range b.cards {
-		authentication, signature = append(authentication, c.Authentication), append(signature, c.Signature)
-	}
-	a, s := b.statusesOf()
-	if err := b.statuses.Change(authentication, a); err != nil {
-		return err
-	}
-	return b.statuses.Change(signature, s)
-}
-
-// writeEntries shows the new states in the directory. A card without an entry
-// goes the way of a single card.
-func (b *block) writeEntries() error {
-	byState := map[string][]*Card{}
-	for _, c := range b.cards {
-		to := b.o.leadsTo(c.Card)
-		byState[to] = append(byState[to], c.Card)
-	}
-	for state, cards := range byState {
-		dns := make([]directory.DN, len(cards))
-		for i, c := range cards {
-			dns[i] = b.d.cardDN(c)
-		}
-		absent, err := b.d.directory.ModifyPresent(b.tx, desk(), dns, replacing(attrCardState, []byte(state)))
-		if err != nil {
-			return fmt.Errorf("changing the entries of %d cards: %w", len(dns), err)
-		}
-		for _, i := range absent {
-			c := *cards[i]
-			c.State = state
-			if err := b.d.showCard(b.tx, &c); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// after does what follows from single cards: a cancelled card's open case ends,
-// and managers who can sign in again end the bootstrap operators.
-func (b *block) after() error {
-	by := &actor{identity: b.o.By}
-	for _, c := range b.cards {
-		unissued := c.State == CardIssued || c.beforeHold == CardIssued
-		if b.o.Verb == OrderCancel && unissued {
-			if err := b.d.endCase(b.tx, by, b.o.Role, c.Card); err != nil {
-				return err
-			}
-		}
-	}
-	if b.o.Verb != OrderResume {
-		return nil
-	}
-	managers, err := knownManagers(b.tx)
-	if err != nil {
-		return err
-	}
-	known := map[certs.UUID]bool{}
-	for _, m := range managers {
-		known[m] = true
-	}
-	for _, c := range b.cards {
-		if known[c.Person] {
-			return b.d.settleBootstrap(b.tx, c.Person)
 		}
 	}
 	return nil

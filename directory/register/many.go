@@ -2,10 +2,12 @@ package register
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
 	"cardinal/directory"
+	"cardinal/internal/journal"
 	"cardinal/internal/ledger"
 )
 
@@ -34,6 +36,7 @@ type Prepared struct {
 	absent []int
 	ready  []patched
 	rest   []int // by their place in the list: these go the way of single entries
+	uuids  map[directory.UUID]bool
 }
 
 // Prepare does what of ModifyPresent needs no right to write. Its transaction may
@@ -44,7 +47,7 @@ func (r *Register) Prepare(tx *ledger.Tx, by Author, dns []directory.DN, mods []
 	if public, secret := r.partMods(mods); len(secret) > 0 || r.touchesClasses(public) {
 		return nil, refuse(directory.UnwillingToPerform, "neither secrets nor object classes can be modified on many entries at once")
 	}
-	w := &Prepared{setWrite: setWrite{r: r, by: by, mods: mods, stamps: r.modifyStamps(by, tx)}, dns: dns}
+	w := &Prepared{setWrite: setWrite{r: r, by: by, mods: mods, stamps: r.modifyStamps(by, tx)}, dns: dns, uuids: make(map[directory.UUID]bool, len(dns))}
 	patch := w.newPatch()
 	seen := make(map[directory.Key]bool, len(dns))
 	for at := 0; at < len(dns); at += manyKeys {
@@ -53,6 +56,36 @@ func (r *Register) Prepare(tx *ledger.Tx, by Author, dns []directory.DN, mods []
 		}
 	}
 	return w, nil
+}
+
+// Touched reports whether a change may be about one of the entries, or about a
+// name that had none: then Prepare does not hold any more. It knows those of
+// single entries and of many; any other may be.
+func (w *Prepared) Touched(c *journal.Change) bool {
+	var of []directory.UUID
+	var err error
+	switch c.Kind {
+	case journal.KindEntryAdded:
+		return len(w.absent) > 0
+	case journal.KindEntryModified:
+		var x *directory.EntryModified
+		if x, err = directory.ParseEntryModified(c.Body); err == nil {
+			of = []directory.UUID{x.UUID}
+		}
+	case journal.KindEntryDeleted:
+		var x *directory.EntryDeleted
+		if x, err = directory.ParseEntryDeleted(c.Body); err == nil {
+			of = []directory.UUID{x.UUID}
+		}
+	case journal.KindEntriesModified:
+		var x *directory.EntriesModified
+		if x, err = directory.ParseEntriesModified(c.Body); err == nil {
+			of = x.UUIDs
+		}
+	default:
+		return true
+	}
+	return err != nil || slices.ContainsFunc(of, func(u directory.UUID) bool { return w.uuids[u] })
 }
 
 // part reads up to manyKeys entries.
@@ -85,6 +118,7 @@ func (w *Prepared) part(tx *ledger.Tx, patch *patch, seen map[directory.Key]bool
 			w.absent = append(w.absent, nth[i])
 			continue
 		}
+		w.uuids[patch.entry.UUID] = true
 		if ready, ok := patch.apply(p.key); ok {
 			w.ready = append(w.ready, ready)
 		} else {

@@ -2,6 +2,7 @@ package ledgertest
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"time"
 
@@ -64,4 +65,58 @@ func dollars(t *testing.T, e Engine) {
 	if err == nil {
 		t.Error("a missing argument went unnoticed")
 	}
+}
+
+// snapshots stand still, and what came since one was taken is known.
+func snapshots(t *testing.T, e Engine) {
+	snapshotRead(t, e)
+	since(t, e)
+}
+
+// since has a transaction learn what was appended after another's snapshot.
+func since(t *testing.T, e Engine) {
+	l := create(t, ledger.Options{URL: e.URL(t)})
+	write(t, l, item(1, "before"))
+	var seen journal.Head
+	if err := l.Read(t.Context(), func(tx *ledger.Tx) error { seen = tx.Head(); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	ask := func(head journal.Head, own ledger.Span, most int, want ...string) {
+		t.Helper()
+		write(t, l, func(tx *ledger.Tx) error {
+			changes, known, err := tx.Since(head, own, most)
+			if err != nil {
+				return err
+			}
+			var got []string
+			for _, c := range changes {
+				got = append(got, string(c.Body))
+			}
+			if known != (want != nil) || known && !slices.Equal(got, want) {
+				t.Errorf("since %d without %v, at most %d: %q, %v", head.Position, own, most, got, known)
+			}
+			return nil
+		})
+	}
+	ask(seen, ledger.Span{}, 5, []string{}...)
+	first := write(t, l, item(2, "one"))
+	last := write(t, l, func(tx *ledger.Tx) error {
+		tx.Append(journal.KindEntryAdded, 1, []byte("two"))
+		return item(3, "three")(tx)
+	})
+	write(t, l, item(4, "four"))
+	ask(seen, ledger.Span{}, 4, "one", "two", "three", "four")
+	ask(seen, ledger.Span{After: first, To: last}, 2, "one", "four")
+	ask(seen, ledger.Span{After: 0, To: last}, 1, "four")
+	ask(seen, ledger.Span{After: 0, To: last + 1}, 1, []string{}...)
+	ask(seen, ledger.Span{}, 3)
+	other := seen
+	other.Link[0]++
+	ask(other, ledger.Span{}, 9)
+	other = seen
+	other.Position = last + 9
+	ask(other, ledger.Span{}, 9)
+	other = seen
+	other.Epoch++
+	ask(other, ledger.Span{}, 9)
 }

@@ -55,7 +55,7 @@ func Run(t *testing.T, e Engine) {
 		{"TooLargeChangeIsRefused", false, tooLarge},
 		{"CancelledWriteLeavesNoTrace", false, cancelled},
 		{"OpenRowsAreClosed", false, openRows},
-		{"ReadIsASnapshot", false, snapshotRead},
+		{"ReadIsASnapshot", false, snapshots},
 		{"ReadRefusesWrites", false, readRefuses},
 		{"ReadOnlyLedgerFollowsAnother", false, readOnly},
 		{"ClosedLedgerRefuses", false, closed},
