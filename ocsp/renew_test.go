@@ -131,7 +131,7 @@ func TestRenewalsAreBehindEverybodyWhoWaits(t *testing.T) {
 	if got := ask(issued[0]); got != -1 {
 		t.Errorf("revoked, and nothing is signed: %d", got)
 	}
-	k.slow.Store(int64(20 * time.Millisecond)) // 200 renewals take 4 s, and as long again for their rests
+	k.slow.Store(int64(100 * time.Millisecond)) // 200 renewals take 20 s, and as long again for their rests
 	k.gate.Unlock()
 	for what, c := range map[string]*x509.Certificate{"the revoked one": issued[0], "a new one": fresh} {
 		before, tag := k.made.Load(), -1

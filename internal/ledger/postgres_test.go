@@ -316,7 +316,7 @@ func TestClockFarFromPostgreSQLRefusesWrites(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	for _, skew := range []time.Duration{5 * time.Second, -5 * time.Second} {
+	for _, skew := range []time.Duration{time.Hour, -time.Hour} { // the way there and back may take seconds of it away
 		ahead.Store(int64(skew))
 		if err := l.Heartbeat(t.Context()); !errors.Is(err, ledger.ErrClock) {
 			t.Errorf("%v: %v", skew, err)

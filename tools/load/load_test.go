@@ -14,15 +14,18 @@ import (
 	"cardinal/internal/ber"
 )
 
-// counted is a worker that does nothing n times, then fails.
-type counted struct{ left int }
+// counted is a worker that does nothing n times, then fails, or has nothing more to do.
+type counted struct {
+	left int
+	end  error
+}
 
 var errWorn = errors.New("worn out")
 
 func (c *counted) Close() error { return nil }
 func (c *counted) operate(context.Context, int) error {
 	if c.left == 0 {
-		return errWorn
+		return c.end
 	}
 	c.left--
 	time.Sleep(time.Millisecond)
@@ -32,7 +35,7 @@ func (c *counted) operate(context.Context, int) error {
 func TestLostConnectionsAreCountedAndFailTheLoad(t *testing.T) {
 	t.Parallel()
 	l := &load{connections: 2, seconds: 60}
-	r, err := l.measure(t.Context(), "x", func(int) (worker, error) { return &counted{left: 3}, nil })
+	r, err := l.measure(t.Context(), "x", func(int) (worker, error) { return &counted{left: 3, end: errWorn}, nil })
 	if err != nil || r.Errors != 2*(maxErrors+1) || r.Wrong != 0 {
 		t.Errorf("%+v, %v", r, err)
 	}
@@ -41,12 +44,15 @@ func TestLostConnectionsAreCountedAndFailTheLoad(t *testing.T) {
 	}
 }
 
-// liar gives a wrong answer each second time.
+// liar gives a wrong answer each second time, ten in all.
 type liar struct{ n int }
 
 func (l *liar) Close() error { return nil }
 func (l *liar) operate(context.Context, int) error {
-	if l.n++; l.n%2 == 0 {
+	switch l.n++; {
+	case l.n > 20:
+		return errFinished
+	case l.n%2 == 0:
 		return wrong("a lie")
 	}
 	return nil
@@ -54,9 +60,9 @@ func (l *liar) operate(context.Context, int) error {
 
 func TestWrongAnswersAreCountedAndFailTheLoad(t *testing.T) {
 	t.Parallel()
-	l := &load{connections: 1, seconds: 0.02, json: true}
+	l := &load{connections: 1, seconds: 60, json: true}
 	r, err := l.measure(t.Context(), "x", func(int) (worker, error) { return &liar{}, nil })
-	if err != nil || r.Wrong < 10 || r.Errors != 0 {
+	if err != nil || r.Wrong != 10 || r.Errors != 0 {
 		t.Errorf("%+v, %v", r, err)
 	}
 	if err := l.finish(io.Discard, r, err); !errors.Is(err, errNotRight) {
@@ -66,9 +72,9 @@ func TestWrongAnswersAreCountedAndFailTheLoad(t *testing.T) {
 
 func TestTheReportCountsEveryOperation(t *testing.T) {
 	t.Parallel()
-	l := &load{connections: 2, seconds: 0.2, pid: os.Getpid()}
-	r, err := l.measure(t.Context(), "x", func(int) (worker, error) { return &counted{left: 1 << 30}, nil })
-	if err != nil || r.Operations < 2 || r.P50 < 900 || r.P99 < r.P50 || r.Rate <= 0 {
+	l := &load{connections: 2, seconds: 60, pid: os.Getpid()}
+	r, err := l.measure(t.Context(), "x", func(int) (worker, error) { return &counted{left: 100, end: errFinished}, nil })
+	if err != nil || r.Operations != 200 || r.P50 < 900 || r.P99 < r.P50 || r.Rate <= 0 {
 		t.Errorf("%+v, %v", r, err)
 	}
 }

@@ -186,9 +186,10 @@ func (a *lap) note(err error, i int) bool {
 	return bad.error != nil
 }
 
+// repeat works until a time, and once if that is over already: a machine that is slow to begin has not done nothing.
 func (c *crew) repeat(ctx context.Context, i int, until time.Time) *lap {
 	own := &lap{}
-	for start := time.Now(); start.Before(until) && ctx.Err() == nil; c.next[i]++ {
+	for start, once := time.Now(), true; (once || start.Before(until)) && ctx.Err() == nil; c.next[i]++ {
 		if c.workers[i] == nil {
 			w, err := c.open(i)
 			if !own.note(err, i) {
@@ -210,7 +211,7 @@ func (c *crew) repeat(ctx context.Context, i int, until time.Time) *lap {
 		if own.errors > maxErrors {
 			break
 		}
-		start = now
+		start, once = now, false
 	}
 	return own
 }
