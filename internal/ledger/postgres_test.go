@@ -76,10 +76,17 @@ func (w *wire) serve(client net.Conn) {
 	w.open[client], w.open[server] = true, true
 	w.mu.Unlock()
 	var cut atomic.Bool // the client hears no more, and keeps its connection until the meanwhile is over
+	committed := make(chan bool, 1)
 	go func() {
 		buffer := make([]byte, 1<<16)
 		for {
 			n, err := server.Read(buffer)
+			if cut.Load() && (err != nil || bytes.Contains(buffer[:n], []byte("COMMIT\x00"))) {
+				select {
+				case committed <- true:
+				default:
+				}
+			}
 			switch {
 			case cut.Load() && err != nil:
 				return
@@ -103,7 +110,7 @@ func (w *wire) serve(client net.Conn) {
 			cut.Store(true)
 			if (*ask)() {
 				server.Write(buffer[:n])
-				time.Sleep(50 * time.Millisecond) // the server commits
+				<-committed
 			}
 			server.Close()
 			if between := w.meanwhile.Load(); between != nil {
