@@ -82,6 +82,18 @@ func (f *File) Check() error {
 // same.
 func (f *File) Digest(name string) (journal.Hash, error) { return digest(f.file.db, name) }
 
+// Layout is the number of the form an applier's bucket was written in ([Applier.Layout]), 0 when there is none. Files
+// can be compared where they have the same.
+func (f *File) Layout(name string) (layout uint32, err error) {
+	err = f.file.db.View(func(tx *bbolt.Tx) error {
+		if n := tx.Bucket([]byte(ownBucket)).Get([]byte(layoutPrefix + name)); len(n) == 4 {
+			layout = binary.BigEndian.Uint32(n)
+		}
+		return nil
+	})
+	return layout, err
+}
+
 // View calls fn with a bucket, so that a room can be asked to read its own.
 func (f *File) View(name string, fn func(b *bbolt.Bucket) error) error {
 	return viewBucket(f.file.db, name, fn)

@@ -2,8 +2,9 @@ package main
 
 import (
 	"fmt"
-	"runtime"
 	"sync"
+
+	"cardinal/internal/background"
 )
 
 // finding is one difference: where it is, and what was found there.
@@ -50,7 +51,7 @@ type piece[T any] struct {
 // spread has every processor look at what read gives. What is found is noted in the order in which things were given, as
 // if one had looked alone, and bar counts them. A bounded number waits to be looked at. The error is read's.
 func spread[T any](into *findings, b *bar, read func(give func(T)) error, look func(T, *findings)) error {
-	processors := runtime.GOMAXPROCS(0)
+	processors := background.Processors()
 	todo, inOrder := make(chan *piece[T], processors), make(chan *piece[T], 4*processors)
 	var looking sync.WaitGroup
 	for range processors {

@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -103,21 +104,23 @@ func inSQL(statement string) func(*testing.T, folder) {
 // inReplica changes one byte of a value in an applier's bucket.
 func inReplica(applier string) func(*testing.T, folder) {
 	return func(t *testing.T, f folder) {
-		db, err := bbolt.Open(f.replica(), 0o600, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer db.Close()
-		tx, err := db.Begin(true)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := bend(tx.Bucket([]byte(applier))); !errors.Is(err, errBent) {
-			t.Fatalf("nothing to change in %s: %v", applier, err)
-		}
-		if err := tx.Commit(); err != nil {
-			t.Fatal(err)
-		}
+		inBuckets(t, f, func(tx *bbolt.Tx) error {
+			if err := bend(tx.Bucket([]byte(applier))); !errors.Is(err, errBent) {
+				return fmt.Errorf("nothing to change in %s: %w", applier, err)
+			}
+			return nil
+		})
+	}
+}
+
+func inBuckets(t *testing.T, f folder, do func(*bbolt.Tx) error) {
+	db, err := bbolt.Open(f.replica(), 0o600, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if err := db.Update(do); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -203,4 +206,19 @@ func TestVerifyNamesEachFlippedByte(t *testing.T) {
 			t.Errorf("no finding names %q: %+v", f.where, report.Findings)
 		})
 	}
+	t.Run("a replica of another version", func(t *testing.T) {
+		t.Parallel()
+		dir := filepath.Join(t.TempDir(), "other")
+		if err := copyFolder(folder(dir), folder(whole), "demo"); err != nil {
+			t.Fatal(err)
+		}
+		inBuckets(t, folder(dir), func(tx *bbolt.Tx) error {
+			return tx.Bucket([]byte("\x00replica")).Put([]byte("layout/certificates"), []byte{0, 0, 0, 1})
+		})
+		inReplica("certificates")(t, folder(dir))
+		code, stdout, stderr := program(t, "verify", "--dir", dir)
+		if code != exitDone || !strings.Contains(stderr, "another version (1, now ") {
+			t.Errorf("verify ended with %d and %q\n%s", code, stdout, stderr)
+		}
+	})
 }
