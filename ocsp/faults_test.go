@@ -103,6 +103,9 @@ func TestASiteThatIsCutOffAnswersUntilItsLimitAndNoLonger(t *testing.T) {
 		asked := time.Now()
 		body := w.ask(der)
 		if bytes.Equal(body, tryLater) {
+			if age := time.Since(w.replica.State().Time); age < limit-time.Second {
+				t.Errorf("it answers no more, and knows what was so %s ago", age)
+			}
 			return true
 		}
 		s := inOrder(t, body, w.auth, time.Now()).Responses[0]
@@ -115,9 +118,10 @@ func TestASiteThatIsCutOffAnswersUntilItsLimitAndNoLonger(t *testing.T) {
 		time.Sleep(50 * time.Millisecond)
 		return time.Since(cut) > limit+20*time.Second
 	})
-	if took := time.Since(cut); took > limit+15*time.Second || late == 0 {
-		t.Errorf("it stopped after %s, and answered %d times after the first answers were over", took, late)
+	if took := time.Since(cut); took > limit+15*time.Second {
+		t.Errorf("it stopped after %s", took)
 	}
+	t.Logf("it answered %d times after the first answers were over", late) // never, when the machine slept that long
 	w.feed.SetFault(nil)
 	w.eventually("answers again", func() bool { return len(w.ask(der)) > 100 })
 }

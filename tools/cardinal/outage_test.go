@@ -136,22 +136,27 @@ func TestADatabaseThatIsGoneIsOutlived(t *testing.T) {
 // answersUntilTooOld asks without pause: whatever the server says is good as of a time in its limit, until it says tryLater.
 func (w *followWorld) answersUntilTooOld(t *testing.T) {
 	gone, answers := time.Now(), 0
+	last, err := w.ask(w.writer, w.path("w", "keys", "server.cer"))
+	if err != nil && !isLater(err) {
+		t.Fatal(err)
+	}
 	w.until("OCSP says tryLater", func() bool {
 		asked := time.Now()
 		r, err := w.ask(w.writer, w.path("w", "keys", "server.cer"))
 		if isLater(err) {
+			if last != nil && time.Since(last.ThisUpdate) < 2*time.Second { // as of then, or later
+				t.Errorf("it answers no more, and knew what was so %s ago", time.Since(last.ThisUpdate))
+			}
 			return true
 		}
 		w.check(err)
+		last = r
 		if r.Status != xocsp.Good || asked.Sub(r.ThisUpdate) > 4*time.Second { // the limit, and what a second and its rounding take
 			t.Errorf("%s after the database went: status %d as of %s ago", asked.Sub(gone), r.Status, asked.Sub(r.ThisUpdate))
 		}
 		answers++
 		return false
 	})
-	if answers == 0 {
-		t.Error("nothing was answered after the database went")
-	}
 	t.Logf("%d answers in %s after the database went", answers, time.Since(gone))
 }
 
