@@ -97,6 +97,7 @@ type Authority struct {
 	known    atomic.Pointer[hierarchy]
 	changing sync.Mutex // of known
 	stopped  atomic.Pointer[error]
+	last     lastMade
 }
 
 // hand is one Issuer at work. Stage is nil until Refresh has read it; unopened

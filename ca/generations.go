@@ -169,7 +169,7 @@ func (a *Authority) publishFirst(ctx context.Context, at *hand) error {
 			return err
 		})
 		if err == nil && last.List.Number == 0 {
-			_, err = a.publish(ctx, at, lists[i])
+			_, err = a.publish(ctx, wanted{at: at, which: lists[i]})
 		}
 		return err
 	})
@@ -290,7 +290,7 @@ func (a *Authority) revokeIssuer(ctx context.Context, name string, reason certs.
 		if root.Signer == nil {
 			continue
 		}
-		if _, err := a.publish(ctx, root, certs.ShardList(0)); err != nil {
+		if _, err := a.publish(ctx, wanted{at: root, which: certs.ShardList(0)}); err != nil {
 			return err
 		}
 	}

@@ -26,6 +26,8 @@ type draft struct {
 	// were counted apart.
 	least, most int64
 	small       map[journal.Hash][]byte // what is not stored yet, being short
+	rows        time.Time               // when its entries were last those of the register's rows
+	bare        bool                    // it is not packed, since it will not stand for long
 }
 
 // plan is what a draft is made from: the state of its list, and of the complete
@@ -104,14 +106,21 @@ func (a *Authority) archivedSince(at *hand, asOf time.Time) time.Time {
 }
 
 // draft makes a list as of the snapshot tx.
-func (a *Authority) draft(tx *ledger.Tx, at *hand, which certs.ListName, number uint64) (*draft, error) {
+func (a *Authority) draft(tx *ledger.Tx, w wanted, number uint64) (*draft, error) {
+	at, which := w.at, w.which
 	p, err := a.plan(tx, at, which, number)
 	if err != nil {
 		return nil, err
 	}
 	d := &draft{header: a.headerOf(at, which, &p), at: at, which: which, small: map[journal.Hash][]byte{}}
-	e := encoder{header: d.header, signer: at.Signer, tempDir: a.TempDir, entries: a.entriesOf(tx, d, &p)}
-	list, err := e.collect()
+	d.bare = w.again && p.asOf.Sub(p.state.List.ThisUpdate) < packAfter
+	e := encoder{header: d.header, signer: at.Signer, tempDir: a.TempDir}
+	var list *encoded
+	if w.again {
+		list, err = a.collectAgain(tx, d, &e, &p)
+	} else {
+		list, err = a.collect(tx, d, &e, &p)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -125,6 +134,13 @@ func (a *Authority) draft(tx *ledger.Tx, at *hand, which certs.ListName, number 
 		return nil, err
 	}
 	return d, d.sign(tx.Context(), a.Ledger, &e, list)
+}
+
+// collect encodes the entries of the register's rows.
+func (a *Authority) collect(tx *ledger.Tx, d *draft, e *encoder, p *plan) (*encoded, error) {
+	d.rows = time.Now()
+	e.entries = a.entriesOf(tx, d, p)
+	return e.collect()
 }
 
 func (a *Authority) entriesOf(tx *ledger.Tx, d *draft, p *plan) entries {
@@ -159,6 +175,15 @@ func (d *draft) bound(tx *ledger.Tx, p *plan) error {
 // of HTTP weigh as much.
 const packMin = 1 << 10
 
+// A list of which the one before is younger than packAfter is hurried: it is
+// packed only if it is shorter than packSoon, and made anew if it has stood for
+// packAfter without a change. Packing, storing and comparing the packed form is
+// a third of what a long list costs.
+const (
+	packAfter = time.Minute
+	packSoon  = 256 << 10
+)
+
 // sign writes the list to where it is stored and beside it its packed form.
 func (d *draft) sign(ctx context.Context, l *ledger.Ledger, e *encoder, list *encoded) error {
 	keep := &keeper{draft: d, ledger: l, short: list.size < ledger.ChunkSize/2}
@@ -166,7 +191,8 @@ func (d *draft) sign(ctx context.Context, l *ledger.Ledger, e *encoder, list *en
 	if err != nil {
 		return err
 	}
-	if list.size < packMin {
+	d.bare = d.bare && list.size >= packSoon
+	if list.size < packMin || d.bare {
 		if err := e.write(plain, rand.Reader, list); err != nil {
 			return err
 		}

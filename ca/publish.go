@@ -31,32 +31,40 @@ func (a *Authority) PublishList(ctx context.Context, issuer string, which certs.
 	if !which.Valid() || !a.Lists.has(at, which) {
 		return certs.ListPublished{}, fmt.Errorf("publishing list %s of %s: %w", which, issuer, ErrNoSuchList)
 	}
-	return a.publish(ctx, at, which)
+	return a.publish(ctx, wanted{at: at, which: which})
 }
 
 // maxOvertaken is how often a list is made before its overtaking is an error.
 const maxOvertaken = 5
 
-func (a *Authority) publish(ctx context.Context, at *hand, which certs.ListName) (certs.ListPublished, error) {
+// wanted is a list to be made. Again: for the publisher, which makes it anew
+// whenever something changes, and may save itself work that is done over soon.
+type wanted struct {
+	at    *hand
+	which certs.ListName
+	again bool
+}
+
+func (a *Authority) publish(ctx context.Context, w wanted) (certs.ListPublished, error) {
 	defer a.Beside.Begin()()
 	begun := time.Now()
-	made, err := a.makeLists(ctx, at, which)
+	made, err := a.makeLists(ctx, w)
 	for n := 1; n < maxOvertaken && errors.Is(err, register.ErrListOvertaken); n++ {
-		made, err = a.makeLists(ctx, at, which)
+		made, err = a.makeLists(ctx, w)
 	}
 	if err != nil {
-		return certs.ListPublished{}, fmt.Errorf("publishing list %s of %s: %w", which, at.name, err)
+		return certs.ListPublished{}, fmt.Errorf("publishing list %s of %s: %w", w.which, w.at.name, err)
 	}
 	for i := range made {
-		a.Logger.Debug("list published", "issuer", at.name, "list", made[i].Name().String(), "number", made[i].Number,
+		a.Logger.Debug("list published", "issuer", w.at.name, "list", made[i].Name().String(), "number", made[i].Number,
 			"entries", made[i].Entries, "octets", made[i].Size, "packed", made[i].PackedSize, "took", time.Since(begun))
 	}
 	return made[0].ListPublished, nil
 }
 
 // makeLists makes a list, and with a complete one its delta.
-func (a *Authority) makeLists(ctx context.Context, at *hand, which certs.ListName) ([]register.MadeList, error) {
-	if at.Signer == nil {
+func (a *Authority) makeLists(ctx context.Context, w wanted) ([]register.MadeList, error) {
+	if w.at.Signer == nil {
 		return nil, ErrNoKey
 	}
 	// The head moves first, so that the list is as of now and not as of the
@@ -66,12 +74,13 @@ func (a *Authority) makeLists(ctx context.Context, at *hand, which certs.ListNam
 	}
 	var drafts []*draft
 	err := a.Ledger.Read(ctx, func(tx *ledger.Tx) (err error) {
-		drafts, err = a.drafts(tx, at, which)
+		drafts, err = a.drafts(tx, w)
 		return err
 	})
 	if err == nil {
 		err = a.record(ctx, drafts)
 	}
+	a.last.put(drafts, err)
 	if err != nil {
 		return nil, errors.Join(err, a.forget(context.WithoutCancel(ctx), drafts))
 	}
@@ -83,28 +92,28 @@ func (a *Authority) makeLists(ctx context.Context, at *hand, which certs.ListNam
 }
 
 // drafts makes the lists as of one snapshot, with one number.
-func (a *Authority) drafts(tx *ledger.Tx, at *hand, which certs.ListName) ([]*draft, error) {
+func (a *Authority) drafts(tx *ledger.Tx, w wanted) ([]*draft, error) {
 	if tx.Head().Quarantine {
 		return nil, ledger.ErrQuarantine
 	}
-	last, err := register.LastNumber(tx, at.id, which)
+	last, err := register.LastNumber(tx, w.at.id, w.which)
 	if err != nil {
 		return nil, err
 	}
 	// Seconds since 1970, so that a register restored from an old backup does
 	// not give out numbers again that relying systems have seen.
 	number := max(last+1, uint64(tx.Time().Unix()))
-	d, err := a.draft(tx, at, which, number)
+	d, err := a.draft(tx, w, number)
 	if err != nil {
 		return []*draft{d}, err
 	}
 	out := []*draft{d}
-	delta := which
-	delta.Delta = true
-	if which.Delta || !a.Lists.has(at, delta) {
+	delta := w
+	delta.which.Delta = true
+	if w.which.Delta || !a.Lists.has(w.at, delta.which) {
 		return out, nil
 	}
-	d, err = a.draft(tx, at, delta, number)
+	d, err = a.draft(tx, delta, number)
 	if errors.Is(err, errNoBase) { // this is the first
 		return out, nil
 	}

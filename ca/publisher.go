@@ -33,12 +33,14 @@ const (
 
 // Publisher keeps the lists new, by its authority's ListPolicy. The first
 // change of a shard is published at once, further ones once the debounce is
-// over. It rests for as long as it worked, so that a night on which everything
-// is revoked leaves half a processor to everybody else. It is used once.
+// over. Lists are made one at a time, the one that has waited longest first;
+// between them it rests as its pace says. It is used once.
 type Publisher struct {
 	Authority *Authority
 
-	made map[listOf]making
+	made   map[listOf]making
+	stale  map[listOf]time.Time // since when there are changes that are not listed
+	looked time.Time
 }
 
 // making is when a list was last made by this process, by a clock that no step
@@ -47,10 +49,6 @@ type making struct {
 	at   time.Time
 	took time.Duration
 }
-
-// share is how many times longer than it took to make it a list is left alone
-// at least: no list costs more than a twentieth of a processor.
-const share = 20
 
 // listOf names a list of any issuer.
 type listOf struct {
@@ -62,34 +60,45 @@ type listOf struct {
 // made is logged and tried again. Several publishers on one ledger get in each
 // other's way without harm.
 func (p *Publisher) Run(ctx context.Context) error {
-	p.made = map[listOf]making{}
+	p.made, p.stale = map[listOf]making{}, map[listOf]time.Time{}
 	var swept time.Time
 	for {
 		begun := time.Now()
-		seen, wait, err := p.round(ctx)
-		if err == nil && (swept.IsZero() || time.Since(swept) >= sweepEvery) {
+		seen, next, err := p.look(ctx)
+		pause := gather
+		if err == nil && next.waits >= 0 {
+			began := time.Now()
+			err = p.publish(ctx, next.list)
+			pause = next.pause(time.Since(began))
+		}
+		if swept.IsZero() && next.waits < 0 || time.Since(swept) >= sweepEvery {
 			swept = time.Now()
-			err = p.sweep(ctx)
+			err = errors.Join(err, p.sweep(ctx))
+			pause = max(pause, time.Since(begun))
 		}
 		if err != nil && ctx.Err() == nil {
 			p.Authority.Logger.Error("publishing lists", "error", err)
+			pause = max(pause, gather)
 		}
-		if !p.rest(ctx, seen, max(gather, time.Since(begun)), wait) {
+		if !p.rest(ctx, seen, pause, next.waits) {
 			return nil
 		}
 	}
 }
 
-// rest pauses, and then waits for something to do: a commit after the one
-// seen, a heartbeat by which time passes, or the end of a debounce. False ends
-// the publisher.
-func (p *Publisher) rest(ctx context.Context, seen journal.Position, pause, wait time.Duration) bool {
+// rest pauses. Where nothing is due it then waits for something to do: a commit
+// after the one seen, a heartbeat by which time passes, or the end of a
+// debounce. False ends the publisher.
+func (p *Publisher) rest(ctx context.Context, seen journal.Position, pause, waits time.Duration) bool {
 	select {
 	case <-ctx.Done():
 		return false
 	case <-time.After(pause):
 	}
-	bounded, cancel := context.WithTimeout(ctx, wait)
+	if waits >= 0 {
+		return true
+	}
+	bounded, cancel := context.WithTimeout(ctx, -waits)
 	defer cancel()
 	if err := p.Authority.Ledger.Feed().Wait(bounded, seen); errors.Is(err, ledger.ErrClosed) {
 		return false
@@ -97,10 +106,9 @@ func (p *Publisher) rest(ctx context.Context, seen journal.Position, pause, wait
 	return ctx.Err() == nil
 }
 
-// round publishes every list that is due, as many as it can, and gives the
-// position up to which it looked and how long nothing else is due without a
-// commit. The root's list is made by hand.
-func (p *Publisher) round(ctx context.Context) (journal.Position, time.Duration, error) {
+// look finds the list to make next, and gives the position up to which it
+// looked. The root's list is made by hand.
+func (p *Publisher) look(ctx context.Context) (journal.Position, due, error) {
 	var states []register.Shard
 	var seen journal.Position
 	var now time.Time
@@ -113,22 +121,9 @@ func (p *Publisher) round(ctx context.Context) (journal.Position, time.Duration,
 		return err
 	})
 	if err != nil {
-		return seen, idle, fmt.Errorf("looking for lists to publish: %w", err)
+		return seen, due{waits: -idle}, fmt.Errorf("looking for lists to publish: %w", err)
 	}
-	wait := idle
-	errs := []error{refreshed}
-	for i := range states {
-		s := &states[i]
-		in := p.dueIn(s, now)
-		if in > 0 {
-			wait = min(wait, in)
-			continue
-		}
-		if err := p.publish(ctx, s); err != nil {
-			errs = append(errs, err)
-		}
-	}
-	return seen, wait, errors.Join(errs...)
+	return seen, p.first(states, now), refreshed
 }
 
 // states are those of every complete list the policy wants and this process
@@ -165,33 +160,14 @@ func (p *Publisher) states(tx *ledger.Tx) ([]register.Shard, error) {
 // the debounce and not at once.
 func (p *Publisher) publish(ctx context.Context, s *register.Shard) error {
 	begun := time.Now()
-	_, err := p.Authority.publish(ctx, p.Authority.known.Load().byKey[s.Issuer], s.Which)
-	p.made[listOf{s.Issuer, s.Which}] = making{time.Now(), time.Since(begun)}
+	name := listOf{s.Issuer, s.Which}
+	delete(p.stale, name)
+	_, err := p.Authority.publish(ctx, wanted{at: p.Authority.known.Load().byKey[s.Issuer], which: s.Which, again: true})
+	p.made[name] = making{time.Now(), time.Since(begun)}
 	if errors.Is(err, register.ErrListOvertaken) {
 		return nil
 	}
 	return err
-}
-
-// dueIn is how long until a list is to be made, without further changes. Age
-// is counted by the ledger's time, which never goes back, and by this process's
-// own, which goes on when the ledger's waits for the host's clock to catch up.
-func (p *Publisher) dueIn(s *register.Shard, now time.Time) time.Duration {
-	policy := &p.Authority.Lists
-	interval := policy.interval(s.Which)
-	made, mine := p.made[listOf{s.Issuer, s.Which}]
-	since := time.Since(made.at)
-	in := interval - now.Sub(s.List.ThisUpdate)
-	if mine {
-		in = min(in, interval-since)
-	}
-	if s.List.Number == 0 || s.Changes > s.Listed && s.Which.Kind != certs.ListArchive {
-		in = 0
-	}
-	if mine {
-		in = max(in, min(max(policy.Debounce, share*made.took), interval)-since)
-	}
-	return in
 }
 
 // sweep settles what interrupted processes left open and drops lists that were

@@ -74,7 +74,7 @@ func (a *Authority) retire(ctx context.Context, r Retirement) (Archived, error) 
 	closing := *at
 	closing.stage = &register.Generation{How: register.StoppedRetired}
 	for _, which := range a.Lists.complete(at) { // one after the other: nobody waits for these
-		if _, err := a.publish(ctx, &closing, which); err != nil {
+		if _, err := a.publish(ctx, wanted{at: &closing, which: which}); err != nil {
 			return Archived{}, err
 		}
 	}

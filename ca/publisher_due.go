@@ -1,0 +1,105 @@
+package ca
+
+import (
+	"time"
+
+	"cardinal/certs"
+	"cardinal/certs/register"
+)
+
+// How much of a processor lists may take.
+const (
+	// share is how many times longer than it took to make it a list is left
+	// alone at least: no list costs more than a twentieth of a processor.
+	share = 20
+	// usual is how many times longer than it took to make one list the publisher
+	// rests: all lists together cost a sixth of a processor.
+	usual = 5
+	// lateAfter is how long changes may wait before it hurries: single cards
+	// that are cancelled stand on their lists within 15 s, the making included,
+	// though all lists have to be made.
+	lateAfter = 11 * time.Second
+	// hurry is the part of what it took for which it then rests.
+	hurry = 4
+	// An order that is being worked off changes orderLeast certificates of a
+	// shard before its list is made again, and has changed one orderLull ago at
+	// most: that is no reason to hurry, since the next list lacks as many again.
+	orderLeast = 500
+	orderLull  = 3 * time.Second
+)
+
+// due is the list to be made next. It has waited for so long, or need not be
+// made for as long as waits is negative.
+type due struct {
+	list  *register.Shard
+	waits time.Duration
+	order bool // an order is at work
+}
+
+// pause is how long to rest after it was made. Whatever nobody has ever seen,
+// and what is late, is made with short rests.
+func (d *due) pause(took time.Duration) time.Duration {
+	switch {
+	case d.list.List.Number == 0:
+		return took
+	case d.waits > lateAfter && !d.order:
+		return took / hurry
+	}
+	return usual * took
+}
+
+// first finds the list that has waited longest. What nobody has ever seen comes
+// before all others.
+func (p *Publisher) first(states []register.Shard, now time.Time) due {
+	next := due{waits: -idle}
+	looked := time.Now()
+	if p.looked.IsZero() {
+		p.looked = looked
+	}
+	for i := range states {
+		s := &states[i]
+		waits := p.waits(s, now)
+		if s.List.Number == 0 && waits >= 0 {
+			waits = max(waits, forever)
+		}
+		if waits > next.waits {
+			next = due{s, waits, s.Changes-s.Listed >= orderLeast && now.Sub(s.Changed) < orderLull}
+		}
+	}
+	p.looked = looked
+	return next
+}
+
+// forever is longer than any list that was ever made waits.
+const forever = 1000 * time.Hour
+
+// waits is how long a list has been due, or, negative, how long it is not
+// without further changes. Age is counted by the ledger's time, which never
+// goes back, and by this process's own, which goes on when the ledger's waits
+// for the host's clock to catch up.
+func (p *Publisher) waits(s *register.Shard, now time.Time) time.Duration {
+	policy := &p.Authority.Lists
+	name := listOf{s.Issuer, s.Which}
+	interval := policy.interval(s.Which)
+	made, mine := p.made[name]
+	if mine && p.Authority.last.get(name).bare {
+		interval = min(interval, packAfter)
+	}
+	since := time.Since(made.at)
+	waits := now.Sub(s.List.ThisUpdate) - interval
+	if mine {
+		waits = max(waits, since-interval)
+	}
+	if s.List.Number == 0 || s.Changes > s.Listed && s.Which.Kind != certs.ListArchive {
+		if p.stale[name].IsZero() { // it came after the last look
+			p.stale[name] = p.looked
+		}
+		waits = max(waits, time.Since(p.stale[name]))
+	} else {
+		delete(p.stale, name)
+	}
+	if rest := min(max(policy.Debounce, share*made.took), interval); mine && since < rest {
+		waits = min(waits, since-rest)
+	}
+	return waits
+}

@@ -1,0 +1,158 @@
+package ca
+
+import (
+	"bytes"
+	"io"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"cardinal/certs"
+	"cardinal/certs/register"
+)
+
+// standing is a list of a shard, made a minute ago, with so many changes since,
+// the last of which lies so far back.
+func standing(shard uint16, changes uint64, ago time.Duration, now time.Time) register.Shard {
+	which := certs.ShardList(shard)
+	return register.Shard{Which: which, Shard: shard, Changes: 10_000 + changes, Listed: 10_000, Changed: now.Add(-ago),
+		List: certs.ListPublished{Number: 1, Shard: shard, ThisUpdate: now.Add(-time.Minute)}}
+}
+
+func publisherOf(policy ListPolicy) *Publisher {
+	return &Publisher{Authority: &Authority{Config: Config{Lists: policy.withDefaults()}}, made: map[listOf]making{}, stale: map[listOf]time.Time{}}
+}
+
+func TestTheListThatWaitedLongestIsMadeFirst(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	p := publisherOf(ListPolicy{})
+	name := func(shard uint16) listOf { return listOf{which: certs.ShardList(shard)} }
+	states := []register.Shard{standing(0, 0, 0, now), standing(1, 1, 0, now), standing(2, 1, 0, now), standing(3, 1, 0, now)}
+	p.stale[name(1)], p.stale[name(2)], p.stale[name(3)] = now.Add(-2*time.Second), now.Add(-3*time.Second), now.Add(-20*time.Second)
+	p.made[name(3)] = making{at: now.Add(-5 * time.Second)} // within the debounce
+	if next := p.first(states, now); next.list.Shard != 2 {
+		t.Errorf("shard %d", next.list.Shard)
+	}
+	states = append(states, register.Shard{Which: certs.ShardList(4), Shard: 4})
+	if next := p.first(states, now); next.list.Shard != 4 {
+		t.Errorf("shard %d before one that nobody has ever seen", next.list.Shard)
+	}
+	if next := p.first(states[:1], now); next.waits >= 0 {
+		t.Errorf("a list without changes has waited %s", next.waits)
+	}
+}
+
+func TestPublisherHurriesForSingleCardsAndNotForAnOrder(t *testing.T) {
+	t.Parallel()
+	const took = 100 * time.Millisecond
+	now := time.Now()
+	for name, c := range map[string]struct {
+		state register.Shard
+		since time.Duration
+		want  time.Duration
+	}{
+		"a card just now":             {standing(0, 1, 0, now), time.Second, usual * took},
+		"a card that waits":           {standing(0, 1, 0, now), lateAfter + time.Second, took / hurry},
+		"an order at work":            {standing(0, 2*orderLeast, time.Second, now), lateAfter + time.Second, usual * took},
+		"an order that has ended":     {standing(0, 2*orderLeast, time.Minute, now), lateAfter + time.Second, took / hurry},
+		"a list nobody has ever seen": {register.Shard{}, time.Second, took},
+	} {
+		p := publisherOf(ListPolicy{})
+		p.stale[listOf{which: c.state.Which}] = now.Add(-c.since)
+		next := p.first([]register.Shard{c.state}, now)
+		if got := next.pause(took); got != c.want {
+			t.Errorf("%s: a pause of %s, want %s", name, got, c.want)
+		}
+	}
+}
+
+func TestEntriesMergedAreThoseCollected(t *testing.T) {
+	t.Parallel()
+	all := variety(t, 60)
+	of := func(list []register.Entry) []byte {
+		e := encoder{entries: fixed(list)}
+		return contentOf(t, e.collect)
+	}
+	for seed := range uint64(200) {
+		r := rand.New(rand.NewPCG(seed, 1))
+		var before, changed, after []register.Entry
+		for _, e := range all {
+			was, is := r.IntN(2) == 0, r.IntN(2) == 0
+			if was {
+				before = append(before, e)
+			}
+			if was != is || r.IntN(4) == 0 {
+				if e.Status.Reason = certs.ReasonKeyCompromise; !is {
+					e.Status = certs.Status{}
+				}
+				changed = append(changed, e)
+			}
+			if is {
+				after = append(after, e)
+			}
+		}
+		e := encoder{entries: fixed(changed)}
+		got := contentOf(t, func() (*encoded, error) { return e.merge(of(before)) })
+		if !bytes.Equal(got, of(after)) {
+			t.Fatalf("seed %d: %d of %d changed, and they are not the %d there are", seed, len(changed), len(before), len(after))
+		}
+	}
+}
+
+// contentOf is what was encoded, which must have as many entries as it says.
+func contentOf(t *testing.T, encode func() (*encoded, error)) []byte {
+	t.Helper()
+	list, err := encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer list.Close()
+	r, err := list.reader()
+	if err != nil {
+		t.Fatal(err)
+	}
+	content, err := io.ReadAll(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := int64(0)
+	for rest := content; len(rest) > 0; n++ {
+		_, size := entryAt(rest)
+		if size == 0 {
+			t.Fatal("not an entry")
+		}
+		rest = rest[size:]
+	}
+	if n != list.count {
+		t.Fatalf("%d entries are said to be %d", n, list.count)
+	}
+	return content
+}
+
+func FuzzMerge(f *testing.F) {
+	entry := []byte{0x30, 18, 0x02, 1, 7, 0x17, 13, '2', '6', '0', '1', '0', '1', '0', '0', '0', '0', '0', '0', 'Z'}
+	f.Add(entry, []byte{7})
+	f.Add(append(entry[:len(entry):len(entry)], entry...), []byte{8})
+	f.Add([]byte{0x30, 3, 0x02, 2, 0, 0x80}, []byte{0x80})
+	f.Add([]byte{0x30, 0x82}, []byte{1})
+	f.Fuzz(func(t *testing.T, old, serial []byte) {
+		if len(serial) == 0 || len(serial) > certs.SerialMax {
+			return
+		}
+		_ = entriesIn(old)
+		e := encoder{tempDir: t.TempDir(), entries: func(yield func(register.Entry) error) error {
+			return yield(register.Entry{Serial: certs.Serial(serial)}) // released
+		}}
+		list, err := e.merge(old)
+		if err != nil {
+			return
+		}
+		if list.size > int64(len(old)) {
+			t.Errorf("%d octets became %d by taking one away", len(old), list.size)
+		}
+		if err := list.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
