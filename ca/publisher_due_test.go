@@ -75,29 +75,35 @@ func TestEntriesMergedAreThoseCollected(t *testing.T) {
 		return contentOf(t, e.collect)
 	}
 	for seed := range uint64(200) {
-		r := rand.New(rand.NewPCG(seed, 1))
-		var before, changed, after []register.Entry
-		for _, e := range all {
-			was, is := r.IntN(2) == 0, r.IntN(2) == 0
-			if was {
-				before = append(before, e)
-			}
-			if was != is || r.IntN(4) == 0 {
-				if e.Status.Reason = certs.ReasonKeyCompromise; !is {
-					e.Status = certs.Status{}
-				}
-				changed = append(changed, e)
-			}
-			if is {
-				after = append(after, e)
-			}
-		}
+		before, changed, after := altered(all, rand.New(rand.NewPCG(seed, 1)))
 		e := encoder{entries: fixed(changed)}
 		got := contentOf(t, func() (*encoded, error) { return e.merge(of(before)) })
 		if !bytes.Equal(got, of(after)) {
 			t.Fatalf("seed %d: %d of %d changed, and they are not the %d there are", seed, len(changed), len(before), len(after))
 		}
 	}
+}
+
+// altered draws which entries there were before, which changed and how, and
+// which there are then.
+func altered(all []register.Entry, r *rand.Rand) (before, changed, after []register.Entry) {
+	for _, e := range all {
+		was, is := r.IntN(2) == 0, r.IntN(2) == 0
+		if was {
+			before = append(before, e)
+		}
+		switch touched := was != is || r.IntN(4) == 0; {
+		case touched && is:
+			e.Status.Reason = certs.ReasonKeyCompromise
+			changed = append(changed, e)
+		case touched:
+			changed = append(changed, register.Entry{Serial: e.Serial})
+		}
+		if is {
+			after = append(after, e)
+		}
+	}
+	return before, changed, after
 }
 
 // contentOf is what was encoded, which must have as many entries as it says.
