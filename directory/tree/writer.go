@@ -120,6 +120,10 @@ func (w *writer) place(key directory.Key) (parent uint32, part directory.Key) {
 	return parent, key[len(above):]
 }
 
+// entriesFill is how full pages of entries become that new ones fill from the
+// end; what is free is for changes that make a record longer.
+const entriesFill = 0.9
+
 // add writes a new entry.
 func (w *writer) add(uuid directory.UUID, e *directory.Entry) error {
 	key, err := w.tree.schema.Key(e.DN)
@@ -134,6 +138,7 @@ func (w *writer) add(uuid directory.UUID, e *directory.Entry) error {
 		return err
 	}
 	id := uint32(seq)
+	w.entries.FillPercent = entriesFill
 	parent, part := w.place(key)
 	if err := w.link(parent, part, id); err != nil {
 		return err

@@ -18,6 +18,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -262,6 +263,66 @@ func BenchmarkNightInTheCopy(b *testing.B) {
 			})
 		}
 	}
+}
+
+// BenchmarkLookingBesideTheNight looks persons up, one each millisecond, while
+// nothing happens and while every card is suspended: how much longer that takes
+// is what the copy takes from those who sign in.
+func BenchmarkLookingBesideTheNight(b *testing.B) {
+	size := benchSize(b)
+	x := newCopyBench(b, size, true)
+	for range 2000 { // what makes sign-ins quick is in memory then
+		x.look(0)
+	}
+	time.Sleep(3 * time.Second)
+	const each = 2000
+	quiet := x.looks(func(n int) bool { return n < each })
+	var done atomic.Bool
+	ended := make(chan error, 1)
+	go func() {
+		var err error
+		for from := 0; from < size && err == nil; from += 1000 {
+			err = x.copy.replica.WaitFor(context.Background(), x.suspend(x.cards[from:min(from+1000, size)]))
+		}
+		done.Store(true)
+		ended <- err
+	}()
+	beside := x.looks(func(int) bool { return !done.Load() })
+	if err := <-ended; err != nil {
+		b.Fatal(err)
+	}
+	for name, took := range map[string][]time.Duration{"quiet": quiet, "beside": beside} {
+		slices.Sort(took)
+		for at, part := range map[string]int{"p50": 500, "p99": 990, "p99.9": 999} {
+			b.ReportMetric(float64(took[len(took)*part/1000].Nanoseconds())/1000, name+"-"+at+"-µs")
+		}
+	}
+}
+
+// looks says how long each look took, until it is enough.
+func (x *copyBench) looks(more func(n int) bool) (took []time.Duration) {
+	for more(len(took)) {
+		took = append(took, x.look(len(took)*7919%len(x.cards)))
+		time.Sleep(time.Millisecond)
+	}
+	return took
+}
+
+// look reads the person of a card.
+func (x *copyBench) look(n int) time.Duration {
+	dn, err := directory.ParseDN(fmt.Sprintf("uid=9%011d,ou=People,o=nhs", n))
+	if err != nil {
+		x.b.Fatal(err)
+	}
+	key, err := x.copy.tree.Schema().Key(dn)
+	if err != nil {
+		x.b.Fatal(err)
+	}
+	began := time.Now()
+	if err := x.copy.tree.Get(key, func(e *tree.Entry) error { _, err := e.Decode(); return err }); err != nil {
+		x.b.Error(err)
+	}
+	return time.Since(began)
 }
 
 // BenchmarkLoneChangeInTheCopy makes one change at a time: of an entry, and of a
