@@ -31,6 +31,7 @@ type editor struct {
 	end     []byte  // key of the group in hand; empty: none is
 	entries []entry // of it, with whole serials
 	changed bool
+	now     Record // in hand
 	room    []byte // where serials and records are put together
 	wanted  [certs.SerialMax + 1]byte
 }
@@ -43,19 +44,19 @@ func editRecords(b *bbolt.Bucket, serials []certs.Serial, fn func(i int, r *Reco
 			return err
 		}
 		at, found := slices.BinarySearchFunc(e.entries, serial, compareEntry)
-		var r Record
+		e.now = Record{}
 		if found {
 			var ok bool
-			if r, ok = parseRecord(e.entries[at].record); !ok {
+			if e.now, ok = parseRecord(e.entries[at].record); !ok {
 				return &replica.Damage{What: "the record of serial " + serial.Hex()}
 			}
 		}
 		var err error
-		switch o := fn(i, &r); {
+		switch o := fn(i, &e.now); {
 		case o == recordPut && found:
-			e.entries[at].record, e.changed = e.record(&r), true
+			e.entries[at].record, e.changed = e.record(), true
 		case o == recordPut:
-			err = e.insert(at, entry{e.keep(nil, []byte(serial)), e.record(&r)})
+			err = e.insert(at, entry{e.keep(nil, []byte(serial)), e.record()})
 		case o == recordGoes && found:
 			e.entries, e.changed = slices.Delete(e.entries, at, at+1), true
 		}
@@ -111,10 +112,10 @@ func (e *editor) keep(a, b []byte) []byte {
 	return e.room[from:len(e.room):len(e.room)]
 }
 
-// record is one as it is stored.
-func (e *editor) record(r *Record) []byte {
+// record is the one in hand as it is stored.
+func (e *editor) record() []byte {
 	from := len(e.room)
-	e.room = r.append(e.room)
+	e.room = e.now.append(e.room)
 	return e.room[from:len(e.room):len(e.room)]
 }
 
