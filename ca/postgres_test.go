@@ -51,7 +51,7 @@ func TestPostgreSQLTakesAHistoryToo(t *testing.T) {
 
 func newPostgresWorld(t testing.TB) *world {
 	t.Helper()
-	w := &world{TB: t, clock: &clock{now: time.Now()}, faults: &ledger.Faults{}, url: pgtest.URL(t)}
+	w := &world{TB: t, clock: &clock{now: time.Now()}, faults: &ledger.Faults{}, url: pgtest.URL(t), public: publicURL}
 	var err error
 	if w.policies, err = policies.Default(); err != nil {
 		t.Fatal(err)
