@@ -15,6 +15,9 @@ const (
 	// usual is how many times longer than it took to make one list the publisher
 	// rests: all lists together cost a sixth of a processor.
 	usual = 5
+	// mostRest bounds a rest: a list that took long on a disk that is busy has
+	// waited and not worked, and the others must not wait for that.
+	mostRest = 2 * time.Second
 	// lateAfter is how long changes may wait before it hurries: single cards
 	// that are cancelled stand on their lists within 15 s, the making included,
 	// though all lists have to be made.
@@ -41,11 +44,11 @@ type due struct {
 func (d *due) pause(took time.Duration) time.Duration {
 	switch {
 	case d.list.List.Number == 0:
-		return took
+		return min(took, mostRest)
 	case d.waits > lateAfter && !d.order:
-		return took / hurry
+		return min(took/hurry, mostRest)
 	}
-	return usual * took
+	return min(usual*took, mostRest)
 }
 
 // first finds the list that has waited longest. What nobody has ever seen comes

@@ -47,6 +47,10 @@ func TestPublisherHurriesForSingleCardsAndNotForAnOrder(t *testing.T) {
 	t.Parallel()
 	const took = 100 * time.Millisecond
 	now := time.Now()
+	slow := due{list: &register.Shard{List: certs.ListPublished{Number: 1}}}
+	if got := slow.pause(time.Minute); got != mostRest {
+		t.Errorf("a list that took a minute: a pause of %s, want %s", got, mostRest)
+	}
 	for name, c := range map[string]struct {
 		state register.Shard
 		since time.Duration
