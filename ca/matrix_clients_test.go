@@ -3,17 +3,13 @@ package ca_test
 import (
 	"crypto/tls"
 	"fmt"
-	"io"
-	"net"
-	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"cardinal/ca"
+	"cardinal/internal/nginxtest"
 )
 
 // runIn is run for a subtest.
@@ -123,73 +119,20 @@ func askNSS(t *testing.T, s *shelf, c cell) (verdict, output string) {
 	return "", out
 }
 
-const nginxConf = `daemon off; master_process off; pid nginx.pid; error_log error.log info;
-events {}
-http {
-	access_log off; client_body_temp_path t1; proxy_temp_path t2; fastcgi_temp_path t3; uwsgi_temp_path t4; scgi_temp_path t5;
-	server {
-		listen 127.0.0.1:%d ssl;
-		ssl_certificate server.pem; ssl_certificate_key server.key;
-		ssl_client_certificate %s; ssl_verify_client optional; ssl_verify_depth 3;
-		ssl_crl %s;
-		error_page 495 =200 /refused;
-		location / { return 200 $ssl_client_verify; }
-	}
-}`
-
 // startNginx starts a web server that looks client certificates up in lists.
-func (s *shelf) startNginx(t *testing.T, kind string) string {
+func (s *shelf) startNginx(t *testing.T, kind string) *nginxtest.Server {
 	t.Helper()
-	if address := s.nginx[kind]; address != "" {
-		return address
+	if s.nginx[kind] == nil {
+		lists := s.path(map[string]string{"full": "full-root.pem", "shard": "shards.pem"}[kind])
+		s.nginx[kind] = nginxtest.Start(t, fmt.Sprintf("ssl_client_certificate %s; ssl_verify_depth 3; ssl_crl %s;", s.path("cas.pem"), lists))
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := l.Addr().(*net.TCPAddr)
-	_ = l.Close()
-	dir := t.TempDir()
-	if out, ok := runIn(t, s, "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-		"-keyout", filepath.Join(dir, "server.key"), "-out", filepath.Join(dir, "server.pem"), "-subj", "/CN=localhost", "-days", "2"); !ok {
-		t.Fatal(out)
-	}
-	conf := fmt.Sprintf(nginxConf, address.Port, s.path("cas.pem"), s.path(map[string]string{"full": "full-root.pem", "shard": "shards.pem"}[kind]))
-	if err := os.WriteFile(filepath.Join(dir, "nginx.conf"), []byte(conf), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.CommandContext(t.Context(), "nginx", "-p", dir, "-e", "error.log", "-c", filepath.Join(dir, "nginx.conf"))
-	cmd.Stderr = os.Stderr
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-	})
-	s.waitFor("nginx", func() bool {
-		conn, err := net.DialTimeout("tcp", address.String(), time.Second)
-		if err == nil {
-			_ = conn.Close()
-		}
-		return err == nil
-	})
-	s.nginx[kind] = address.String()
 	return s.nginx[kind]
 }
 
 // askNginx logs in with the certificate.
 func askNginx(t *testing.T, s *shelf, c cell) (verdict, output string) {
 	mine := tls.Certificate{Certificate: [][]byte{s.certificates[c.state].Raw}, PrivateKey: s.keys[c.state]}
-	address := s.startNginx(t, c.kind)
-	transport := &http.Transport{TLSClientConfig: &tls.Config{Certificates: []tls.Certificate{mine}, InsecureSkipVerify: true}, DisableKeepAlives: true}
-	response, err := (&http.Client{Transport: transport, Timeout: time.Minute}).Get("https://" + address + "/")
-	if err != nil {
-		return "", err.Error()
-	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
-	switch text := string(body); {
+	switch text, err := s.startNginx(t, c.kind).Login(mine); {
 	case err != nil:
 		return "", err.Error()
 	case text == "SUCCESS":

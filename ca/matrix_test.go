@@ -17,6 +17,7 @@ import (
 	"cardinal/certs"
 	"cardinal/certs/register"
 	"cardinal/internal/ledger"
+	"cardinal/internal/nginxtest"
 	"cardinal/policies"
 )
 
@@ -48,14 +49,14 @@ type shelf struct {
 	keys         map[string]*ecdsa.PrivateKey
 	lists        map[string][]byte // by name, DER
 	once         sync.Mutex
-	said         map[string][]string // by program, of those that judge all cells at once
-	nginx        map[string]string   // addresses, by kind
+	said         map[string][]string          // by program, of those that judge all cells at once
+	nginx        map[string]*nginxtest.Server // by kind
 }
 
 func newShelf(w *world) *shelf {
 	w.Helper()
 	s := &shelf{desk: newDesk(w), certificates: map[string]*x509.Certificate{}, keys: map[string]*ecdsa.PrivateKey{}, lists: map[string][]byte{},
-		said: map[string][]string{}, nginx: map[string]string{}}
+		said: map[string][]string{}, nginx: map[string]*nginxtest.Server{}}
 	refs, shards := map[string]certs.Ref{}, map[string]uint16{}
 	for _, state := range []string{"good", "revoked", "held", "released"} {
 		key := newKey(w, elliptic.P256())
@@ -146,7 +147,7 @@ func judges() []judge {
 		{"python", []string{"python3", "python3-cryptography"}, all, askPython},
 		{"gnutls", []string{"certtool", "gnutls-bin", "curl", "curl"}, fetched, askGnuTLS},
 		{"java", []string{"javac", "default-jdk-headless"}, fetched, askJava},
-		{"nginx", []string{"nginx", "nginx-light", "openssl", "openssl"}, complete, askNginx},
+		{"nginx", []string{"nginx", "nginx-light"}, complete, askNginx},
 		{"nss", []string{"vfychain", "libnss3-tools", "crlutil", "libnss3-tools"}, []string{"full"}, askNSS},
 	}
 }

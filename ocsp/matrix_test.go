@@ -76,7 +76,7 @@ func askers() []asker {
 			}},
 		{name: "java", programs: []string{"javac", "default-jdk-headless"}, ask: askJava, // its CertIDs are by SHA-1
 			covers: func(c cell) bool { return c.hash == "SHA-1" }},
-		{name: "nginx", programs: []string{"nginx", "nginx-light", "openssl", "openssl"}, ask: askNginx,
+		{name: "nginx", programs: []string{"nginx", "nginx-light"}, ask: askNginx,
 			covers: func(c cell) bool {
 				return c.method == "GET" && c.nonce == "none" && c.hash == "SHA-1" && c.state != "foreign"
 			}},

@@ -19,6 +19,7 @@ import (
 	xocsp "golang.org/x/crypto/ocsp"
 
 	"cardinal/certs"
+	"cardinal/internal/nginxtest"
 )
 
 // need skips a test whose program is missing.
@@ -71,7 +72,7 @@ type stage struct {
 	certs   map[string]*x509.Certificate
 	foreign *authority
 	talkers map[string]*talker
-	nginx   string // its address once it runs
+	nginx   *nginxtest.Server // once it runs
 }
 
 func newStage(t *testing.T) *stage {

@@ -50,6 +50,7 @@ func ground() []room {
 		{path: "internal/keys", caption: "where private keys live"},
 		{path: "internal/keys/keytest", caption: "what every key store must do", may: []string{"internal/keys"}, kit: true},
 		{path: "internal/ber", caption: "tag, length, value"},
+		{path: "internal/nginxtest", caption: "a web server that judges clients' certificates", kit: true},
 		{path: "internal/disktest", caption: "a disk that is soon full", kit: true},
 		{path: "internal/house", caption: "this table as a test"},
 		{path: "issuance/issuancetest", caption: "a desk to test against", may: []string{"issuance", "issuance/api", "policies", "ca", "certs", "certs/register", "directory", "directory/register", "internal/journal", "internal/ledger", "internal/ledger/pgtest"}, kit: true},
