@@ -56,6 +56,10 @@ const Shards = 16
 // nothing more is issued.
 const maxClockSkew = 2 * time.Second
 
+// clockLooks is how often the clocks are looked at before they are said to differ: a machine that pauses between the one
+// and the other makes them seem to once, clocks that do differ each time.
+const clockLooks = 3
+
 var (
 	// ErrStopped: the authority found its own key to have signed something
 	// else than was approved, and issues nothing until it is started again.

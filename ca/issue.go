@@ -186,7 +186,13 @@ func newJob(at *hand, approved policies.Approved, shard uint16) *job {
 
 // carryOut reserves, signs and records.
 func (a *Authority) carryOut(ctx context.Context, jobs []*job, record func(*ledger.Tx, []Issued) error) ([]Issued, journal.Position, error) {
-	_, err := a.Ledger.Write(ctx, func(tx *ledger.Tx) error { return a.reserve(tx, jobs) })
+	var err error
+	for range clockLooks {
+		_, err = a.Ledger.Write(ctx, func(tx *ledger.Tx) error { return a.reserve(tx, jobs) })
+		if !errors.Is(err, ledger.ErrClock) {
+			break
+		}
+	}
 	if err != nil {
 		return nil, 0, asRefusal(err)
 	}
