@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -131,33 +132,36 @@ func (m *room) decodePath(rest []byte) (request []byte, err error) {
 	rest = bytes.TrimPrefix(rest, []byte("/"))
 	rest = bytes.TrimPrefix(rest, []byte("/"))
 	b := m.text[:0]
-	for i := 0; i < len(rest); i++ {
-		c := rest[i]
-		if c == '%' {
-			if i+2 >= len(rest) {
-				return nil, ErrMalformed
-			}
-			high, low := unhex(rest[i+1]), unhex(rest[i+2])
-			if high|low > 15 {
-				return nil, ErrMalformed
-			}
-			c, i = high<<4|low, i+2
+	for i := bytes.IndexByte(rest, '%'); i >= 0; i = bytes.IndexByte(rest, '%') {
+		if i+2 >= len(rest) {
+			return nil, ErrMalformed
 		}
-		switch c {
-		case ' ', '-':
-			c = '+'
-		case '_':
-			c = '/'
-		case '=', '\r', '\n':
-			continue
+		high, low := unhex(rest[i+1]), unhex(rest[i+2])
+		if high|low > 15 {
+			return nil, ErrMalformed
 		}
-		b = append(b, c)
+		b = append(append(b, rest[:i]...), high<<4|low)
+		rest = rest[i+3:]
 	}
+	b = append(b, rest...)
 	m.text = b
+	replaceAll(b, ' ', '+')
+	replaceAll(b, '-', '+')
+	replaceAll(b, '_', '/')
+	if b = bytes.TrimRight(b, "="); bytes.IndexByte(b, '=') >= 0 {
+		b = slices.DeleteFunc(b, func(c byte) bool { return c == '=' })
+	}
 	if m.in, err = base64.RawStdEncoding.AppendDecode(m.in[:0], b); err != nil {
 		return nil, ErrMalformed
 	}
 	return m.in, nil
+}
+
+func replaceAll(b []byte, old, by byte) {
+	for i := bytes.IndexByte(b, old); i >= 0; i = bytes.IndexByte(b, old) {
+		b[i] = by
+		b = b[i+1:]
+	}
 }
 
 func unhex(c byte) byte {
