@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"cardinal/ca"
 	"cardinal/certs"
@@ -52,7 +53,7 @@ func (w *mergeWorld) must(args ...string) (stdout string) {
 // in opens a folder's ledger for fn.
 func (w *mergeWorld) in(name string, fn func(a *app, f folder, c Config, l *ledger.Ledger)) {
 	w.Helper()
-	a := &app{in: strings.NewReader(""), out: w.Output(), err: w.Output(), env: func(string) string { return "" }}
+	a := &app{in: strings.NewReader(""), out: w.Output(), err: w.Output(), env: func(string) string { return "" }, now: time.Now}
 	f, c, err := a.open(w.path(name))
 	if err != nil {
 		w.Fatal(err)

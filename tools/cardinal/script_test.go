@@ -79,7 +79,7 @@ func scriptConfigure(ts *testscript.TestScript, _ bool, args []string) {
 // scriptServing DIR waits until the serve of a folder is ready and sets LDAP,
 // LDAPS, STATUS, ISSUANCE and OPERATIONS to its addresses.
 func scriptServing(ts *testscript.TestScript, _ bool, args []string) {
-	for deadline := time.Now().Add(60 * time.Second); ; {
+	for deadline := time.Now().Add(3 * time.Minute); ; {
 		r, err := readReady(ts.MkAbs(args[0]))
 		if err == nil {
 			for name, value := range map[string]string{"LDAP": r.LDAP, "LDAPS": r.LDAPS, "STATUS": r.Status, "ISSUANCE": r.Issuance, "OPERATIONS": r.Operations, "FEED": r.Feed} {
@@ -88,7 +88,7 @@ func scriptServing(ts *testscript.TestScript, _ bool, args []string) {
 			return
 		}
 		if time.Now().After(deadline) {
-			ts.Fatalf("not ready after a minute: %v", err)
+			ts.Fatalf("not ready after three minutes: %v", err)
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
@@ -96,12 +96,12 @@ func scriptServing(ts *testscript.TestScript, _ bool, args []string) {
 
 // scriptWaitFor FILE waits until it exists.
 func scriptWaitFor(ts *testscript.TestScript, _ bool, args []string) {
-	for deadline := time.Now().Add(60 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(3 * time.Minute); ; time.Sleep(20 * time.Millisecond) {
 		if _, err := os.Stat(ts.MkAbs(args[0])); err == nil {
 			return
 		}
 		if time.Now().After(deadline) {
-			ts.Fatalf("%s is not there after a minute", args[0])
+			ts.Fatalf("%s is not there after three minutes", args[0])
 		}
 	}
 }
@@ -109,11 +109,11 @@ func scriptWaitFor(ts *testscript.TestScript, _ bool, args []string) {
 // scriptEventually PROGRAM ARGS… runs a program until it succeeds: for what a
 // server takes up by itself, or has answered from before.
 func scriptEventually(ts *testscript.TestScript, _ bool, args []string) {
-	for deadline := time.Now().Add(60 * time.Second); ; time.Sleep(100 * time.Millisecond) {
+	for deadline := time.Now().Add(3 * time.Minute); ; time.Sleep(100 * time.Millisecond) {
 		if err := ts.Exec(args[0], args[1:]...); err == nil {
 			return
 		} else if time.Now().After(deadline) {
-			ts.Fatalf("%s has not succeeded for a minute: %v", strings.Join(args, " "), err)
+			ts.Fatalf("%s has not succeeded for three minutes: %v", strings.Join(args, " "), err)
 		}
 	}
 }
