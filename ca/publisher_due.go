@@ -18,12 +18,14 @@ const (
 	// mostRest bounds a rest: a list that took long on a disk that is busy has
 	// waited and not worked, and the others must not wait for that.
 	mostRest = 2 * time.Second
-	// lateAfter is how long changes may wait before it hurries: single cards
-	// that are cancelled stand on their lists within 15 s, the making included,
-	// though all lists have to be made.
-	lateAfter = 11 * time.Second
-	// hurry is the part of what it took for which it then rests.
-	hurry = 4
+	// listedAfter is how soon a single card that is cancelled stands on its list:
+	// 15 s are promised. It rests as that permits, though all lists have to be
+	// made, but always for a part of what the last one took.
+	listedAfter = 13 * time.Second
+	hurry       = 4
+	// mostShare bounds what share adds: no list waits longer for its turn, or a
+	// disk that is slow once would break the promise.
+	mostShare = 5 * time.Second
 	// An order that is being worked off changes orderLeast certificates of a
 	// shard before its list is made again, and has changed one orderLull ago at
 	// most: that is no reason to hurry, since the next list lacks as many again.
@@ -36,19 +38,25 @@ const (
 type due struct {
 	list  *register.Shard
 	waits time.Duration
-	order bool // an order is at work
+	// Of the lists that lack single cards, how many there are and for how long
+	// the first of them has lacked one. What an order at work changes is not
+	// among them.
+	stale int
+	lacks time.Duration
 }
 
-// pause is how long to rest after it was made. Whatever nobody has ever seen,
-// and what is late, is made with short rests.
+// pause is how long to rest after it was made. Whatever nobody has ever seen is
+// made with short rests, and so are lists that would be late otherwise.
 func (d *due) pause(took time.Duration) time.Duration {
-	switch {
-	case d.list.List.Number == 0:
+	if d.list.List.Number == 0 {
 		return min(took, mostRest)
-	case d.waits > lateAfter && !d.order:
-		return min(took/hurry, mostRest)
 	}
-	return min(usual*took, mostRest)
+	rest := usual * took
+	if d.stale > 0 {
+		each := (listedAfter - d.lacks) / time.Duration(d.stale)
+		rest = max(min(rest, each-took), took/hurry)
+	}
+	return min(rest, mostRest)
 }
 
 // first finds the list that has waited longest. What nobody has ever seen comes
@@ -65,8 +73,13 @@ func (p *Publisher) first(states []register.Shard, now time.Time) due {
 		if s.List.Number == 0 && waits >= 0 {
 			waits = max(waits, forever)
 		}
+		since, stale := p.stale[listOf{s.Issuer, s.Which}]
+		if order := s.Changes-s.Listed >= orderLeast && now.Sub(s.Changed) < orderLull; stale && !order {
+			next.stale++
+			next.lacks = max(next.lacks, time.Since(since))
+		}
 		if waits > next.waits {
-			next = due{s, waits, s.Changes-s.Listed >= orderLeast && now.Sub(s.Changed) < orderLull}
+			next.list, next.waits = s, waits
 		}
 	}
 	p.looked = looked
@@ -101,7 +114,7 @@ func (p *Publisher) waits(s *register.Shard, now time.Time) time.Duration {
 	} else {
 		delete(p.stale, name)
 	}
-	if rest := min(max(policy.Debounce, share*made.took), interval); mine && since < rest {
+	if rest := min(max(policy.Debounce, min(share*made.took, mostShare)), interval); mine && since < rest {
 		waits = min(waits, since-rest)
 	}
 	return waits

@@ -52,23 +52,34 @@ func TestPublisherHurriesForSingleCardsAndNotForAnOrder(t *testing.T) {
 		t.Errorf("a list that took a minute: a pause of %s, want %s", got, mostRest)
 	}
 	for name, c := range map[string]struct {
-		state register.Shard
-		since time.Duration
-		want  time.Duration
+		states []register.Shard
+		since  time.Duration
+		want   time.Duration
 	}{
-		"a card just now":             {standing(0, 1, 0, now), time.Second, usual * took},
-		"a card that waits":           {standing(0, 1, 0, now), lateAfter + time.Second, took / hurry},
-		"an order at work":            {standing(0, 2*orderLeast, time.Second, now), lateAfter + time.Second, usual * took},
-		"an order that has ended":     {standing(0, 2*orderLeast, time.Minute, now), lateAfter + time.Second, took / hurry},
-		"a list nobody has ever seen": {register.Shard{}, time.Second, took},
+		"a card just now":              {[]register.Shard{standing(0, 1, 0, now)}, time.Second, usual * took},
+		"a card that waits":            {[]register.Shard{standing(0, 1, 0, now)}, listedAfter, took / hurry},
+		"cards on many lists just now": {lacking(40, now), time.Second, listedAfter/40 - time.Second/40 - took},
+		"an order at work":             {[]register.Shard{standing(0, 2*orderLeast, time.Second, now)}, listedAfter, usual * took},
+		"an order that has ended":      {[]register.Shard{standing(0, 2*orderLeast, time.Minute, now)}, listedAfter, took / hurry},
+		"a list nobody has ever seen":  {[]register.Shard{{}}, time.Second, took},
 	} {
 		p := publisherOf(ListPolicy{})
-		p.stale[listOf{which: c.state.Which}] = now.Add(-c.since)
-		next := p.first([]register.Shard{c.state}, now)
-		if got := next.pause(took); got != c.want {
+		for _, s := range c.states {
+			p.stale[listOf{which: s.Which}] = time.Now().Add(-c.since)
+		}
+		next := p.first(c.states, now)
+		if got := next.pause(took); got > c.want || got < c.want-took/2 {
 			t.Errorf("%s: a pause of %s, want %s", name, got, c.want)
 		}
 	}
+}
+
+// lacking are lists that lack a card each.
+func lacking(n uint16, now time.Time) (all []register.Shard) {
+	for shard := range n {
+		all = append(all, standing(shard, 1, 0, now))
+	}
+	return all
 }
 
 func TestEntriesMergedAreThoseCollected(t *testing.T) {

@@ -103,11 +103,15 @@ func (w *walking) walk(fn func(Entry) error) error {
 		return fmt.Errorf("reading the revoked: %w", err)
 	}
 	text, args := w.where("last_end", number)
-	if w.runs, err = runs(w.tx, text+` ORDER BY shard, lowest`, args...); err != nil {
+	order := ` ORDER BY shard, `
+	if w.changed { // nor for the sake of the order
+		order = ` ORDER BY +shard, `
+	}
+	if w.runs, err = runs(w.tx, text+order+`lowest`, args...); err != nil {
 		return err
 	}
 	text, args = w.where("not_after", number)
-	return w.merge(fn, `SELECT shard, serial, status * 256 + reason, revoked, invalidity, changed FROM certs_status`+text+` ORDER BY shard, serial`, args...)
+	return w.merge(fn, `SELECT shard, serial, status * 256 + reason, revoked, invalidity, changed FROM certs_status`+text+order+`serial`, args...)
 }
 
 // merge runs over the rows. Values are scanned into any, which database/sql

@@ -12,8 +12,12 @@ import (
 	"cardinal/internal/journal"
 )
 
-// ChunkSize is the size of the pieces content is stored in, in bytes.
-const ChunkSize = 1 << 20
+// ChunkSize is the size of the pieces content is stored in, in bytes; looseChunk that of loose content, which is written
+// while single cards wait for their commit: a piece holds the head for some milliseconds, on a disk that is busy too.
+const (
+	ChunkSize  = 1 << 20
+	looseChunk = ChunkSize / 4
+)
 
 const (
 	insertChunk = `INSERT INTO ledger_chunk (hash, at, data) VALUES ($1, $2, $3)
@@ -78,6 +82,7 @@ type ContentWriter struct {
 	ctx    context.Context
 	whole  hash.Hash
 	size   int64
+	piece  int // of a chunk
 	chunk  []byte
 	chunks []journal.Hash
 	loose  bool // DropContent may take it away
@@ -89,18 +94,18 @@ func (l *Ledger) NewContent(ctx context.Context) (*ContentWriter, error) {
 	if l.options.ReadOnly {
 		return nil, ErrReadOnly
 	}
-	return &ContentWriter{l: l, ctx: ctx, whole: sha256.New(), chunk: make([]byte, 0, ChunkSize)}, nil
+	return &ContentWriter{l: l, ctx: ctx, whole: sha256.New(), piece: ChunkSize}, nil
 }
 
 // Write adds bytes.
 func (w *ContentWriter) Write(p []byte) (int, error) {
 	n := len(p)
 	for len(p) > 0 && w.err == nil {
-		k := min(len(p), ChunkSize-len(w.chunk))
+		k := min(len(p), w.piece-len(w.chunk))
 		w.chunk = append(w.chunk, p[:k]...)
 		w.whole.Write(p[:k])
 		p = p[k:]
-		if len(w.chunk) == ChunkSize {
+		if len(w.chunk) == w.piece {
 			w.store()
 		}
 	}

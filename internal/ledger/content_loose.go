@@ -55,7 +55,7 @@ func (tx *Tx) loosen(h journal.Hash) error {
 func (l *Ledger) NewLooseContent(ctx context.Context) (*ContentWriter, error) {
 	w, err := l.NewContent(ctx)
 	if err == nil {
-		w.loose = true
+		w.loose, w.piece = true, looseChunk
 	}
 	return w, err
 }
