@@ -112,8 +112,12 @@ func (a *Authority) mergeable(tx *ledger.Tx, d *draft, p *plan) (old []byte, row
 func entriesIn(list []byte) []byte {
 	in := cryptobyte.String(list)
 	var entries cryptobyte.String
-	if !in.ReadASN1(&in, cbasn1.SEQUENCE) || !in.ReadASN1(&in, cbasn1.SEQUENCE) ||
-		!in.SkipASN1(cbasn1.INTEGER) || !in.SkipASN1(cbasn1.SEQUENCE) || !in.SkipASN1(cbasn1.SEQUENCE) {
+	for range 2 { // CertificateList, tbsCertList
+		if !in.ReadASN1(&in, cbasn1.SEQUENCE) {
+			return nil
+		}
+	}
+	if !in.SkipASN1(cbasn1.INTEGER) || !in.SkipASN1(cbasn1.SEQUENCE) || !in.SkipASN1(cbasn1.SEQUENCE) { // version, signature, issuer
 		return nil
 	}
 	for range 2 { // thisUpdate, nextUpdate
