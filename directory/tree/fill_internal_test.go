@@ -10,10 +10,9 @@ import (
 	"cardinal/directory"
 )
 
-// TestPagesOfEntriesAddedOneByOneAreNearlyFull: they come at the end, and what a
-// split leaves behind is not filled by later ones.
-func TestPagesOfEntriesAddedOneByOneAreNearlyFull(t *testing.T) {
-	t.Parallel()
+// bare is a tree and a file that holds nothing yet.
+func bare(t *testing.T) (*Tree, *bbolt.DB) {
+	t.Helper()
 	schema, err := directory.DefaultSchema()
 	if err != nil {
 		t.Fatal(err)
@@ -26,7 +25,15 @@ func TestPagesOfEntriesAddedOneByOneAreNearlyFull(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer db.Close()
+	t.Cleanup(func() { db.Close() })
+	return tr, db
+}
+
+// TestPagesOfEntriesAddedOneByOneAreNearlyFull: they come at the end, and what a
+// split leaves behind is not filled by later ones.
+func TestPagesOfEntriesAddedOneByOneAreNearlyFull(t *testing.T) {
+	t.Parallel()
+	tr, db := bare(t)
 	for n := range 300 {
 		err := db.Update(func(tx *bbolt.Tx) error {
 			root, err := tx.CreateBucketIfNotExists([]byte("directory"))

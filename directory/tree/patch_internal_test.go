@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"math/rand/v2"
-	"path/filepath"
 	"slices"
 	"testing"
 
@@ -17,21 +16,9 @@ import (
 // TestPatchedRecordIsTheOneTheLongWayMakes makes random modifications both ways.
 func TestPatchedRecordIsTheOneTheLongWayMakes(t *testing.T) {
 	t.Parallel()
-	schema, err := directory.DefaultSchema()
-	if err != nil {
-		t.Fatal(err)
-	}
-	tr, err := New(schema, Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	tr, db := bare(t)
 	tr.outlineAbove, tr.inlineBelow = 6, 3
-	db, err := bbolt.Open(filepath.Join(t.TempDir(), "x.db"), 0o600, &bbolt.Options{NoSync: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
-	err = db.Update(func(tx *bbolt.Tx) error {
+	err := db.Update(func(tx *bbolt.Tx) error {
 		root, err := tx.CreateBucket([]byte("directory"))
 		if err != nil {
 			return err
