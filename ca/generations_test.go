@@ -270,6 +270,24 @@ func TestCrossCertificateLeadsFromANewRootToOldCards(t *testing.T) {
 	}
 }
 
+func TestResponderOfAnAuthorityMadeElsewhereIsCertifiedAtOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	k := &keyring{TB: t, keys: map[string]*ecdsa.PrivateKey{}}
+	server, office := w.online(k), w.offline(k)
+	next := w.roll(office, k, "authentication-2")
+	der, err := server.Responder(t.Context(), certs.IssuerIDOf(next), newKey(t, elliptic.P256()).Public()) // without having been told
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c, err := x509.ParseCertificate(der); err != nil || c.CheckSignatureFrom(next) != nil {
+		t.Errorf("certified by another: %v", err)
+	}
+	if _, err := server.Responder(t.Context(), certs.IssuerID{1}, newKey(t, elliptic.P256()).Public()); !errors.Is(err, ca.ErrUnknownIssuer) {
+		t.Errorf("of nobody: %v", err)
+	}
+}
+
 func TestRevokedAuthorityIssuesNowhereFromThatMoment(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

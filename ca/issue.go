@@ -2,6 +2,7 @@ package ca
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto"
 	"crypto/rand"
@@ -351,11 +352,12 @@ func (a *Authority) Responder(ctx context.Context, issuer certs.IssuerID, pub cr
 	return a.CertifyResponder(ctx, ResponderOrder{Issuer: issuer, Key: pub})
 }
 
-// CertifyResponder certifies a responder's key for an authority of ours and gives the DER.
+// CertifyResponder certifies a responder's key for an authority of ours and gives the DER. An authority that another
+// process made since the last look is taken in first: who follows the ledger may hear of it before this process does.
 func (a *Authority) CertifyResponder(ctx context.Context, o ResponderOrder) ([]byte, error) {
-	at := a.known.Load().byKey[o.Issuer]
-	if at == nil {
-		return nil, fmt.Errorf("enrolling a responder of %s: %w", o.Issuer, ErrUnknownIssuer)
+	at, err := a.ofKey(ctx, o.Issuer)
+	if err != nil {
+		return nil, fmt.Errorf("enrolling a responder of %s: %w", o.Issuer, err)
 	}
 	var record func(*ledger.Tx, []Issued) error
 	if o.Allow != nil {
@@ -369,4 +371,16 @@ func (a *Authority) CertifyResponder(ctx context.Context, o ResponderOrder) ([]b
 		return nil, fmt.Errorf("enrolling a responder of %s: %w", at.name, err)
 	}
 	return issued[0].Certificate.Raw, nil
+}
+
+// ofKey finds an authority, in the register if need be.
+func (a *Authority) ofKey(ctx context.Context, id certs.IssuerID) (*hand, error) {
+	if at := a.known.Load().byKey[id]; at != nil {
+		return at, nil
+	}
+	refreshed := a.Refresh(ctx)
+	if at := a.known.Load().byKey[id]; at != nil {
+		return at, nil // whatever is wrong with others
+	}
+	return nil, cmp.Or(refreshed, ErrUnknownIssuer)
 }

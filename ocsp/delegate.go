@@ -41,6 +41,7 @@ type delegate struct {
 	notAfter   time.Time
 	renewAfter time.Time
 	notServed  bool
+	again      time.Duration // after which the CA is asked again that does not serve the issuer
 }
 
 // valid reports whether relying systems accept the delegate's signature at a time.
@@ -150,8 +151,9 @@ func checkDelegate(der []byte, issuer *Issuer, key crypto.Signer, now time.Time)
 	return cert, nil
 }
 
-// How often Run looks whether a responder certificate is due, and how soon it tries again after a failure, doubling up to
-// the former.
+// How often Run looks whether a responder certificate is due, and how soon it tries again after a failure and asks again
+// about an issuer that is not served, doubling up to the former: an authority that just began may be known here a moment
+// before the CA has opened its key.
 const (
 	renewEvery = time.Minute
 	retryAfter = 2 * time.Second
@@ -172,12 +174,13 @@ func (r *Responder) Run(ctx context.Context) error {
 	failing := map[certs.IssuerID]string{}
 	for {
 		added := *r.config.Table.added.Load()
-		wait, missing := renewEvery, r.missing
-		if r.renewDue(ctx, failing) {
+		due := r.renewDue(ctx, failing)
+		wait, missing := r.untilAgain(), r.missing
+		if due {
 			retry = retryAfter
 		} else {
 			// Whatever is asked meanwhile, the CA is not asked more often.
-			wait, missing = retry, nil
+			wait, missing = min(retry, wait), nil
 			retry = min(2*retry, renewEvery)
 		}
 		timer := time.NewTimer(wait)
@@ -210,7 +213,11 @@ func (r *Responder) renewDue(ctx context.Context, failing map[certs.IssuerID]str
 		d, err := r.enroll(ctx, issuer)
 		switch {
 		case errors.Is(err, ErrNotServed):
-			d = &delegate{notServed: true, renewAfter: r.config.Now().Add(renewEvery)}
+			again := retryAfter
+			if before := r.delegate(issuer.ID); before != nil && before.notServed {
+				again = min(2*before.again, renewEvery)
+			}
+			d = &delegate{notServed: true, again: again, renewAfter: r.config.Now().Add(again)}
 		case err != nil:
 			if text := err.Error(); failing[issuer.ID] != text && ctx.Err() == nil {
 				failing[issuer.ID] = text
@@ -224,6 +231,17 @@ func (r *Responder) renewDue(ctx context.Context, failing map[certs.IssuerID]str
 		r.setDelegate(issuer.ID, d)
 	}
 	return len(failing) == 0
+}
+
+// untilAgain is how long Run may rest: less than renewEvery while an issuer has only just been found not to be served.
+func (r *Responder) untilAgain() time.Duration {
+	wait := renewEvery
+	for _, d := range *r.delegates.Load() {
+		if d.notServed {
+			wait = min(wait, d.again)
+		}
+	}
+	return wait
 }
 
 // due reports whether another delegate is needed: none, half its life over, or not valid on a clock that was set.

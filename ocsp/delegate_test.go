@@ -86,6 +86,22 @@ func TestIssuerThatIsNotServedIsUnauthorized(t *testing.T) {
 	}
 }
 
+func TestIssuerIsServedSoonAfterTheCAOpenedItsKey(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("short")
+	}
+	notYet := ocsp.ErrNotServed
+	w := newWorld(t, func(w *world, _ *ocsp.Config, _ *replica.Options) { w.refuse.Store(&notYet) })
+	w.serve()
+	der := requestFor(idOf(w.auth, crypto.SHA1, w.issued(w.auth).SerialNumber)).der(t)
+	w.eventually("a refusal that says so", func() bool { return bytes.Equal(w.ask(der), []byte{0x30, 3, 0x0a, 1, 6}) })
+	w.refuse.Store(nil)
+	began := time.Now()
+	w.eventually("an answer", func() bool { return len(w.ask(der)) > 100 })
+	t.Logf("served after %s", time.Since(began))
+}
+
 // renewing runs a responder on a clock moved by hand; the copy does not age, because it is on another clock.
 func renewing(t *testing.T) (*world, *clock) {
 	hand := &clock{}
