@@ -56,7 +56,7 @@ func TestNoAnswerBegunAfterCommittedSaysGood(t *testing.T) {
 	w.record(w.auth, issued...)
 	var gone [certificates]atomic.Bool // set after WaitFor has returned
 	var current atomic.Int64
-	var polls, stale atomic.Int64
+	var polls, stale, told atomic.Int64
 	var clients sync.WaitGroup
 	for n := range 8 {
 		clients.Go(func() {
@@ -76,7 +76,10 @@ func TestNoAnswerBegunAfterCommittedSaysGood(t *testing.T) {
 				tag := tagOf(t, bodyOf(t, response))
 				_ = response.Body.Close()
 				polls.Add(1)
-				if before && tag != 1 {
+				switch {
+				case before && tag == 1:
+					told.Add(1)
+				case before && tag >= 0: // to be told to try later, where signing was slow, is no promise
 					stale.Add(1)
 				}
 			}
@@ -94,9 +97,10 @@ func TestNoAnswerBegunAfterCommittedSaysGood(t *testing.T) {
 	}
 	clients.Wait()
 	if n := stale.Load(); n > 0 {
-		t.Errorf("%d of %d answers begun after the revocation were not \"revoked\"", n, polls.Load())
+		t.Errorf("%d of %d answers, begun after the revocation, said something else", n, polls.Load())
 	}
-	t.Logf("%d answers to 8 clients, %d certificates revoked, at most %v from the change to the promise", polls.Load(), certificates, worst)
+	t.Logf("%d answers to 8 clients, %d of what was revoked, %d certificates revoked, at most %v from the change to the promise",
+		polls.Load(), told.Load(), certificates, worst)
 }
 
 // A release shows as fast as a revocation, and a hold made final keeps its date.

@@ -26,7 +26,7 @@ func stuck(t *testing.T) (*world, *clock, *token) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	k, hand := &token{Signer: key}, &clock{}
+	k, hand := &token{Signer: key}, slowClock()
 	w := newWorld(t, func(w *world, c *ocsp.Config, o *replica.Options) {
 		w.now, o.Now = hand.now, hand.now
 		w.feed.SetNow(hand.now)
@@ -64,7 +64,8 @@ func TestAnAnswerIsGivenOutUntilAQuarterOfItsLifeIsLeft(t *testing.T) {
 	w, hand, k := stuck(t)
 	c := w.issued(w.signing) // 10 minutes
 	path := w.pathOf(w.signing, c)
-	first := bodyOf(t, w.call("GET", path, nil))
+	var first []byte
+	w.eventually("an answer", func() bool { first = bodyOf(t, w.call("GET", path, nil)); return len(first) > 100 })
 	data := parseAnswer(t, first, w.signing)
 	k.gate.Lock()
 	for _, step := range []time.Duration{4 * time.Minute, 2 * time.Minute, 75 * time.Second} { // until 7:15 of 7:30
@@ -161,7 +162,9 @@ func TestAnswersOutliveTheRenewalOfTheKey(t *testing.T) {
 		return line
 	}
 	w.pass(hand, 24*time.Hour-5*time.Second)
-	first, end := w.ask(der), ends()
+	var first []byte
+	w.eventually("an answer", func() bool { first = w.ask(der); return len(first) > 100 })
+	end := ends()
 	w.pass(hand, 10*time.Second)
 	w.eventually("another certificate", func() bool {
 		w.ask(other) // its key has ended, and to look after that one is to look after all

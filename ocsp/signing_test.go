@@ -216,9 +216,7 @@ func TestTokenThatHangsIsNotWaitedFor(t *testing.T) {
 	c := w.issued(w.auth)
 	plain := requestFor(idOf(w.auth, crypto.SHA1, c.SerialNumber)).der(t)
 	nonced := requestFor(idOf(w.auth, crypto.SHA1, c.SerialNumber)).nonce([]byte{4, 1, 1}).der(t)
-	if tag := tagOf(t, w.ask(plain)); tag != 0 {
-		t.Fatalf("answered %d", tag)
-	}
+	w.eventually("an answer", func() bool { return tagOf(t, w.ask(plain)) == 0 }) // one that took too long is not stored
 	k.gate.Lock()
 	var all sync.WaitGroup
 	for range 40 {
@@ -229,14 +227,18 @@ func TestTokenThatHangsIsNotWaitedFor(t *testing.T) {
 		})
 	}
 	all.Wait()
-	start := time.Now()
+	waited := 0
 	for range 40 { // none of them waits: everything that signs is stuck
+		start := time.Now()
 		if got := bodyOf(t, w.call("POST", "/ocsp", nonced)); !bytes.Equal(got, tryLater) {
 			t.Errorf("while the token hangs: %x", got)
 		}
+		if time.Since(start) >= time.Second {
+			waited++
+		}
 	}
-	if took := time.Since(start); took > 20*time.Second {
-		t.Errorf("40 refusals took %v", took)
+	if waited > 20 { // some may, on a machine that stands still
+		t.Errorf("%d of 40 refusals took a second", waited)
 	}
 	if tag := tagOf(t, w.ask(plain)); tag != 0 {
 		t.Errorf("a stored answer while the token hangs: %d", tag)
