@@ -25,7 +25,7 @@ func TestEverythingIsGivenUpAtEveryMoment(t *testing.T) {
 	}
 	r := newRig(t, func(c *ldap.Config) {
 		withRules(t, openRules)(c)
-		c.Limits.Write, c.Limits.Transaction = time.Second, 20*time.Millisecond
+		c.Limits.Transaction = 20 * time.Millisecond
 	})
 	r.ldif(workforce + "\n" + secretUnit)
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)

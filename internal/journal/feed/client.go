@@ -28,6 +28,8 @@ type ClientConfig struct {
 	Lease  func() Lease     // what the node says of itself; nil: nothing
 	Now    func() time.Time // the wall clock that is compared with the writer's; nil: time.Now
 	Logger *slog.Logger     // nil: silent
+
+	longer time.Duration // how much longer than dialPatience and answerPatience it waits: tests stand still with their machine
 }
 
 // Client is a journal.Feed over the network. Safe for concurrent use.
@@ -96,12 +98,15 @@ func NewClient(c ClientConfig) (*Client, error) {
 	return x, nil
 }
 
+func (c *ClientConfig) answerPatience() time.Duration { return answerPatience + c.longer }
+
 // transport makes connections with the certificate that counts now.
 func (c *Client) transport() *http.Client {
 	secure := c.config.TLS.Clone()
 	secure.MinVersion, secure.NextProtos = tls.VersionTLS13, []string{"http/1.1"}
-	dialer := &net.Dialer{Timeout: dialPatience, KeepAlive: 15 * time.Second}
-	transport := &http.Transport{TLSClientConfig: secure, TLSHandshakeTimeout: dialPatience, MaxIdleConnsPerHost: 4, IdleConnTimeout: time.Minute,
+	patience := dialPatience + c.config.longer
+	dialer := &net.Dialer{Timeout: patience, KeepAlive: 15 * time.Second}
+	transport := &http.Transport{TLSClientConfig: secure, TLSHandshakeTimeout: patience, MaxIdleConnsPerHost: 4, IdleConnTimeout: time.Minute,
 		DisableCompression: true, Protocols: new(http.Protocols),
 		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
 			c.counted.dials.Add(1)
@@ -242,7 +247,7 @@ func (c *Client) Wait(ctx context.Context, after journal.Position) error {
 // ask asks about the journal, one writer after another until one answers.
 func (c *Client) ask(ctx context.Context, q question) (*told, error) {
 	path := fmt.Sprintf("/v1/journal?after=%d&limit=%d&wait=%d&since=%d", q.after, q.limit, q.wait.Milliseconds(), max(0, q.since.UnixMicro()))
-	ctx, cancel := context.WithTimeout(ctx, q.wait+answerPatience)
+	ctx, cancel := context.WithTimeout(ctx, q.wait+c.config.answerPatience())
 	defer cancel()
 	asked := time.Now()
 	body, err := c.get(ctx, path)
@@ -298,7 +303,7 @@ type call struct {
 
 // Post sends a body and returns that of the answer, at most limit bytes of it.
 func (c *Client) Post(ctx context.Context, path string, body []byte, limit int64) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, answerPatience)
+	ctx, cancel := context.WithTimeout(ctx, c.config.answerPatience())
 	defer cancel()
 	r, err := c.try(ctx, call{method: http.MethodPost, path: path, body: body})
 	if err != nil {
@@ -310,7 +315,7 @@ func (c *Client) Post(ctx context.Context, path string, body []byte, limit int64
 
 // Get is Post without a body.
 func (c *Client) Get(ctx context.Context, path string, limit int64) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, answerPatience)
+	ctx, cancel := context.WithTimeout(ctx, c.config.answerPatience())
 	defer cancel()
 	r, err := c.get(ctx, path)
 	if err != nil {

@@ -111,7 +111,7 @@ func leaf(t *testing.T, authority *x509.Certificate, by *ecdsa.PrivateKey, usage
 
 func (w *world) client(t *testing.T) *feed.Client {
 	t.Helper()
-	c, err := feed.NewClient(feed.ClientConfig{URLs: []string{w.url}, TLS: w.tls})
+	c, err := feed.NewClient(feed.ClientConfig{URLs: []string{w.url}, TLS: w.tls}.Patient())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -218,7 +218,7 @@ func TestAWriterThatIsGoneIsReplacedByTheNext(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, feed.Central)
 	w.journal.Append(journal.KindEntryAdded, 1, []byte("entry"))
-	c, err := feed.NewClient(feed.ClientConfig{URLs: []string{"https://127.0.0.1:1", w.url}, TLS: w.tls})
+	c, err := feed.NewClient(feed.ClientConfig{URLs: []string{"https://127.0.0.1:1", w.url}, TLS: w.tls}.Patient())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -257,7 +257,7 @@ func TestTheWriterKeepsWhatANodeSaysOfItself(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, feed.Central)
 	said := feed.Lease{Epoch: 2, Position: 7, AsOf: time.UnixMicro(1e15).UTC(), OCSPAge: time.Minute, DirectoryAge: time.Hour, Version: "v1"}
-	c, err := feed.NewClient(feed.ClientConfig{URLs: []string{w.url}, TLS: w.tls, Lease: func() feed.Lease { return said }})
+	c, err := feed.NewClient(feed.ClientConfig{URLs: []string{w.url}, TLS: w.tls, Lease: func() feed.Lease { return said }}.Patient())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -54,7 +54,7 @@ func behind(t *testing.T, handler http.Handler, current func() *tls.Certificate)
 
 func newClient(t *testing.T, c feed.ClientConfig) *feed.Client {
 	t.Helper()
-	client, err := feed.NewClient(c)
+	client, err := feed.NewClient(c.Patient())
 	if err != nil {
 		t.Fatal(err)
 	}
