@@ -2,6 +2,7 @@ package ca
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -12,8 +13,8 @@ import (
 	"cardinal/policies"
 )
 
-// Alarm is something somebody must do. Kind is for machines: stopped,
-// issuer-key, issuer-ending, list-due (the root's, 60 days before its end),
+// Alarm is something somebody must do. Kind is for machines: stopped, no-issuer,
+// issuer-key, issuer-ending, list-lacks (the root's, of something revoked), list-due (the root's, 60 days before its end),
 // list-ending, clock. Until is when it is too late; of clock, when it is over by
 // itself.
 type Alarm struct {
@@ -24,7 +25,7 @@ type Alarm struct {
 }
 
 // Alarms gives what stands now, the most urgent first: a stopped authority; a
-// year before an authority is too old for the longest certificate it issues,
+// kind of which none issues; a year before an authority is too old for the longest certificate it issues,
 // which is then refused and not shortened; and lists that will end within half
 // their life (the root's, for which somebody must bring the key, within 60 days
 // and again within 30); and lists dated in the future, which relying systems may
@@ -36,6 +37,12 @@ func (a *Authority) Alarms(ctx context.Context) ([]Alarm, error) {
 		out = append(out, Alarm{Kind: "stopped", Message: err.Error(), Until: now})
 	}
 	known := a.known.Load()
+	for _, kind := range Names()[1:] {
+		if _, err := a.issuing(kind, now); errors.Is(err, register.ErrNotIssuing) {
+			out = append(out, Alarm{Kind: "no-issuer", Issuer: kind, Until: now, Message: fmt.Sprintf(
+				"no authority for %s issues: make the next one (cardinal ca rollover %s)", kind, kind)})
+		}
+	}
 	for name, at := range known.byName {
 		if at.unopened != nil {
 			out = append(out, Alarm{Kind: "issuer-key", Issuer: name, Until: at.stage.Starts, Message: fmt.Sprintf(
@@ -104,6 +111,14 @@ func (a *Authority) listAlarms(ctx context.Context, now time.Time) ([]Alarm, err
 	var out []Alarm
 	var ahead time.Time
 	err := a.Ledger.Read(ctx, func(tx *ledger.Tx) error {
+		lacking, err := unlisted(tx)
+		for _, s := range lacking {
+			out = append(out, Alarm{Kind: "list-lacks", Issuer: s.Name, Until: now, Message: fmt.Sprintf(
+				"the list of %s does not tell of everything it revoked: bring its key to a ceremony with a list step (cardinal ca ceremony)", s.Name)})
+		}
+		if err != nil {
+			return err
+		}
 		ended, err := endedIssuers(tx, now)
 		if err != nil {
 			return err
@@ -129,6 +144,29 @@ func (a *Authority) listAlarms(ctx context.Context, now time.Time) ([]Alarm, err
 			ahead.UTC().Format(time.RFC3339), ahead.Sub(now).Round(time.Second))})
 	}
 	return out, err
+}
+
+// Unlisted names the roots whose newest list does not tell of everything they
+// revoked: it is made where their keys are.
+func (a *Authority) Unlisted(ctx context.Context) (names []string, err error) {
+	err = a.Ledger.Read(ctx, func(tx *ledger.Tx) error {
+		lacking, err := unlisted(tx)
+		for _, s := range lacking {
+			names = append(names, s.Name)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("looking for what is not listed: %w", err)
+	}
+	return names, nil
+}
+
+func unlisted(tx *ledger.Tx) ([]register.Shard, error) {
+	all, err := register.Shards(tx)
+	return slices.DeleteFunc(all, func(s register.Shard) bool {
+		return certs.IssuerKind(s.Name) != Root || s.Changes <= s.Listed
+	}), err
 }
 
 // maxAhead is how far in the future a list may be dated without an alarm:

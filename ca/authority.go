@@ -105,13 +105,14 @@ type Authority struct {
 }
 
 // hand is one Issuer at work. Stage is nil until Refresh has read it; unopened
-// is why its key could not be opened.
+// is why its key could not be opened, and again when that is tried again.
 type hand struct {
 	Issuer
 	name     string
 	id       certs.IssuerID
 	stage    *register.Generation
 	unopened error
+	again    time.Time
 }
 
 // New checks the configuration; it does no I/O. Call Refresh and Recover before

@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"sync"
@@ -319,6 +320,84 @@ func TestRevokedAuthorityIssuesNowhereFromThatMoment(t *testing.T) {
 		t.Errorf("started again: %v", err)
 	}
 }
+
+// TestARevokedAuthorityStaysRevokedWhenItIsRetired: it stood among those whose
+// certificates sign in again, and in what relying systems trust.
+func TestARevokedAuthorityStaysRevokedWhenItIsRetired(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	ref := w.issue(w.pair("900000000017", "one"))[0].Ref
+	k := &keyring{TB: t, keys: map[string]*ecdsa.PrivateKey{}}
+	office := w.offline(k)
+	away := w.online(k) // without the root's key
+	if err := away.RevokeIssuer(t.Context(), ca.Authentication, certs.ReasonCACompromise, journal.Hash{}); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"no-issuer", "list-lacks"} {
+		alarms, err := away.Alarms(t.Context())
+		if err != nil || !slices.ContainsFunc(alarms, func(a ca.Alarm) bool { return a.Kind == want }) {
+			t.Errorf("%s is not among %v, %v", want, alarms, err)
+		}
+	}
+	if lacking, err := away.Unlisted(t.Context()); err != nil || !slices.Equal(lacking, []string{ca.Root}) {
+		t.Errorf("the lists of %v lack it, %v", lacking, err)
+	}
+	for _, again := range []func() error{
+		func() error { return nil },
+		func() error {
+			_, err := office.Retire(t.Context(), ca.Retirement{Name: ca.Authentication, Archive: io.Discard, Early: true})
+			return err
+		},
+	} {
+		if err := errors.Join(again(), away.Refresh(t.Context())); err != nil {
+			t.Fatal(err)
+		}
+		if left := away.Generations(ca.Authentication); len(left) > 0 {
+			t.Errorf("%d generations sign in", len(left))
+		}
+		err := w.ledger.Read(t.Context(), func(tx *ledger.Tx) error {
+			own, err := register.StatusOf(tx, ref)
+			if err != nil || own.State != certs.StateGood {
+				t.Errorf("by itself it is %v, %v", own.State, err)
+			}
+			judged, err := register.JudgedOf(tx, ref)
+			if judged.State != certs.StateRevoked {
+				t.Errorf("below a revoked authority it is %v", judged.State)
+			}
+			return err
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// TestAKeyThatCannotBeOpenedIsLeftAloneForAWhile: each try costs half a second
+// of a processor, and a publisher refreshes up to five times a second.
+func TestAKeyThatCannotBeOpenedIsLeftAloneForAWhile(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	var tries int
+	a, err := ca.New(ca.Config{Ledger: w.ledger, Policies: w.policies, PublicURL: publicURL, Now: w.Now,
+		Open: func(context.Context, string) (crypto.Signer, error) {
+			tries++
+			return nil, errAway
+		}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const often = 30
+	for range often {
+		if err := a.Refresh(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if tries < 3 || tries >= 3*often { // 3 where the machine does not stop for a second in between
+		t.Errorf("%d tries for 3 authorities, refreshed %d times", tries, often)
+	}
+}
+
+var errAway = errors.New("the token is away")
 
 func TestRetiredAuthorityLeavesLastListsAndASignedArchive(t *testing.T) {
 	t.Parallel()

@@ -97,7 +97,7 @@ func (a *Authority) add(at *hand) error {
 // Refresh reads from the register which authorities there are and where each
 // stands in its life, and opens the keys of those that are new here
 // (Config.Open). A key that cannot be opened is logged once, is an alarm, and
-// is tried again at the next Refresh. It is called by a Publisher and by an
+// is tried again after 1 to 10 s. It is called by a Publisher and by an
 // Issue that finds its authority stopped.
 func (a *Authority) Refresh(ctx context.Context) error {
 	var all []register.Generation
@@ -123,7 +123,7 @@ func (a *Authority) Refresh(ctx context.Context) error {
 func (a *Authority) take(ctx context.Context, h *hierarchy, g *register.Generation) error {
 	at := &hand{name: g.Name, id: g.ID, stage: g}
 	if known := h.byKey[g.ID]; known != nil {
-		at.Issuer, at.unopened = known.Issuer, known.unopened
+		at.Issuer, at.unopened, at.again = known.Issuer, known.unopened, known.again
 	} else {
 		c, err := x509.ParseCertificate(g.DER)
 		if err != nil {
@@ -139,10 +139,24 @@ func (a *Authority) take(ctx context.Context, h *hierarchy, g *register.Generati
 	return h.put(at)
 }
 
+// How long a key that cannot be opened is left alone: a wrong passphrase takes
+// half a second of a processor to be found wrong, a token that hangs longer, and
+// the publisher refreshes up to five times a second.
+const (
+	openShare = 20 // times as long as the try took
+	openRest  = time.Second
+	openMost  = 10 * time.Second
+)
+
 // open opens the key of an authority that was made elsewhere or later.
 func (a *Authority) open(ctx context.Context, at *hand) {
-	known := at.unopened != nil
+	known, begun := at.unopened != nil, time.Now()
+	if known && begun.Before(at.again) {
+		return
+	}
 	signer, err := a.Open(ctx, at.name)
+	tried := time.Now()
+	at.again = tried.Add(min(max(openShare*tried.Sub(begun), openRest), openMost))
 	if err == nil && !samePublicKey(signer.Public(), at.Issuer.Certificate.PublicKey) {
 		err = fmt.Errorf("the key of authority %s does not belong to its certificate", at.name)
 	}
@@ -161,7 +175,7 @@ func (a *Authority) open(ctx context.Context, at *hand) {
 func (a *Authority) Generations(kind string) []*x509.Certificate {
 	var hands []*hand
 	for _, at := range a.known.Load().byName {
-		revoked := at.stage != nil && at.stage.How == register.StoppedRevoked
+		revoked := at.stage != nil && at.stage.Revoked
 		if certs.IssuerKind(at.name) == kind && !revoked {
 			hands = append(hands, at)
 		}

@@ -160,7 +160,7 @@ func (d *Desk) managesWithCard(tx *ledger.Tx, uuid certs.UUID) (bool, error) {
 	if err != nil || card == nil || card.State != CardActive {
 		return false, err
 	}
-	status, err := register.StatusOf(tx, card.Authentication)
+	status, err := register.JudgedOf(tx, card.Authentication)
 	if err != nil || status.State != certs.StateGood {
 		return false, err
 	}

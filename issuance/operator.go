@@ -42,7 +42,11 @@ func (d *Desk) signIn(tx *ledger.Tx, op Operator) (*actor, error) {
 			return nil, err
 		}
 	}
-	switch status := held.Status; status.State {
+	status, err := register.Judged(tx, held.Ref.Issuer, held.Status)
+	if err != nil {
+		return nil, err
+	}
+	switch status.State {
 	case certs.StateGood:
 	case certs.StateHeld:
 		return nil, operatorSuspended.says("the certificate %s is on hold since %s", held.Serial, day(status.At))

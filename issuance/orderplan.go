@@ -237,7 +237,7 @@ func (d *Desk) signsIn(tx *ledger.Tx, c *Card) error {
 	if state := c.shown(tx.Time()); state != CardActive {
 		return breakGlassCard.says("card %s is %s; what is kept for need must work now", c.ID, state)
 	}
-	status, err := register.StatusOf(tx, c.Authentication)
+	status, err := register.JudgedOf(tx, c.Authentication)
 	if err != nil || status.State != certs.StateGood {
 		return errorsOr(err, breakGlassCard.says("the certificate %s is %s", c.Authentication.Serial, status.State))
 	}

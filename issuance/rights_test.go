@@ -4,7 +4,11 @@ import (
 	"testing"
 	"time"
 
+	"cardinal/ca"
 	"cardinal/certs"
+	"cardinal/certs/register"
+	"cardinal/internal/journal"
+	"cardinal/internal/ledger"
 	"cardinal/issuance"
 	"cardinal/issuance/issuancetest"
 )
@@ -205,6 +209,30 @@ func TestBootstrapOperatorsEndOnTheDayASecondManagersRoleBegins(t *testing.T) {
 	wantRule(t, err, "operator.ended")
 	_, _, err = w.Desk.AddPerson(ctx, w.Sponsor.Operator(), issuancetest.Newcomer(t, "X", "Y"))
 	wantRule(t, err, "operator.ended")
+}
+
+// The authority is revoked, not the card: connections that stand go on asking.
+func TestACardBelowARevokedAuthoritySignsInAtNoDesk(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("short")
+	}
+	w, ctx := issuancetest.New(t, ""), t.Context()
+	_, _, hand := w.Holder("Mara", managerJob)
+	if _, err := w.Desk.Self(ctx, hand.Operator()); err != nil {
+		t.Fatal(err)
+	}
+	_, err := w.Ledger.Write(ctx, func(tx *ledger.Tx) error {
+		return register.StopIssuer(tx, certs.IssuerIDOf(w.Issuers[ca.Authentication].Certificate), register.StoppedRevoked, journal.Hash{})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = w.Desk.Self(ctx, hand.Operator())
+	wantRule(t, err, "operator.revoked")
+	if _, err := w.Desk.Self(ctx, w.Manager.Operator()); err != nil { // whose CA stands
+		t.Error(err)
+	}
 }
 
 func TestACardNotHandedOverSignsInAtNoDeskAndCanBeHeld(t *testing.T) {

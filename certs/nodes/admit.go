@@ -61,7 +61,7 @@ func admit(tx *ledger.Tx, der []byte) (feed.Node, error) {
 	if !n.Disabled.IsZero() {
 		return n, fmt.Errorf("%w: %s", feed.ErrDisabled, name)
 	}
-	status, err := register.StatusOf(tx, refOf(issuer, serial))
+	status, err := register.JudgedOf(tx, refOf(issuer, serial))
 	if err != nil {
 		return n, err
 	}

@@ -1,6 +1,7 @@
 package register
 
 import (
+	"bytes"
 	"crypto/x509"
 	"database/sql"
 	"errors"
@@ -61,6 +62,7 @@ type Generation struct {
 	Starts  time.Time
 	Stopped time.Time
 	How     string
+	Revoked bool // it was revoked, whether or not it was retired since
 	Archive journal.Hash
 	Cross   [][]byte // further certificates of its key, DER, oldest first
 }
@@ -82,6 +84,15 @@ func Generations(tx *ledger.Tx) ([]Generation, error) {
 	}
 	if err := readCross(tx, at); err != nil {
 		return nil, fmt.Errorf("reading the cross-certificates: %w", err)
+	}
+	for i := range out {
+		if g := &out[i]; g.How != "" {
+			own, err := Judged(tx, g.ID, certs.Status{})
+			if err != nil {
+				return nil, err
+			}
+			g.Revoked = own.State == certs.StateRevoked
+		}
 	}
 	return out, nil
 }
@@ -163,6 +174,53 @@ func Unretired(tx *ledger.Tx, id certs.IssuerID) error {
 		return fmt.Errorf("asking whether %s was retired: %w", id, err)
 	}
 	return nil
+}
+
+// Judged is what a status comes to, given the authority of the certificate: what
+// stands below one that was revoked is revoked with it, as the status service
+// says of it. It is not for lists, which leave that to the root's.
+func Judged(tx *ledger.Tx, id certs.IssuerID, status certs.Status) (certs.Status, error) {
+	if status.State == certs.StateRevoked {
+		return status, nil
+	}
+	switch g, err := stage(tx, id); {
+	case err != nil:
+		return status, fmt.Errorf("asking whether %s was revoked: %w", id, err)
+	case g.How == StoppedRevoked:
+		return certs.Status{State: certs.StateRevoked, At: g.Stopped}, nil
+	case g.How == StoppedRetired:
+		return fallen(tx, id, status)
+	}
+	return status, nil
+}
+
+// fallen judges below an authority that was retired: it may have been revoked
+// as well, which its own certificate tells.
+func fallen(tx *ledger.Tx, id certs.IssuerID, status certs.Status) (certs.Status, error) {
+	var der []byte
+	if err := tx.QueryRow(`SELECT der FROM certs_issuer WHERE id = $1`, journal.Hash(id)).Scan(&der); err != nil {
+		return status, fmt.Errorf("reading the certificate of %s: %w", id, err)
+	}
+	outline, err := certs.OutlineOf(der)
+	if err != nil {
+		return status, fmt.Errorf("reading the certificate of %s: %w", id, err)
+	}
+	same, err := BySerial(tx, outline.Serial)
+	for i := range same {
+		if bytes.Equal(same[i].DER, der) && same[i].Status.State == certs.StateRevoked {
+			return same[i].Status, nil
+		}
+	}
+	return status, err
+}
+
+// JudgedOf is StatusOf, Judged.
+func JudgedOf(tx *ledger.Tx, ref certs.Ref) (certs.Status, error) {
+	status, err := StatusOf(tx, ref)
+	if err != nil {
+		return status, err
+	}
+	return Judged(tx, ref.Issuer, status)
 }
 
 // StartIssuer says from when on an authority issues; the last word counts. The

@@ -124,7 +124,8 @@ func distinct(refs []certs.Ref) []certs.Ref {
 }
 
 // StatusOf is a certificate's status; ErrUnknownSerial for a serial that was
-// never recorded, even when it is reserved.
+// never recorded, even when it is reserved. That its authority was revoked does
+// not show: see Judged.
 func StatusOf(tx *ledger.Tx, ref certs.Ref) (certs.Status, error) {
 	r, err := rowOf(tx, ref)
 	if err != nil {

@@ -4,11 +4,13 @@ import (
 	"context"
 	"crypto"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"slices"
 
 	"cardinal/ca"
 	"cardinal/certs"
+	"cardinal/certs/register"
 	"cardinal/internal/keys"
 )
 
@@ -28,14 +30,18 @@ func keysNow(f folder, c Config) KeysConfig {
 }
 
 // openKeys reads from the ledger which authorities there are and opens their
-// keys. Of each kind one must issue; another that cannot be opened is logged
-// and an alarm, and serve goes on.
+// keys. Of each kind that issues one must be opened; another that cannot be is
+// logged and an alarm, and serve goes on. So is a kind of which none issues, as
+// when one was revoked: what it issued is still asked about.
 func (w *writeSide) openKeys(ctx context.Context) error {
 	if err := w.authority.Refresh(ctx); err != nil {
 		return err
 	}
 	for _, kind := range ca.Names()[1:] {
-		if err := w.authority.Opened(kind); err != nil {
+		switch err := w.authority.Opened(kind); {
+		case errors.Is(err, register.ErrNotIssuing):
+			w.logger.Error("nothing of a kind is issued until it has its next generation (cardinal ca rollover)", "kind", kind)
+		case err != nil:
 			return usage("opening the key of the CA "+kind, err)
 		}
 	}
@@ -85,6 +91,16 @@ func (w *writeSide) chainOf(leaf *x509.Certificate) ([]*x509.Certificate, error)
 		chain, below = append(chain, above), above
 	}
 	return chain, nil
+}
+
+// stands reports whether a certificate of this server's is still relied on: its
+// authority was not revoked, as far as this process knows.
+func (n *node) stands(leaf *x509.Certificate) bool {
+	if n.write != nil {
+		return n.write.issuerOf(leaf, ca.Names()[1:]) != nil
+	}
+	j := n.read.table.Judge(leaf.Raw)
+	return !j.Certain || j.Status.State != certs.StateRevoked
 }
 
 func (w *writeSide) issuerOf(c *x509.Certificate, kinds []string) *x509.Certificate {

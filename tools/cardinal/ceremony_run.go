@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"cardinal/ca"
 	"cardinal/certs"
@@ -156,12 +157,25 @@ func (c *ceremony) step(ctx context.Context, s *ceremonyStep) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		return "revoked", authority.RevokeIssuer(ctx, s.Revoke.Name, reason, digest)
+		if err := authority.RevokeIssuer(ctx, s.Revoke.Name, reason, digest); err != nil {
+			return "", err
+		}
+		return c.revoked(ctx)
 	case s.Retire != nil:
 		return c.retire(ctx, s.Retire)
 	}
 	list, err := authority.PublishList(ctx, s.List.Name, certs.ShardList(0))
 	return fmt.Sprintf("number %d, next update %s", list.Number, list.NextUpdate.Format("2006-01-02")), err
+}
+
+// revoked says which lists do not tell of it yet: those of roots whose keys were
+// not given.
+func (c *ceremony) revoked(ctx context.Context) (string, error) {
+	lacking, err := c.side.authority.Unlisted(ctx)
+	if err != nil || len(lacking) == 0 {
+		return "revoked", err
+	}
+	return fmt.Sprintf("revoked; NOT yet on the list of %s: do it again with --key NAME=…, or hold a ceremony with a list step", strings.Join(lacking, ", ")), nil
 }
 
 // make makes an authority on a key that is there, from an interrupted ceremony
@@ -171,12 +185,15 @@ func (c *ceremony) make(ctx context.Context, s *makeStep) (string, error) {
 	if certs.IssuerKind(s.Name) == ca.Root && c.plan.Keys[s.Name] == "" {
 		return "", usage("keys."+s.Name, keys.ErrNoKey)
 	}
+	if err := c.mayMake(s.Name); err != nil {
+		return "", err
+	}
 	signer, err := keys.Open(ctx, c.keyURI(s.Name), c.passOf(s.Name))
 	if errors.Is(err, keys.ErrNoKey) {
 		signer, err = keys.Create(ctx, c.keyURI(s.Name), algorithm, c.passOf(s.Name))
 	}
 	if err != nil {
-		return "", err
+		return "", usage("the key of "+s.Name, err)
 	}
 	made, err := c.side.authority.Make(ctx, ca.NewGeneration{Name: s.Name, CommonName: ca.CommonName(c.config.Name, s.Name), Signer: signer,
 		From: when(s.From), FromNow: s.From == "now", Ceremony: journal.Hash(c.plan.digest)})
@@ -185,6 +202,28 @@ func (c *ceremony) make(ctx context.Context, s *makeStep) (string, error) {
 	}
 	path := filepath.Join(c.folder.certificates(), s.Name+".cer")
 	return fmt.Sprintf("%s, SHA-256 %s, ends %s", made.Subject, fingerprint(made), made.NotAfter.Format("2006-01-02")), replaceFile(path, made.Raw)
+}
+
+// mayMake refuses before a key is made that would lie there for nothing: when no
+// root can certify it, or when it would get another passphrase than those that
+// serve opens with it.
+func (c *ceremony) mayMake(name string) error {
+	if certs.IssuerKind(name) == ca.Root {
+		return nil
+	}
+	if err := c.side.authority.Opened(ca.Root); err != nil {
+		return fmt.Errorf("%w (give it: --key root=file:…)", err)
+	}
+	var wrong error
+	for _, kind := range ca.Names()[1:] {
+		switch err := c.side.authority.Opened(kind); {
+		case err == nil:
+			return nil
+		case errors.Is(err, keys.ErrPassphrase):
+			wrong = usage("opening the key of the CA "+kind, err)
+		}
+	}
+	return wrong
 }
 
 // retire writes the archive whole before the key goes.

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"cardinal/ca"
+	certificates "cardinal/certs/register"
 	"cardinal/issuance/server"
 )
 
@@ -78,7 +79,7 @@ func (n *node) openCertificate(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	n.certificate = &serverCertificate{clients: n.clientAuthorities(ca.Authentication, ca.Services), now: n.now, logger: n.logger}
+	n.certificate = &serverCertificate{clients: n.clientAuthorities(ca.Authentication, ca.Services), stands: n.stands, now: n.now, logger: n.logger}
 	n.certificate.current.Store(mine)
 	renew := func(context.Context) (*tls.Certificate, error) { return readServerCertificate(n.folder) }
 	switch {
@@ -104,10 +105,15 @@ func (n *node) ownCertificate(ctx context.Context) (*tls.Certificate, error) {
 		}
 	}
 	mine, err := readServerCertificate(n.folder)
-	if err == nil && n.write != nil && !coversNames(mine.Leaf, n.config) {
-		return n.write.newServerCertificate(ctx)
+	if err != nil || n.write == nil || coversNames(mine.Leaf, n.config) {
+		return mine, err
 	}
-	return mine, err
+	covering, err := n.write.newServerCertificate(ctx)
+	if errors.Is(err, certificates.ErrNotIssuing) { // the old one serves all names but the new ones
+		n.logger.Error("the server's certificate lacks names", "error", err)
+		return mine, nil
+	}
+	return covering, err
 }
 
 // coversNames reports whether a certificate is good for all names this server goes by.

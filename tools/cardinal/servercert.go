@@ -104,7 +104,8 @@ func replaceFile(path string, data []byte) error {
 // serverCertificate is the certificate in use; it is replaced while serving.
 type serverCertificate struct {
 	current atomic.Pointer[tls.Certificate]
-	clients func() *x509.CertPool // the CAs clients' certificates come from; named to them, so that they pick the right one
+	clients func() *x509.CertPool        // the CAs clients' certificates come from; named to them, so that they pick the right one
+	stands  func(*x509.Certificate) bool // whether one is still relied on; nil: until it ends
 	now     func() time.Time
 	logger  *slog.Logger
 }
@@ -131,17 +132,29 @@ func due(c *x509.Certificate) time.Time {
 	return c.NotBefore.Add(c.NotAfter.Sub(c.NotBefore) / 3 * 2)
 }
 
-// renewCheck is how often the server looks whether its certificate is due.
-const renewCheck = time.Minute
+// renewCheck is how often it is looked whether a certificate is due, and how long
+// after a try that did not succeed the next one is made. fallenCheck is how often
+// it is looked whether it still stands: clients refuse one whose CA was revoked.
+const (
+	renewCheck  = time.Minute
+	fallenCheck = time.Second
+	fallenAgain = 5 * time.Second // after a try: there may be no CA yet to ask
+)
 
-// keep renews the certificate when it is due, until ctx ends. A renewal that
-// does not succeed is tried again; a third of a year is left for it.
+// keep renews the certificate when it is due or fell with its CA, until ctx
+// ends. A renewal that does not succeed is tried again, and said once a minute.
 func (s *serverCertificate) keep(ctx context.Context, renew func(context.Context) (*tls.Certificate, error)) error {
+	var tried, told time.Time
 	for {
-		if s.now().After(due(s.current.Load().Leaf)) {
-			if next, err := renew(ctx); err != nil {
-				s.logger.Error("renewing the server's certificate", "error", err)
-			} else {
+		leaf, now := s.current.Load().Leaf, time.Now()
+		fallen := s.stands != nil && !s.stands(leaf)
+		if since := now.Sub(tried); fallen && since >= fallenAgain || s.now().After(due(leaf)) && since >= renewCheck {
+			tried = now
+			switch next, err := renew(ctx); {
+			case err != nil && now.Sub(told) >= renewCheck:
+				told = now
+				s.logger.Error("renewing the server's certificate", "fallen", fallen, "error", err)
+			case err == nil && !next.Leaf.Equal(leaf): // the role that writes may not have renewed it yet
 				s.current.Store(next)
 				s.logger.Info("renewed the server's certificate", "until", next.Leaf.NotAfter)
 			}
@@ -149,7 +162,7 @@ func (s *serverCertificate) keep(ctx context.Context, renew func(context.Context
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-time.After(renewCheck):
+		case <-time.After(fallenCheck):
 		}
 	}
 }

@@ -96,27 +96,39 @@ func (n *node) surelyNow() (time.Time, error) {
 	return now, nil
 }
 
-// keepStamps has a key certified when there is none or it has served its time,
-// until ctx ends.
+// keepStamps has a key certified when there is none, it has served its time or
+// fell with its CA, until ctx ends. What does not succeed is tried again, and
+// said once a minute; one that fell stamps nothing meanwhile.
 func (n *node) keepStamps(ctx context.Context, stamps *stamp.Authority) error {
+	var told time.Time
 	for {
+		pause := fallenCheck
 		if err := n.renewStamps(ctx, stamps); err != nil && ctx.Err() == nil {
-			n.logger.Error("certifying the key for time stamps", "error", err)
+			pause = fallenAgain
+			if now := time.Now(); now.Sub(told) >= renewCheck {
+				told = now
+				n.logger.Error("certifying the key for time stamps", "error", err)
+			}
 		}
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-time.After(renewCheck):
+		case <-time.After(pause):
 		}
 	}
 }
 
 func (n *node) renewStamps(ctx context.Context, stamps *stamp.Authority) error {
-	if id := stamps.Identity(); id != nil && n.stampsOn(id.Leaf) {
-		return nil
+	if id := stamps.Identity(); id != nil {
+		if n.stampsOn(id.Leaf) {
+			return nil
+		}
+		if !n.stands(id.Leaf) {
+			stamps.Use(nil)
+		}
 	}
 	id, err := n.readStamps()
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, errStampFell) {
 		return err
 	}
 	if err != nil || !n.stampsOn(id.Leaf) {
@@ -129,10 +141,12 @@ func (n *node) renewStamps(ctx context.Context, stamps *stamp.Authority) error {
 	return nil
 }
 
-// stampsOn reports whether a key has not served its time.
+// stampsOn reports whether a key has not served its time, and its CA stands.
 func (n *node) stampsOn(leaf *x509.Certificate) bool {
-	return n.now().Before(leaf.NotBefore.AddDate(stampKeyYears, 0, 0))
+	return n.stands(leaf) && n.now().Before(leaf.NotBefore.AddDate(stampKeyYears, 0, 0))
 }
+
+var errStampFell = errors.New("the CA of the key for time stamps was revoked")
 
 func (n *node) readStamps() (*stamp.Identity, error) {
 	pair, err := tls.LoadX509KeyPair(n.folder.stampKey(), n.folder.stampKey())
@@ -142,6 +156,9 @@ func (n *node) readStamps() (*stamp.Identity, error) {
 	key, ok := pair.PrivateKey.(*ecdsa.PrivateKey)
 	if !ok || key.Curve != elliptic.P256() {
 		return nil, fmt.Errorf("reading the key for time stamps: it is no P-256 key")
+	}
+	if !n.stands(pair.Leaf) {
+		return nil, errStampFell
 	}
 	chain, err := n.write.chainOf(pair.Leaf)
 	return &stamp.Identity{Key: key, Leaf: pair.Leaf, Chain: chain}, err
