@@ -8,7 +8,6 @@ import (
 	"encoding/asn1"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
 	"math/big"
 	"time"
@@ -27,9 +26,13 @@ var errList = errors.New("the list is not what it should be")
 // with what it should say. It holds one entry at a time.
 type checker struct {
 	in    *bufio.Reader
-	left  int64     // octets of the whole list not read yet
-	hash  hash.Hash // of the to-be-signed part, while inside it
+	left  int64   // octets of the whole list not read yet
+	hash  *behind // of the to-be-signed part, while inside it
+	room  []byte  // what is hashed next
 	count int64
+	// known are the extensions of the last entry that was found in order: most
+	// say the same as the one before.
+	known []byte
 }
 
 // checkList reads r to its end. issuer is whose signature must hold, want what
@@ -43,12 +46,10 @@ func checkList(r io.Reader, issuer *x509.Certificate, want header, n int64) erro
 	if c.left, err = c.open(0x30); err != nil {
 		return err
 	}
-	c.hash = scheme.hash.New()
-	if err := c.tbs(scheme, want); err != nil {
+	sum, err := c.hashed(scheme, func() error { return c.tbs(scheme, want) })
+	if err != nil {
 		return err
 	}
-	sum := c.hash.Sum(nil)
-	c.hash = nil
 	if c.count != n {
 		return fmt.Errorf("%w: %d entries instead of %d", errList, c.count, n)
 	}
@@ -69,6 +70,24 @@ func checkList(r io.Reader, issuer *x509.Certificate, want header, n int64) erro
 		return fmt.Errorf("%w: the signature does not verify", errList)
 	}
 	return nil
+}
+
+// hashed gives the digest of what read reads, which is made beside it.
+func (c *checker) hashed(s scheme, read func() error) ([]byte, error) {
+	digest := s.hash.New()
+	c.hash, c.room = &behind{w: digest}, nil
+	err := read()
+	if ended := c.hash.end(c.room); err == nil {
+		err = ended
+	}
+	c.hash, c.room = nil, nil
+	return digest.Sum(nil), err
+}
+
+// digest has octets hashed, of which there are at most a chunk.
+func (c *checker) digest(p []byte) (err error) {
+	c.room, err = c.hash.append(c.room, p)
+	return err
 }
 
 func (c *checker) tbs(s scheme, want header) error {
@@ -121,7 +140,7 @@ func (c *checker) entries(want header) error {
 		if err != nil {
 			return err
 		}
-		serial, ok := checkEntry(raw, want.base != 0)
+		serial, ok := c.entry(raw, want.base != 0)
 		if !ok {
 			return fmt.Errorf("%w: entry %d", errList, c.count)
 		}
@@ -151,9 +170,9 @@ func (p place) less(q place) bool {
 	return p.shard < q.shard || p.shard == q.shard && bytes.Compare(p.serial, q.serial) < 0
 }
 
-// checkEntry parses an element of revokedCertificates and gives its serial. A
-// delta alone may say removeFromCRL.
-func checkEntry(raw []byte, delta bool) (serial []byte, ok bool) {
+// entry parses an element of revokedCertificates and gives its serial. A delta
+// alone may say removeFromCRL.
+func (c *checker) entry(raw []byte, delta bool) (serial []byte, ok bool) {
 	in := cryptobyte.String(raw)
 	var entry, extensions cryptobyte.String
 	if !in.ReadASN1(&entry, cbasn1.SEQUENCE) || !in.Empty() || !entry.ReadASN1Integer(&serial) {
@@ -168,6 +187,10 @@ func checkEntry(raw []byte, delta bool) (serial []byte, ok bool) {
 	if !entry.ReadASN1(&extensions, cbasn1.SEQUENCE) || !entry.Empty() || extensions.Empty() {
 		return nil, false
 	}
+	if bytes.Equal(extensions, c.known) {
+		return serial, true
+	}
+	c.known = append(c.known[:0], extensions...)
 	for !extensions.Empty() {
 		if !checkEntryExtension(&extensions, delta) {
 			return nil, false
@@ -319,7 +342,9 @@ func (c *checker) short() ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errList, err)
 	}
-	c.hash.Write(raw)
+	if err := c.digest(raw); err != nil {
+		return nil, err
+	}
 	c.left -= int64(n)
 	_, err = c.in.Discard(n) // leaves the octets where they are until the next read
 	return raw, err
@@ -378,7 +403,7 @@ func (c *checker) read(p []byte) error {
 	}
 	c.left -= int64(len(p))
 	if c.hash != nil {
-		c.hash.Write(p)
+		return c.digest(p)
 	}
 	return nil
 }

@@ -58,31 +58,28 @@ type encoded struct {
 	spool
 }
 
-// collect walks the entries.
+// collect walks the entries, and stores beside it what is encoded.
 func (e *encoder) collect() (*encoded, error) {
 	out := &encoded{spool: spool{dir: e.tempDir}}
 	dates := &calendar{}
-	room := make([]byte, 0, chunk+maxEntry)
-	err := e.entries(func(entry register.Entry) error {
+	store := behind{w: out}
+	var room []byte
+	err := e.entries(func(entry register.Entry) (err error) {
 		out.count++
-		if room = dates.appendEntry(room, entry); len(room) < chunk {
-			return nil
+		if len(room) > chunk-maxEntry {
+			room, err = store.next(room)
 		}
-		_, err := out.Write(room)
-		room = room[:0]
+		room = dates.appendEntry(room, &entry)
 		return err
 	})
-	if err == nil {
-		_, err = out.Write(room)
+	if stored := store.end(room); err == nil {
+		err = stored
 	}
 	if err != nil {
 		return nil, errors.Join(err, out.Close())
 	}
 	return out, nil
 }
-
-// chunk is how much of a list is handled at a time.
-const chunk = 128 << 10
 
 // write writes the CertificateList. What it hashes, writes and signs is one
 // stream; the digest is made beside the writing.

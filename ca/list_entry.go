@@ -12,51 +12,56 @@ import (
 const maxEntry = 2 + 23 + 17 + 40
 
 // calendar remembers how days are written, since a list of a million entries
-// names the same thousand days. The zero value is empty.
-type calendar [1 << 11]struct {
-	day  int64 // since 1970, plus one
-	text [8]byte
+// names the same thousand days, and what the last entry said behind its serial.
+// The zero value is empty.
+type calendar struct {
+	days [1 << 11]struct {
+		day  int64 // since 1970, plus one
+		text [8]byte
+	}
+	status certs.Status
+	said   []byte
 }
 
 // secondsADay are those of a day without leap seconds, as Unix time has them.
 const secondsADay = 24 * 60 * 60
 
-// digits writes YYYYMMDD into text and gives the second of the day.
-func (c *calendar) digits(text *[8]byte, t time.Time) int {
+// day gives the day of t as it is written, and the second of the day.
+func (c *calendar) day(t time.Time) (text *[8]byte, second int) {
 	unix := t.Unix()
 	day := unix / secondsADay
-	second := int(unix - day*secondsADay)
+	second = int(unix - day*secondsADay)
 	if second < 0 {
 		day, second = day-1, second+secondsADay
 	}
-	kept := &c[uint64(day)%uint64(len(c))]
+	kept := &c.days[uint64(day)%uint64(len(c.days))]
 	if kept.day != day+1 {
 		kept.day = day + 1
 		t.UTC().AppendFormat(kept.text[:0], "20060102")
 	}
-	*text = kept.text
-	return second
+	return &kept.text, second
 }
 
 // appendEntry appends one element of revokedCertificates: the serial, the
 // revocation date and, as extensions, the reason unless it is unspecified
 // (RFC 5280 §5.3.1) and the invalidity date when there is one (§5.3.2). What
 // was released is removeFromCRL, which deltas alone say.
-func (c *calendar) appendEntry(b []byte, e register.Entry) []byte {
-	start := len(b)
-	if e.Serial[0]&0x80 != 0 {
-		b = append(b, 0x30, 0, 0x02, byte(len(e.Serial)+1), 0)
-	} else {
-		b = append(b, 0x30, 0, 0x02, byte(len(e.Serial)))
+func (c *calendar) appendEntry(b []byte, e *register.Entry) []byte {
+	if e.Status != c.status || len(c.said) == 0 { // what an order did, many say alike
+		c.status = e.Status
+		c.said = c.appendEntryExtensions(c.appendTime(c.said[:0], e.Status.At), &e.Status)
+	}
+	sign := int(e.Serial[0] >> 7)
+	n := len(e.Serial) + sign
+	b = append(b, 0x30, byte(2+n+len(c.said)), 0x02, byte(n))
+	if sign > 0 {
+		b = append(b, 0)
 	}
 	b = append(b, e.Serial...)
-	b = c.appendTime(b, e.Status.At)
-	b = c.appendEntryExtensions(b, e.Status)
-	b[start+1] = byte(len(b) - start - 2)
-	return b
+	return append(b, c.said...)
 }
 
-func (c *calendar) appendEntryExtensions(b []byte, s certs.Status) []byte {
+func (c *calendar) appendEntryExtensions(b []byte, s *certs.Status) []byte {
 	reason := s.Reason
 	if s.State == certs.StateGood {
 		reason = certs.ReasonRemoveFromCRL
@@ -85,8 +90,7 @@ func (c *calendar) appendEntryExtensions(b []byte, s certs.Status) []byte {
 // appendTime writes UTCTime through 2049 and GeneralizedTime after (RFC 5280
 // §5.1.2.4).
 func (c *calendar) appendTime(b []byte, t time.Time) []byte {
-	var text [8]byte
-	second := c.digits(&text, t)
+	text, second := c.day(t)
 	if century := string(text[:2]); (century != "20" || text[2] >= '5') && (century != "19" || text[2] < '5') {
 		return c.appendGeneralized(b, t)
 	}
@@ -96,8 +100,7 @@ func (c *calendar) appendTime(b []byte, t time.Time) []byte {
 
 // appendGeneralized writes a GeneralizedTime.
 func (c *calendar) appendGeneralized(b []byte, t time.Time) []byte {
-	var text [8]byte
-	second := c.digits(&text, t)
+	text, second := c.day(t)
 	b = append(b, 0x18, 15)
 	b = append(b, text[:]...)
 	return appendClock(b, second)

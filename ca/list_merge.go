@@ -150,7 +150,7 @@ func (e *encoder) merge(old []byte) (*encoded, error) {
 			return nil
 		}
 		out.count++
-		room = dates.appendEntry(room[:0], entry)
+		room = dates.appendEntry(room[:0], &entry)
 		_, err = out.Write(room)
 		return err
 	})

@@ -9,8 +9,9 @@ import (
 	"path/filepath"
 )
 
-// spoolMemory is how much of a spool stays in memory: most shards' lists.
-const spoolMemory = 4 << 20
+// spoolMemory is how much of a spool stays in memory: shards' lists of some
+// 160,000 entries, which so do not wait for a disk that is busy.
+const spoolMemory = 8 << 20
 
 // spool keeps what is written to it, what is long in a file that nobody else
 // can name, so that a list of any length costs the same memory. It must be
@@ -18,7 +19,7 @@ const spoolMemory = 4 << 20
 type spool struct {
 	dir  string // "": the system's
 	size int64
-	head []byte
+	head [][]byte // in pieces of a chunk at most
 	file *os.File // nil while head holds all
 }
 
@@ -41,8 +42,8 @@ func CleanSpool(dir string) error {
 
 // Write implements io.Writer.
 func (s *spool) Write(p []byte) (int, error) {
-	if s.file == nil && len(s.head)+len(p) <= spoolMemory {
-		s.head = append(s.head, p...)
+	if s.file == nil && s.size+int64(len(p)) <= spoolMemory {
+		s.keep(p)
 		s.size += int64(len(p))
 		return len(p), nil
 	}
@@ -56,6 +57,18 @@ func (s *spool) Write(p []byte) (int, error) {
 	return n, err
 }
 
+// keep adds to what is in memory.
+func (s *spool) keep(p []byte) {
+	for len(p) > 0 {
+		if n := len(s.head); n == 0 || len(s.head[n-1]) == cap(s.head[n-1]) {
+			s.head = append(s.head, make([]byte, 0, min(chunk, max(len(p), int(s.size), 4<<10))))
+		}
+		last := &s.head[len(s.head)-1]
+		n := min(len(p), cap(*last)-len(*last))
+		*last, p = append(*last, p[:n]...), p[n:]
+	}
+}
+
 // spill moves what is in memory to a file without a name.
 func (s *spool) spill() error {
 	f, err := os.CreateTemp(s.dir, spoolFiles)
@@ -66,15 +79,23 @@ func (s *spool) spill() error {
 	if err := os.Remove(f.Name()); err != nil {
 		return err
 	}
-	_, err = f.Write(s.head)
+	for _, piece := range s.head {
+		if _, err := f.Write(piece); err != nil {
+			return err
+		}
+	}
 	s.head = nil
-	return err
+	return nil
 }
 
 // reader reads all that was written, from the beginning.
 func (s *spool) reader() (io.Reader, error) {
 	if s.file == nil {
-		return bytes.NewReader(s.head), nil
+		pieces := make([]io.Reader, len(s.head))
+		for i, piece := range s.head {
+			pieces[i] = bytes.NewReader(piece)
+		}
+		return io.MultiReader(pieces...), nil
 	}
 	if _, err := s.file.Seek(0, io.SeekStart); err != nil {
 		return nil, err
