@@ -219,6 +219,9 @@ func TakeSeats(s *Server) (giveBack func()) {
 // Waiting is how many wait for a seat.
 func Waiting(s *Server) int { return s.turns.waits() }
 
+// Idle reports whether no request is being worked on: what was answered is then counted, too.
+func Idle(s *Server) bool { return s.inFlight.Load() == 0 }
+
 // FreeSeats is how many seats nobody holds.
 func FreeSeats(s *Server) int {
 	s.turns.mu.Lock()

@@ -207,7 +207,8 @@ func (f *foreign) httpd() string {
 	must(f.t, os.Chmod(filepath.Dir(f.ca), 0o755))
 	ca := filepath.Join(dir, "ca.pem")
 	must(f.t, os.WriteFile(ca, f.pki.caPEM, 0o644))
-	port := freePort(f.t)
+	_, port, err := net.SplitHostPort(quietAddress(f.t))
+	must(f.t, err)
 	var text bytes.Buffer
 	must(f.t, template.Must(template.New("").Parse(httpd)).Execute(&text, map[string]any{"Port": port, "Dir": dir, "CA": ca,
 		"LDAP": f.plain, "Root": os.Getuid() == 0,
@@ -243,21 +244,11 @@ func (f *foreign) daemon(name string, args ...string) {
 
 func (f *foreign) until(what string, holds func() bool) {
 	f.t.Helper()
-	for deadline := time.Now().Add(time.Minute); !holds(); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(3 * time.Minute); !holds(); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			f.t.Fatalf("never: %s", what)
 		}
 	}
-}
-
-func freePort(t testing.TB) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-	defer l.Close()
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	must(t, err)
-	return port
 }
 
 const sssd = `[sssd]
@@ -265,6 +256,7 @@ config_file_version = 2
 services = nss
 domains = {{.Domain}}
 [nss]
+entry_negative_timeout = 1
 [domain/{{.Domain}}]
 id_provider = ldap
 ldap_uri = ldap://{{.LDAP}}
@@ -276,6 +268,11 @@ ldap_schema = rfc2307bis
 ldap_group_object_class = groupOfNames
 ldap_default_bind_dn = cn=admin,o=nhs
 ldap_default_authtok = correct horse
+ldap_network_timeout = 60
+ldap_opt_timeout = 60
+ldap_search_timeout = 60
+offline_timeout = 1
+offline_timeout_random_offset = 0
 `
 
 const posix = `dn: uid=carer,ou=Services,o=nhs
@@ -331,7 +328,9 @@ func TestSSSDKnowsTheUsersAndGroupsOfTheDirectory(t *testing.T) {
 	if got := user; got != "carer:*:64017:64018:Care Home:/srv/carer:/bin/sh" {
 		t.Errorf("the user is %q", got)
 	}
-	if got := getent("group", "wards"); got != "wards:*:64018:carer" {
-		t.Errorf("the group is %q", got)
+	var group string
+	f.until("sssd knows the group", func() bool { group = getent("group", "wards"); return group != "" })
+	if group != "wards:*:64018:carer" {
+		t.Errorf("the group is %q", group)
 	}
 }

@@ -3,7 +3,6 @@ package ldap_test
 import (
 	"bytes"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -42,10 +41,7 @@ func startMonitor(t *testing.T) (address string) {
 	dir := t.TempDir()
 	conf := fmt.Sprintf("include /etc/ldap/schema/core.schema\nmodulepath /usr/lib/ldap\nmoduleload back_monitor\ndatabase monitor\nrootdn \"%s\"\nrootpw \"%s\"\n", "cn=Monitor", rootPassword)
 	must(t, os.WriteFile(filepath.Join(dir, "slapd.conf"), []byte(conf), 0o600))
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-	address = l.Addr().String()
-	must(t, l.Close())
+	address = quietAddress(t)
 	cmd := exec.Command("/usr/sbin/slapd", "-d", "0", "-f", filepath.Join(dir, "slapd.conf"), "-h", "ldap://"+address)
 	var log bytes.Buffer
 	cmd.Stderr = &log
@@ -156,6 +152,7 @@ func TestMonitorTellsThoseWhoMayKnow(t *testing.T) {
 	if _, code := ask(reader, "reading", "-b", "o=nhs", "(description=nosecret)", "1.1"); code != 0 {
 		t.Fatal("the costly search failed")
 	}
+	await(t, "it is counted, which comes after its answer", func() bool { return ldap.Idle(r.server) })
 	for _, x := range []struct {
 		args []string
 		want []string

@@ -43,10 +43,7 @@ func newConsumerOf(t testing.TB, provider string, how copying, more ...string) *
 	dir := t.TempDir()
 	nhs, err := filepath.Abs("../schema/nhs/nhs.schema")
 	must(t, err)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-	c := &consumer{t: t, conf: filepath.Join(dir, "slapd.conf"), address: l.Addr().String()}
-	must(t, l.Close())
+	c := &consumer{t: t, conf: filepath.Join(dir, "slapd.conf"), address: quietAddress(t)} // it is stopped and started there
 	conf := fmt.Sprintf(`include /etc/ldap/schema/core.schema
 include /etc/ldap/schema/cosine.schema
 include /etc/ldap/schema/inetorgperson.schema
@@ -136,7 +133,7 @@ func (c *consumer) equals(r *rig, when string) {
 	var difference string
 	here := r.dial(rootDN, rootPassword)
 	defer here.Close()
-	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(3 * time.Minute); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
 		want, err := dump(here)
 		must(c.t, err)
 		got, err := c.dump()
