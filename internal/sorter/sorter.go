@@ -113,7 +113,11 @@ func (s *Sorter) Sort() {
 	}
 }
 
-const fewItems = 12 // below, comparing whole keys is quicker
+const (
+	fewItems = 12 // below, comparing whole keys is quicker
+	fewHeads = 64 // below, comparing heads is quicker than counting their octets
+	headBits = 64
+)
 
 // sort orders items whose keys have their first depth octets in common. It
 // passes over what else they have in common, orders by the eight octets that
@@ -126,7 +130,7 @@ func (s *Sorter) sort(items []item, depth int) {
 	}
 	depth += s.common(items, depth)
 	s.setHeads(items, depth)
-	slices.SortFunc(items, func(a, b item) int { return cmp.Compare(a.head, b.head) })
+	sortHeads(items, headBits-8)
 	for from := 0; from < len(items); {
 		to, short := from, false
 		for ; to < len(items) && items[to].head == items[from].head; to++ {
