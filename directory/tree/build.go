@@ -183,6 +183,7 @@ func (g *build) readBlocks(reader *directory.LoadReader) error {
 					return fmt.Errorf("block %d: %w", j.block, err)
 				}
 			}
+			w.sort()
 			return nil
 		})
 	}

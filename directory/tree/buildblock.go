@@ -76,6 +76,13 @@ func newBuildWorker(g *build, of int) *buildWorker {
 // defaultSpill is how much memory a load sorts in.
 const defaultSpill = 96 << 20
 
+// sort orders what is in memory, beside the other workers.
+func (w *buildWorker) sort() {
+	for _, s := range []*sorter.Sorter{w.index, w.children, w.uuids} {
+		s.Sort()
+	}
+}
+
 var errCrowded = errors.New("all attribute numbers are taken")
 
 // work does one block.

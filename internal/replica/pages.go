@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"go.etcd.io/bbolt"
 )
@@ -42,7 +43,13 @@ type pageFile struct {
 	mu   sync.Mutex
 	next uint64   // page
 	free []uint64 // pages that were set aside and not needed
+
+	written atomic.Int64 // octets since the system was last asked to begin
 }
+
+// writeAhead is after how many octets the system is asked to begin putting them
+// on disk, so that the sync at the end does not wait for all of the file.
+const writeAhead = 16 << 20
 
 func (p *pageFile) reserve(n int) uint64 {
 	p.mu.Lock()
@@ -61,8 +68,13 @@ func (p *pageFile) giveBack(first uint64, n int) {
 }
 
 func (p *pageFile) write(first uint64, data []byte) error {
-	_, err := p.f.WriteAt(data, int64(first)*pageSize)
-	return err
+	if _, err := p.f.WriteAt(data, int64(first)*pageSize); err != nil {
+		return err
+	}
+	if n := p.written.Add(int64(len(data))); n >= writeAhead && p.written.CompareAndSwap(n, 0) {
+		beginWriting(p.f)
+	}
+	return nil
 }
 
 // finish writes what says where everything is, durably.
