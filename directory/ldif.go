@@ -211,7 +211,7 @@ func (rec *Record) content(body []ldifLine) error {
 	values := make([][]byte, 0, len(body)) // of all attributes: one allocation
 	var a *Attribute
 	for _, l := range body {
-		if l.bare || strings.EqualFold(l.name, "dn") || strings.EqualFold(l.name, "changetype") {
+		if l.bare || sameName(l.name, "dn") || sameName(l.name, "changetype") {
 			return fault(l, fmt.Sprintf("%q inside an entry", l.name))
 		}
 		if a != nil && a.Type == l.name {
@@ -219,7 +219,9 @@ func (rec *Record) content(body []ldifLine) error {
 			values = values[:len(values)+1]
 			continue
 		}
-		if a = rec.Entry.Attribute(l.name); a != nil {
+		given := slices.IndexFunc(rec.Entry.Attributes, func(a Attribute) bool { return sameName(a.Type, l.name) })
+		if given >= 0 {
+			a = &rec.Entry.Attributes[given]
 			a.Values = append(slices.Clip(a.Values), l.value)
 			continue
 		}
@@ -233,6 +235,9 @@ func (rec *Record) content(body []ldifLine) error {
 	}
 	return nil
 }
+
+// sameName compares descriptions, which are ASCII, without case.
+func sameName(a, b string) bool { return len(a) == len(b) && strings.EqualFold(a, b) }
 
 func (rec *Record) modify(body []ldifLine) error {
 	ops := []ModOp{ModAdd, ModDelete, ModReplace, ModIncrement}

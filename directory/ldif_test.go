@@ -3,16 +3,22 @@ package directory_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
+	"reflect"
 	"strings"
 	"testing"
+	"testing/iotest"
 
 	"cardinal/directory"
 )
 
 // readAll reads all records; the error is nil at a clean end.
 func readAll(in string) (out []*directory.Record, err error) {
-	r := directory.NewLDIFReader(strings.NewReader(in))
+	return readFrom(directory.NewLDIFReader(strings.NewReader(in)))
+}
+
+func readFrom(r *directory.LDIFReader) (out []*directory.Record, err error) {
 	for {
 		rec, err := r.Next()
 		if errors.Is(err, io.EOF) {
@@ -50,6 +56,46 @@ func TestLDIFReadsWhatRFC2849Shows(t *testing.T) {
 	v := recs[3].Move
 	if v.NewRDN.String() != "cn=b" || !v.DeleteOldRDN || v.NewSuperior.String() != "o=y" || recs[4].Kind != directory.RecordDelete {
 		t.Errorf("%+v", v)
+	}
+}
+
+// Lines that are whole in memory are read in another way than those that come
+// octet by octet.
+func TestLDIFIsReadTheSameHoweverItComes(t *testing.T) {
+	t.Parallel()
+	for _, in := range []string{
+		"version: 1\n\ndn: cn=a,o=x\ncn: a\nsn:b\n\ndn: cn=b,cn=a,o=x\ncn: b\nCN: c\nsn:  d \n",
+		"dn: cn=a, o=x\ncn: a\n\ndn: cn=b,cn=a\\,b,o=x\ncn: fol\n ded\n# not\n  this\nsn: é\n\n\ndn: cn=c,cn=a\\,b,o=x\ncn:: Yw==\n",
+		"dn: cn=a,cn=b,cn=c,o=x\r\ncn: a\r\n\r\ndn: cn=b,cn=b,cn=c,o=x\r\ncn: \r\n",
+		"dn: cn=a,o=x\ncn: a\nsn: \xff\n", "dn: cn=a,o=x\ncn: a\nsn", "dn: cn=a,,o=x\ncn: a\n", "dn: cn=a,cn=b,=x\ncn: a\n", "dn: cn=a,o=x\ncn a: b\n",
+		"dn: cn=a,o=x\ncn: a\n-\n", "dn: cn=a,o=x\ncn:< file:a\n", "dn: cn=a,o=x\nobjectClass: a\ncn: b\n\ndn: cn=b,o=x\nobjectClass: a\ncnn: b\nc: d\n",
+	} {
+		readBothWays(t, in)
+	}
+}
+
+func readBothWays(t *testing.T, in string) {
+	t.Helper()
+	whole, err := readPieces(in)
+	slow, slowErr := readFrom(directory.NewLDIFReader(iotest.OneByteReader(strings.NewReader(in))))
+	if !reflect.DeepEqual(whole, slow) || fmt.Sprint(err) != fmt.Sprint(slowErr) {
+		t.Errorf("%q in one piece is %+v, %v, octet by octet %+v, %v", in, whole, err, slow, slowErr)
+	}
+}
+
+func readPieces(in string) (out []*directory.Record, err error) {
+	for pieces := directory.NewLDIFPieces(strings.NewReader(in)); ; {
+		piece, err := pieces.Next()
+		if errors.Is(err, io.EOF) {
+			return out, nil
+		}
+		if err != nil {
+			return out, err
+		}
+		recs, err := readFrom(piece)
+		if out = append(out, recs...); err != nil {
+			return out, err
+		}
 	}
 }
 
@@ -123,6 +169,7 @@ func FuzzLDIF(f *testing.F) {
 	f.Add("version: 1\n\ndn: cn=x\ncn: y\n z\n# c\nsn:: YQ==\n\ndn: cn=a\nchangetype: modify\nadd: x\nx: 1\n-\n")
 	f.Add("dn: cn=a\nchangetype: moddn\nnewrdn: cn=b\ndeleteoldrdn: 0\n")
 	f.Fuzz(func(t *testing.T, in string) {
+		readBothWays(t, in)
 		recs, _ := readAll(in)
 		for _, rec := range recs {
 			if rec.Entry == nil {

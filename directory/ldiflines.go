@@ -52,7 +52,15 @@ type ldifLines struct {
 	offset int64
 	ended  bool // the last physical line had its newline
 	err    error
-	names  map[string]string // attribute descriptions seen, so that each is allocated once
+	names  map[string]*ldifName // attribute descriptions seen, so that each is allocated once
+	last   *ldifName            // the one before
+}
+
+// ldifName is an attribute description, and the one that came behind it last:
+// records resemble each other, so most names are found without being looked up.
+type ldifName struct {
+	text string
+	next *ldifName
 }
 
 const (
@@ -132,6 +140,9 @@ func (s *ldifLines) next() (ldifLine, error) {
 	if s.err != nil {
 		return ldifLine{line: s.line}, s.err
 	}
+	if l, ok := s.plain(); ok {
+		return l, nil
+	}
 	l, text, err := s.logical()
 	if err == nil && len(text) > 0 {
 		l, err = s.parse(l, text)
@@ -140,6 +151,74 @@ func (s *ldifLines) next() (ldifLine, error) {
 		s.err = err
 	}
 	return l, err
+}
+
+// plain gives the next line if it is one of the ordinary kind, all in memory:
+// empty, or "name: value" that goes on in no other line. False leaves it to
+// those who know every kind; nothing was read then.
+func (s *ldifLines) plain() (ldifLine, bool) {
+	end := bytes.IndexByte(s.rest, '\n')
+	if end < 0 || end > maxLDIFValue || end+1 < len(s.rest) && s.rest[end+1] == ' ' || end+1 == len(s.rest) && s.r != nil {
+		return ldifLine{}, false
+	}
+	l := ldifLine{line: s.line + 1, offset: s.offset}
+	if end > 0 && !s.split(&l, s.rest[:end:end]) {
+		return ldifLine{}, false
+	}
+	s.line++
+	s.ended = true
+	s.offset, s.rest = s.offset+int64(end)+1, s.rest[end+1:]
+	return l, true
+}
+
+// split parses "name: value"; false for all else, base64 and comments too.
+func (s *ldifLines) split(l *ldifLine, text []byte) bool {
+	if text[0] == ' ' || text[len(text)-1] == '\r' {
+		return false
+	}
+	var name *ldifName
+	if s.last != nil && s.last.next != nil {
+		if n := s.last.next; len(n.text) < len(text) && text[len(n.text)] == ':' && string(text[:len(n.text)]) == n.text {
+			name = n
+		}
+	}
+	if name == nil {
+		colon := nameEnd(text)
+		if colon <= 0 {
+			return false
+		}
+		name = s.named(text[:colon])
+		if s.last != nil {
+			s.last.next = name
+		}
+	}
+	v := text[len(name.text)+1:]
+	if len(v) > 0 && (v[0] == ':' || v[0] == '<') {
+		return false
+	}
+	for len(v) > 0 && v[0] == ' ' {
+		v = v[1:]
+	}
+	if !utf8.Valid(v) {
+		return false
+	}
+	s.last = name
+	l.name, l.value = name.text, v
+	return true
+}
+
+// nameEnd is where the colon behind an attribute description stands; -1 if
+// there is none.
+func nameEnd(text []byte) int {
+	for i, c := range text {
+		if c == ':' {
+			return i
+		}
+		if !isTypeByte(c) && c != ';' {
+			break
+		}
+	}
+	return -1
 }
 
 // logical unfolds one line and skips comments.
@@ -189,15 +268,18 @@ func (s *ldifLines) unfold(text []byte) ([]byte, error) {
 	}
 }
 
-func (s *ldifLines) intern(name []byte) string {
-	if n, ok := s.names[string(name)]; ok {
-		return n
+func (s *ldifLines) intern(name []byte) string { return s.named(name).text }
+
+// named gives what is known of a name.
+func (s *ldifLines) named(name []byte) *ldifName {
+	n, ok := s.names[string(name)]
+	if !ok {
+		if s.names == nil || len(s.names) >= maxNames {
+			s.names, s.last = map[string]*ldifName{}, nil
+		}
+		n = &ldifName{text: string(name)}
+		s.names[n.text] = n
 	}
-	if s.names == nil || len(s.names) >= maxNames {
-		s.names = map[string]string{}
-	}
-	n := string(name)
-	s.names[n] = n
 	return n
 }
 
@@ -207,16 +289,7 @@ func (s *ldifLines) parse(l ldifLine, text []byte) (ldifLine, error) {
 		l.bare = true
 		return l, nil
 	}
-	colon := -1
-	for i, c := range text {
-		if c == ':' {
-			colon = i
-			break
-		}
-		if !isTypeByte(c) && c != ';' {
-			break
-		}
-	}
+	colon := nameEnd(text)
 	if colon <= 0 {
 		return l, s.fail(l, `no "name:" at the start of the line`)
 	}

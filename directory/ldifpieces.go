@@ -100,15 +100,14 @@ func (n ldifNames) parse(text []byte, intern func([]byte) string) (DN, error) {
 	}
 	above, ok := n[string(text[comma+1:])]
 	if !ok {
-		whole, err := ParseDN(string(text))
-		if err != nil {
-			return nil, err
+		var err error
+		if above, err = n.parse(text[comma+1:], intern); err != nil || len(above) == 0 {
+			return ParseDN(string(text)) // which says where in all of it
 		}
 		if len(n) >= maxLDIFParents {
 			clear(n)
 		}
-		n[string(text[comma+1:])] = whole[1:]
-		return whole, nil
+		n[string(text[comma+1:])] = above
 	}
 	if len(above)+1 > maxRDNs {
 		return ParseDN(string(text))
