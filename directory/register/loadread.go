@@ -179,34 +179,49 @@ func (w *loadWorker) take(it *item, e *directory.Entry) error {
 // place makes the key of a name.
 func (w *loadWorker) place(dn directory.DN) error {
 	if len(dn) > len(w.suffix.dn)+1 {
-		above, ok := w.above[&dn[1][0]]
-		if !ok {
-			p, err := w.r.locate(dn)
-			if err != nil {
-				return err
-			}
-			if p.suffix != w.suffix {
-				return refuse(directory.NoSuchObject, "not below %q", w.job.Suffix)
-			}
-			above = p.key.Parent()
-			w.above[&dn[1][0]] = above
+		above, err := w.parent(dn[1:])
+		if err != nil {
+			return err
 		}
-		var err error
 		w.key, err = w.r.schema.AppendKey(append(w.key[:0], above...), dn[:1])
 		if err == nil && len(w.key) > maxKey {
 			err = refuse(directory.AdminLimitExceeded, "a name of more than %d bytes", maxKey)
 		}
 		return err
 	}
-	p, err := w.r.locate(dn)
+	key, err := w.located(dn)
+	w.key = append(w.key[:0], key...)
+	return err
+}
+
+// parent makes the key of a name entries of the piece stand below, once.
+func (w *loadWorker) parent(dn directory.DN) (directory.Key, error) {
+	if len(dn) <= len(w.suffix.dn) {
+		return w.located(dn)
+	}
+	key, ok := w.above[&dn[0][0]]
+	if ok {
+		return key, nil
+	}
+	above, err := w.parent(dn[1:])
 	if err != nil {
-		return err
+		return "", err
 	}
-	if p.suffix != w.suffix {
-		return refuse(directory.NoSuchObject, "not below %q", w.job.Suffix)
+	made, err := w.r.schema.AppendKey([]byte(above), dn[:1])
+	if err != nil {
+		return "", err
 	}
-	w.key = append(w.key[:0], p.key...)
-	return nil
+	key = directory.Key(made)
+	w.above[&dn[0][0]] = key
+	return key, nil
+}
+
+func (w *loadWorker) located(dn directory.DN) (directory.Key, error) {
+	p, err := w.r.locate(dn)
+	if err == nil && p.suffix != w.suffix {
+		err = refuse(directory.NoSuchObject, "not below %q", w.job.Suffix)
+	}
+	return p.key, err
 }
 
 // canonical brings an entry into the form in which it is stored.

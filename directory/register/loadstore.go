@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"runtime"
 
 	"golang.org/x/sync/errgroup"
 
@@ -17,12 +18,14 @@ import (
 // packed is a block to be stored.
 type packed struct {
 	*directory.Block
-	first directory.Key
-	data  []byte
+	first  directory.Key
+	sealed chan []byte // gives data, once
+	data   []byte
 }
 
 const (
 	blocksTogether = 8  // blocks in one transaction: some 400 KiB
+	blocksAhead    = 16 // blocks that may wait while one commits: 3 MiB at most
 	secretsAtOnce  = 10 // change bodies whose secrets one transaction stores: some 4,000 rows
 )
 
@@ -31,11 +34,27 @@ const (
 func (x *load) store(ctx context.Context) error {
 	x.manifest = directory.LoadManifest{Suffix: x.suffix.dn, Entries: x.count, Defaults: x.defaults}
 	g, running := errgroup.WithContext(ctx)
-	blocks := make(chan packed, blocksTogether)
+	blocks, open := make(chan packed, blocksAhead), make(chan packed, blocksAhead)
 	g.Go(func() error {
 		defer close(blocks)
-		return x.pack(running, blocks)
+		defer close(open)
+		return x.pack(func(b *directory.Block, first directory.Key) error {
+			p := packed{Block: b, first: first, sealed: make(chan []byte, 1)}
+			if err := give(running, open, p); err != nil {
+				return err // whoever keeps a block waits for it to be sealed
+			}
+			return give(running, blocks, p)
+		})
 	})
+	for range runtime.GOMAXPROCS(0) {
+		g.Go(func() error {
+			var sealer directory.BlockSealer
+			for b := range open {
+				b.sealed <- sealer.Seal(b.Block)
+			}
+			return nil
+		})
+	}
 	g.Go(func() error { return x.keepBlocks(running, blocks) })
 	if err := g.Wait(); err != nil {
 		return err
@@ -43,16 +62,19 @@ func (x *load) store(ctx context.Context) error {
 	return x.keepSecrets(ctx)
 }
 
-func (x *load) pack(ctx context.Context, blocks chan<- packed) error {
+func give(ctx context.Context, to chan<- packed, p packed) error {
+	select {
+	case to <- p:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// pack gives blocks away in the order of their keys, each with its first one.
+func (x *load) pack(emit func(b *directory.Block, first directory.Key) error) error {
 	var first directory.Key
-	w := directory.NewBlockWriter(&x.names, func(b *directory.Block) error {
-		select {
-		case blocks <- packed{Block: b, first: first}:
-			return nil
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	})
+	w := directory.NewBlockWriter(&x.names, func(b *directory.Block) error { return emit(b, first) })
 	m, err := sorter.Merge(x.sorters...)
 	if err != nil {
 		return err
@@ -151,9 +173,8 @@ func (a *ancestor) where() string {
 // keepBlocks stores blocks as contents, several to a transaction.
 func (x *load) keepBlocks(ctx context.Context, blocks <-chan packed) error {
 	var batch []packed
-	var sealer directory.BlockSealer
 	for b := range blocks {
-		b.data = sealer.Seal(b.Block)
+		b.data = <-b.sealed
 		if batch = append(batch, b); len(batch) < blocksTogether {
 			continue
 		}

@@ -44,7 +44,10 @@ func (tx *Tx) PutContent(data []byte) (journal.Hash, error) {
 func (tx *Tx) putContent(h journal.Hash, data []byte) {
 	for part := 0; part*ChunkSize < len(data); part++ {
 		chunk := data[part*ChunkSize : min(len(data), (part+1)*ChunkSize)]
-		name := journal.Hash(sha256.Sum256(chunk))
+		name := h
+		if len(chunk) < len(data) {
+			name = sha256.Sum256(chunk)
+		}
 		tx.Defer(insertChunk, name, tx.now, chunk)
 		tx.Defer(insertPart, h, part, name)
 	}
