@@ -150,7 +150,7 @@ rm -rf "$2"
 const settings = `
 listen_addresses = ''
 unix_socket_permissions = 0777
-max_connections = 60
+max_connections = 200
 shared_buffers = 64MB
 fsync = on
 synchronous_commit = on
