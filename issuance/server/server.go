@@ -38,11 +38,9 @@ import (
 
 // Limits of a request, and of how long a write waits for the replica.
 const (
-	bodyMax   = 1 << 20  // a photograph of 512 KiB in base64 and its person
-	orderMax  = 16 << 20 // a million cards by name
-	ordersAt  = 2        // requests of that size read at once
-	depthMax  = 8        // the deepest body has 4 levels
-	pemMax    = 16384    // as the OpenAPI document has it
+	bodyMax   = 1 << 20 // a photograph of 512 KiB in base64 and its person
+	depthMax  = 8       // the deepest body has 4 levels
+	pemMax    = 16384   // as the OpenAPI document has it
 	waitLimit = 5 * time.Second
 )
 
@@ -66,7 +64,7 @@ type server struct {
 	waiter   Waiter
 	wait     time.Duration
 	watch    *Watch
-	large    chan struct{} // one for each large request being read
+	large    *large
 	streams  chan struct{} // one for each stream of events
 	logger   *slog.Logger
 	document []byte
@@ -110,7 +108,7 @@ func New(c Config) (http.Handler, error) {
 		c.Watch = NewWatch(nil, nil)
 	}
 	s := &server{desk: c.Issuance, waiter: c.Waiter, wait: c.Wait, watch: c.Watch, logger: c.Logger, document: document,
-		large: make(chan struct{}, ordersAt), streams: make(chan struct{}, mostStreams)}
+		large: newLarge(), streams: make(chan struct{}, mostStreams)}
 	return s.mux()
 }
 
@@ -168,9 +166,12 @@ func (s *server) serve(route api.Route, h handler) http.Handler {
 			return
 		}
 		if route.Large {
-			s.large <- struct{}{}
-			defer func() { <-s.large }()
-			r.Body = http.MaxBytesReader(w, r.Body, orderMax)
+			leave, err := s.admitLarge(w, x)
+			if err != nil {
+				s.refuse(w, x, err)
+				return
+			}
+			defer leave()
 		} else if route.Body {
 			r.Body = http.MaxBytesReader(w, r.Body, bodyMax)
 		}
