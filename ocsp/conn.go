@@ -19,6 +19,7 @@ type conn struct {
 	server  *Server
 	in      []byte // what has arrived and is not answered yet
 	head    head
+	loose   int       // CRs and LFs that may still come between a POST and the next request
 	begun   bool      // the deadline for reading is that of a request
 	readBy  time.Time // the deadlines in force
 	writeBy time.Time
@@ -77,7 +78,7 @@ func (c *conn) run() {
 func (c *conn) next() (verdict, error) {
 	limits := &c.server.responder.config.Limits
 	for {
-		if len(c.in) > 0 {
+		if c.skipLoose(); len(c.in) > 0 {
 			v := c.head.parse(c.in)
 			switch {
 			case v == headTaken && (int64(c.head.body) > limits.Body || len(c.head.path) > limits.URL):
@@ -91,6 +92,21 @@ func (c *conn) next() (verdict, error) {
 		if err := c.read(); err != nil {
 			return headOther, err
 		}
+	}
+}
+
+// mostLoose is how many CRs and LFs after a POST's body are passed over, as
+// net/http does: some clients send them (RFC 9112 §2.2).
+const mostLoose = 4
+
+func (c *conn) skipLoose() {
+	n := 0
+	for n < len(c.in) && n < c.loose && (c.in[n] == '\r' || c.in[n] == '\n') {
+		n++
+	}
+	c.in = c.in[:copy(c.in, c.in[n:])]
+	if c.loose -= n; len(c.in) > 0 {
+		c.loose = 0
 	}
 }
 
@@ -148,7 +164,10 @@ func (c *conn) exchange() error {
 	r.metrics.requests[why].Inc()
 	err = c.write(m.wire)
 	r.metrics.seconds.Observe(r.config.Now().Sub(start).Seconds())
-	c.in = c.in[:copy(c.in, c.in[whole:])]
+	c.in, c.loose = c.in[:copy(c.in, c.in[whole:])], 0
+	if h.method == methodPost {
+		c.loose = mostLoose
+	}
 	if cap(c.in) > keptBuffer && len(c.in) <= firstBuffer {
 		c.in = append(make([]byte, 0, firstBuffer), c.in...)
 	}

@@ -191,6 +191,38 @@ func TestPipelinedAndTornRequestsAreAnsweredInOrder(t *testing.T) {
 	}
 }
 
+// TestLineEndsBehindABodyArePassedOver: some clients send one more than they
+// say (RFC 9112 §2.2), and it may come by itself. Elsewhere it is refused.
+func TestLineEndsBehindABodyArePassedOver(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.serve()
+	w.ready()
+	good := requestFor(idOf(w.auth, crypto.SHA1, w.issued(w.auth).SerialNumber)).der(t)
+	c := w.wired(t)
+	for _, behind := range []string{"", "\r\n", "\n", "\r\n\r\n"} {
+		c.send(postOf(good, ""))
+		if r, body := c.answer("POST"); r.StatusCode != http.StatusOK || tagOf(t, body) != 0 {
+			t.Errorf("a request is answered %s", r.Status)
+		}
+		for _, octet := range behind {
+			c.send(string(octet))
+		}
+	}
+	if n := w.handedTotal(); n != "0" {
+		t.Errorf("%s connections were handed over", n)
+	}
+	c.send("\r\n" + postOf(good, "")) // behind four already
+	if status := c.status(); status != http.StatusBadRequest && status != 0 {
+		t.Errorf("too many are answered %d", status)
+	}
+	c = w.wired(t)
+	c.send("\r\n" + postOf(good, ""))
+	if status := c.status(); status != http.StatusBadRequest && status != 0 {
+		t.Errorf("before anything they are answered %d", status)
+	}
+}
+
 // What is not of the plain form is answered by net/http, on the same connection and with nothing lost.
 func TestEverythingElseIsHandedOver(t *testing.T) {
 	t.Parallel()
