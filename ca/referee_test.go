@@ -34,7 +34,7 @@ func need(t *testing.T, prog, pkg string) {
 // run gives all a program said and whether it ended well.
 func (w *world) run(prog string, args ...string) (string, bool) {
 	w.Helper()
-	ctx, cancel := context.WithTimeout(w.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(w.Context(), 5*time.Minute)
 	defer cancel()
 	out, err := exec.CommandContext(ctx, prog, args...).CombinedOutput()
 	if ctx.Err() != nil {

@@ -78,7 +78,7 @@ func script(name string) string {
 
 // askJava: the JDK chooses GET or POST for a whole process.
 func askJava(t *testing.T, s *stage, c cell) (verdict, output string) {
-	p := s.talk(t, "java", "-XX:TieredStopAtLevel=1", script("Revocation.java"), s.dir, s.url(), fmt.Sprint(c.method == "GET"))
+	p := s.talk(t, "java", "-XX:TieredStopAtLevel=1", "-Dcom.sun.security.ocsp.timeout=120", script("Revocation.java"), s.dir, s.url(), fmt.Sprint(c.method == "GET"))
 	verdict = p.ask(c.state, authorityOf(c), c.nonce)
 	return verdict, ""
 }

@@ -36,7 +36,7 @@ func need(t *testing.T, program, pkg string) {
 // run starts a program and returns what it wrote and its exit code.
 func run(t *testing.T, dir, program string, args ...string) (output string, code int) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Dir = dir

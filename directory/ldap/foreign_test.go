@@ -38,10 +38,10 @@ func newForeign(t *testing.T) *foreign {
 	return f
 }
 
-// run runs a program to its end, at most a minute, and returns what it prints.
+// run runs a program to its end, at most five minutes, and returns what it prints.
 func (f *foreign) run(name string, args ...string) string {
 	f.t.Helper()
-	ctx, cancel := context.WithTimeout(f.t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(f.t.Context(), 5*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Env = append(os.Environ(), "LDAPCONF=/dev/null", "LDAPNOINIT=1")

@@ -23,7 +23,7 @@ def fetch(method, der):
         request = urllib.request.Request(url + "/" + urllib.parse.quote(base64.b64encode(der).decode(), safe=""))
     else:
         request = urllib.request.Request(url, data=der, headers={"Content-Type": "application/ocsp-request"})
-    with urllib.request.urlopen(request, timeout=30) as answer:
+    with urllib.request.urlopen(request, timeout=120) as answer:
         if answer.headers["Content-Type"] != "application/ocsp-response":
             raise ValueError(answer.headers["Content-Type"])
         return ocsp.load_der_ocsp_response(answer.read())

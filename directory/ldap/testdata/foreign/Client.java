@@ -32,8 +32,8 @@ public class Client {
 		Hashtable<String, Object> env = new Hashtable<>();
 		env.put(Context.INITIAL_CONTEXT_FACTORY, "com.sun.jndi.ldap.LdapCtxFactory");
 		env.put(Context.PROVIDER_URL, url);
-		env.put("com.sun.jndi.ldap.connect.timeout", "20000");
-		env.put("com.sun.jndi.ldap.read.timeout", "20000");
+		env.put("com.sun.jndi.ldap.connect.timeout", "120000");
+		env.put("com.sun.jndi.ldap.read.timeout", "120000");
 		env.put("java.naming.ldap.attributes.binary", "userPassword");
 		return env;
 	}
