@@ -127,7 +127,7 @@ const readyCheck = 20 * time.Millisecond
 
 // announce prints the ready line once every part can answer.
 func (n *node) announce(ctx context.Context) error {
-	for len(n.unready()) > 0 {
+	for len(n.unready()) > 0 || n.tooOld() {
 		select {
 		case <-ctx.Done():
 			return nil
@@ -135,6 +135,12 @@ func (n *node) announce(ctx context.Context) error {
 		}
 	}
 	return n.writeReady(n.addresses)
+}
+
+// tooOld: the copy beside a writer is as old as the ledger's last heartbeat, which is of the process before, until the
+// first of this one arrives in it. A copy whose writer is elsewhere may stay old, and is served for its lists.
+func (n *node) tooOld() bool {
+	return n.write != nil && n.read != nil && n.read.replica.State().Age > n.config.Limits.OCSPAge
 }
 
 func (n *node) writeReady(r ready) error {

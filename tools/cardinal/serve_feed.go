@@ -139,8 +139,9 @@ func (n *node) keepLeases(ctx context.Context) error {
 	}
 }
 
-// leaveWait is how long an ending process tries to say that its copy answers nothing more.
-const leaveWait = 2 * time.Second
+// leaveWait is how long an ending process tries to say that its copy answers nothing more: who does not hear it waits for
+// the copy, and calls it one that may still answer until its limits are over.
+const leaveWait = 5 * time.Second
 
 // leave says that the copy in this process has ended. Where it cannot, others wait for it to refuse by itself.
 func (n *node) leave(ctx context.Context) error {

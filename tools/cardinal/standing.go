@@ -66,6 +66,7 @@ func (n *node) tellStanding(ctx context.Context) error {
 		}
 		cancel()
 	}
+	client.Timeout = leaveWait
 	return n.say(context.WithoutCancel(ctx), client, http.MethodDelete, nil)
 }
 
