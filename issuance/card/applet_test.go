@@ -18,12 +18,29 @@ import (
 
 func openApplet(t testing.TB) *card.Applet {
 	t.Helper()
-	a, err := card.OpenApplet(filepath.Join(t.TempDir(), "card.json"), card.Options{Create: true, Serial: 0x01020304})
+	return openAppletIn(t, t.TempDir())
+}
+
+func openAppletIn(t testing.TB, folder string) *card.Applet {
+	t.Helper()
+	a, err := card.OpenApplet(filepath.Join(folder, "card.json"), card.Options{Create: true, Serial: 0x01020304})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = a.Close() })
 	return a
+}
+
+// inMemory is a folder that is in no disk's way, where there is one: a card is synced with each command, and the fuzzer
+// gives an input ten seconds.
+func inMemory(t testing.TB) string {
+	t.Helper()
+	folder, err := os.MkdirTemp("/dev/shm", "applet-")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(folder) })
+	return folder
 }
 
 // TestAppletAnswers reads testdata/apdu/*.txt: a name, then commands (>) and
@@ -159,7 +176,7 @@ func FuzzApplet(f *testing.F) {
 	f.Add([]byte(sel + "\x09\x00\x87\x03\x9b\x04\x7c\x02\x80\x00" + "\x09\x00\x47\x00\x9a\x05\xac\x03\x80\x01\x11"))
 	f.Add([]byte(sel + "\x07\x10\xdb\x3f\xff\x02\x5c\x03" + "\x05\x00\xf7\x00\x9b\x00" + "\x05\x00\xf9\x9a\x00\x00"))
 	f.Fuzz(func(t *testing.T, series []byte) {
-		a := openApplet(t)
+		a := openAppletIn(t, inMemory(t))
 		for len(series) > 0 {
 			n := min(int(series[0]), len(series)-1)
 			answer, err := a.Transmit(series[1 : 1+n])

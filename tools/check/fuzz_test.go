@@ -17,3 +17,18 @@ func TestOnlyARunThatFoundNothingIsRunAgain(t *testing.T) {
 		}
 	}
 }
+
+func TestAnInputAWorkerWasStuckOnIsTriedAgain(t *testing.T) {
+	t.Parallel()
+	const stuck = "--- FAIL: FuzzX (12.2s)\n    fuzzing process hung or terminated unexpectedly: exit status 2\n    Failing input written to testdata/fuzz/FuzzX/1f\n    To re-run:\n"
+	for said, want := range map[string]string{
+		stuck:                "testdata/fuzz/FuzzX/1f",
+		"panic: x\n" + stuck: "",
+		"--- FAIL: FuzzX (1.2s)\n    --- FAIL: FuzzX (0.0s)\n        x_test.go:9: it broke\n    Failing input written to testdata/fuzz/FuzzX/1f\n": "",
+		"ok": "",
+	} {
+		if got := stuckOn([]byte(said)); got != want {
+			t.Errorf("%q: %q", said, got)
+		}
+	}
+}

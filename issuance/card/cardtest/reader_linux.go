@@ -65,7 +65,7 @@ func again(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), patience+patience/2)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*patience)
 	defer cancel()
 	flags := []string{"--mount"}
 	if os.Getuid() != 0 {
@@ -126,14 +126,13 @@ func (r *Reader) Insert(t *testing.T, c card.Inserted) {
 	ctx, cancel := context.WithCancel(context.Background())
 	served := make(chan error, 1)
 	go func() {
-		var err error
-		for range 200 { // until the reader listens
-			if err = card.ServeReader(ctx, fmt.Sprintf("127.0.0.1:%d", r.port), c); err == nil {
-				break
+		for deadline := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) { // until the reader listens
+			err := card.ServeReader(ctx, fmt.Sprintf("127.0.0.1:%d", r.port), c)
+			if err == nil || ctx.Err() != nil || time.Now().After(deadline) {
+				served <- err
+				return
 			}
-			time.Sleep(50 * time.Millisecond)
 		}
-		served <- err
 	}()
 	t.Cleanup(func() {
 		cancel()
