@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -27,7 +29,7 @@ func slapdPeer(t *testing.T) (plain, secure, dir string, pid int) {
 	if err := run(t.Context(), []string{"data", "--people", "60", "--organisations", "5", "--services", "20", "--logins", "5", "--out", people}, nil); err != nil {
 		t.Fatal(err)
 	}
-	plain, secure = freePort(t), freePort(t)
+	plain, secure = freePorts(t)
 	environment := append(os.Environ(), "SLAPD_PORT="+plain, "SLAPD_TLS_PORT="+secure)
 	load := exec.Command("peers/slapd.sh", "load", dir, people)
 	load.Env = environment
@@ -40,7 +42,7 @@ func slapdPeer(t *testing.T) (plain, secure, dir string, pid int) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = serve.Process.Kill(); _ = serve.Wait() })
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(3 * time.Minute); ; time.Sleep(20 * time.Millisecond) {
 		if conn, err := net.Dial("tcp", "127.0.0.1:"+secure); err == nil {
 			_ = conn.Close()
 			return "ldap://127.0.0.1:" + plain, "ldaps://127.0.0.1:" + secure, dir, serve.Process.Pid
@@ -51,14 +53,27 @@ func slapdPeer(t *testing.T) (plain, secure, dir string, pid int) {
 	}
 }
 
-func freePort(t *testing.T) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+// freePorts finds two ports nobody listens on, below those that systems give out by themselves: one of those could be
+// another's by the time slapd has been set up.
+func freePorts(t *testing.T) (plain, secure string) {
+	t.Helper()
+	for tries := 0; ; tries++ {
+		first := 9000 + 2*rand.IntN(500)
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", first))
+		if err == nil {
+			var second net.Listener
+			if second, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", first+1)); err == nil {
+				_ = second.Close()
+			}
+			_ = l.Close()
+		}
+		switch {
+		case err == nil:
+			return strconv.Itoa(first), strconv.Itoa(first + 1)
+		case tries == 100:
+			t.Fatal(err)
+		}
 	}
-	defer l.Close()
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	return port
 }
 
 // TestEveryLoadIsRightAgainstSlapd has a foreign server judge what the loads

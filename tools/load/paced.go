@@ -167,14 +167,14 @@ func (p *pacer) run(ctx context.Context) error {
 		if p.asked == 0 && (p.sent == p.total || len(p.idle) == 0) {
 			return nil
 		}
-		if p.asked > 0 && now-p.heard > patience {
-			p.result.note(errSilent, 0)
-			p.result.errors += p.asked - 1
-			return nil
-		}
 		ready, err := p.poll.wait(p.pause(now))
 		if err != nil {
 			return err
+		}
+		if len(ready) == 0 && p.asked > 0 && now-p.heard > patience { // nor is there anything to read, if it was this process that stood still
+			p.result.note(errSilent, 0)
+			p.result.errors += p.asked - 1
+			return nil
 		}
 		for _, i := range ready {
 			p.take(i)

@@ -87,6 +87,9 @@ func (s *storm) run(ctx context.Context) (r weathered, err error) {
 	if r.Wrong+r.Errors > 0 {
 		return r, errors.Join(errNotRight, first, r.Before.first, r.During.first)
 	}
+	if errors.Is(lookErr, errNothing) { // all had bound before anybody had looked
+		return r, nil
+	}
 	return r, lookErr
 }
 
