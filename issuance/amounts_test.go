@@ -23,7 +23,7 @@ func TestListsInRequestsAreBounded(t *testing.T) {
 		change(&n)
 		start := time.Now()
 		_, _, err := w.Desk.AddPerson(ctx, w.Manager.Operator(), n)
-		if took := time.Since(start); took > 20*time.Second { // a busy machine needs room; unbounded lists took minutes
+		if took := time.Since(start); took > time.Minute { // a busy machine needs room; unbounded lists took minutes
 			t.Errorf("the ledger was held for %s", took)
 		}
 		return err

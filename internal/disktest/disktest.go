@@ -33,7 +33,7 @@ func Run(t *testing.T, size string, more func(disk string) (environment []string
 	if _, err := exec.LookPath("unshare"); err != nil {
 		t.Skipf("needs %s: apt-get install -y %s", "unshare", "util-linux")
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()
 	flags := []string{"--mount"}
 	if os.Getuid() != 0 {

@@ -93,7 +93,7 @@ func (o *office) serve(w server.Waiter) {
 	issuers := x509.NewCertPool()
 	issuers.AddCert(o.Issuers[ca.Authentication].Certificate)
 	issuers.AddCert(o.Issuers[ca.Services].Certificate)
-	srv := &http.Server{Handler: handler, TLSConfig: server.TLSConfig(o.serverCertificate(), func() *x509.CertPool { return issuers }), ReadHeaderTimeout: 10 * time.Second}
+	srv := &http.Server{Handler: handler, TLSConfig: server.TLSConfig(o.serverCertificate(), func() *x509.CertPool { return issuers }), ReadHeaderTimeout: patience}
 	go srv.ServeTLS(listener, "", "")
 	o.Cleanup(func() { srv.Close() })
 	o.url = "https://" + listener.Addr().String()

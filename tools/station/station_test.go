@@ -64,7 +64,7 @@ func openOffice(t *testing.T) *office {
 		certificate := o.certificate()
 		return &certificate, nil
 	}
-	web := &http.Server{Handler: lossy, TLSConfig: config, ReadHeaderTimeout: 10 * time.Second}
+	web := &http.Server{Handler: lossy, TLSConfig: config, ReadHeaderTimeout: time.Minute}
 	go func() { _ = web.ServeTLS(listener, "", "") }()
 	t.Cleanup(func() { _ = web.Close() })
 	o.url = "https://" + listener.Addr().String()
