@@ -81,8 +81,7 @@ func newFollowWorldIn(t *testing.T, flags ...string) *followWorld {
 	w.check(os.WriteFile(w.pass, []byte("x\n"), 0o600))
 	w.run(append([]string{"init", "--dir", w.path("w"), "--public-url", "http://127.0.0.1:1", "--passphrase-file", w.pass}, flags...)...)
 	var err error
-	w.feed, err = freeAddress()
-	w.check(err)
+	w.feed = testAddress(t)
 	w.configure(w.path("w"))
 	w.services, err = readCertificate(filepath.Join(folder(w.path("w")).certificates(), "services.cer"))
 	w.check(err)
@@ -225,14 +224,33 @@ func (w *followWorld) stop(s *served) {
 // add adds an entry at the writer.
 func (w *followWorld) add(cn string) {
 	w.t.Helper()
-	c, err := ldap.DialURL(w.writer.LDAP)
-	w.check(err)
-	defer c.Close()
-	w.check(c.Bind("cn=root,o=nhs", "root"))
 	add := ldap.NewAddRequest("cn="+cn+",ou=Services,o=nhs", nil)
 	add.Attribute("objectClass", []string{"applicationProcess", "simpleSecurityObject"})
 	add.Attribute("userPassword", []string{"secret of " + cn})
-	w.check(c.Add(add))
+	w.until("the writer takes "+cn, func() bool {
+		err := w.tryAdd(add)
+		if !isNotNow(err) {
+			w.check(err)
+		}
+		return err == nil
+	})
+}
+
+func (w *followWorld) tryAdd(add *ldap.AddRequest) error {
+	c, err := ldap.DialURL(w.writer.LDAP)
+	w.check(err)
+	defer c.Close()
+	c.SetTimeout(time.Minute)
+	if err := c.Bind("cn=root,o=nhs", "root"); err != nil {
+		return err
+	}
+	return c.Add(add)
+}
+
+// isNotNow reports an LDAP answer of a server whose copy is too old at the moment. It does nothing that it is asked for: a
+// machine that stands still for as long as a limit of some seconds makes any copy too old.
+func isNotNow(err error) bool {
+	return ldap.IsErrorAnyOf(err, ldap.LDAPResultUnavailable, ldap.LDAPResultBusy)
 }
 
 // addPhotos adds entries whose pictures are noise.
@@ -245,7 +263,7 @@ func (w *followWorld) addPhotos(n, size int) {
 	for i := range n {
 		noise := make([]byte, size)
 		rand.Read(noise)
-		add := ldap.NewAddRequest(fmt.Sprintf("cn=photo-%d,ou=Services,o=nhs", i), nil)
+		add := ldap.NewAddRequest(photoDN(i), nil)
 		add.Attribute("objectClass", []string{"inetOrgPerson"})
 		add.Attribute("sn", []string{"x"})
 		add.Attribute("jpegPhoto", []string{string(noise)})
@@ -253,27 +271,51 @@ func (w *followWorld) addPhotos(n, size int) {
 	}
 }
 
-// entries are all entries a server shows, as text; an error ends with its LDAP code.
+// entries are all entries a server shows, as text, with everything but pictures; an error ends with its LDAP code.
 func entries(s *served) (string, error) {
 	c, err := ldap.DialURL(s.LDAP)
 	if err != nil {
 		return "", err
 	}
 	defer c.Close()
-	c.SetTimeout(20 * time.Second)
-	found, err := c.Search(ldap.NewSearchRequest("o=nhs", ldap.ScopeWholeSubtree, 0, 0, 0, false, "(objectClass=*)", []string{"*", "+"}, nil))
-	if err != nil {
-		return "", err
-	}
+	c.SetTimeout(time.Minute)
 	var b strings.Builder
-	for _, e := range found.Entries {
-		b.WriteString(e.DN + "\n")
-		for _, a := range e.Attributes {
-			b.WriteString(" " + a.Name + ": " + strings.Join(a.Values, "|") + "\n")
+	for _, ask := range []struct {
+		filter     string
+		attributes []string
+	}{{"(!(jpegPhoto=*))", []string{"*", "+"}}, {"(jpegPhoto=*)", []string{"cn", "sn", "+"}}} {
+		found, err := c.Search(ldap.NewSearchRequest("o=nhs", ldap.ScopeWholeSubtree, 0, 0, 0, false, ask.filter, ask.attributes, nil))
+		if err != nil {
+			return "", err
+		}
+		for _, e := range found.Entries {
+			b.WriteString(e.DN + "\n")
+			for _, a := range e.Attributes {
+				b.WriteString(" " + a.Name + ": " + strings.Join(a.Values, "|") + "\n")
+			}
 		}
 	}
 	return b.String(), nil
 }
+
+// photo is the picture of an entry that addPhotos added.
+func (w *followWorld) photo(s *served, n int) (picture string) {
+	w.t.Helper()
+	w.until(s.name+" shows a picture", func() bool {
+		c, err := ldap.DialURL(s.LDAP)
+		w.check(err)
+		defer c.Close()
+		found, err := c.Search(ldap.NewSearchRequest(photoDN(n), ldap.ScopeBaseObject, 0, 0, 0, false, "(objectClass=*)", []string{"jpegPhoto"}, nil))
+		if !isNotNow(err) {
+			w.check(err)
+			picture = found.Entries[0].GetAttributeValue("jpegPhoto")
+		}
+		return err == nil
+	})
+	return picture
+}
+
+func photoDN(n int) string { return fmt.Sprintf("cn=photo-%d,ou=Services,o=nhs", n) }
 
 // ask asks a server about a certificate of the Services CA.
 func (w *followWorld) ask(s *served, path string) (*xocsp.Response, error) {
@@ -288,6 +330,11 @@ func (w *followWorld) askOf(s *served, path string, authority *x509.Certificate)
 	w.check(err)
 	request, err := xocsp.CreateRequest(found[0], authority, nil)
 	w.check(err)
+	return w.askIn(s, request, authority)
+}
+
+// askIn asks a server in a request that was made before.
+func (w *followWorld) askIn(s *served, request []byte, authority *x509.Certificate) (*xocsp.Response, error) {
 	answer, err := http.Post(s.Status+"/ocsp", "application/ocsp-request", bytes.NewReader(request))
 	if err != nil {
 		return nil, err
@@ -298,6 +345,25 @@ func (w *followWorld) askOf(s *served, path string, authority *x509.Certificate)
 		return nil, err
 	}
 	return xocsp.ParseResponse(body, authority)
+}
+
+// answer is the first that is not to try later, which a copy that is too old at the moment says whatever it is asked.
+func (w *followWorld) answer(s *served, path string) *xocsp.Response {
+	w.t.Helper()
+	return w.answerOf(s, path, w.services)
+}
+
+func (w *followWorld) answerOf(s *served, path string, authority *x509.Certificate) (answer *xocsp.Response) {
+	w.t.Helper()
+	w.until(s.name+" answers", func() bool {
+		r, err := w.askOf(s, path, authority)
+		if !isLater(err) {
+			w.check(err)
+		}
+		answer = r
+		return err == nil
+	})
+	return answer
 }
 
 // isLater reports an OCSP answer that says tryLater.
@@ -329,9 +395,9 @@ func (w *followWorld) listNow(s *served) (body []byte, status int) {
 // until waits for what must come true before long.
 func (w *followWorld) until(what string, holds func() bool) {
 	w.t.Helper()
-	for deadline := time.Now().Add(60 * time.Second); !holds(); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(3 * time.Minute); !holds(); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			w.t.Fatalf("after a minute it is not so: %s", what)
+			w.t.Fatalf("after three minutes it is not so: %s", what)
 		}
 	}
 }
@@ -450,7 +516,7 @@ func (x *link) let() {
 
 // readyz is what a server says of itself.
 func readyz(s *served) (r readiness) {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.Operations+"/readyz", nil)
 	if err != nil {

@@ -126,7 +126,7 @@ func fillAndRelieve(t *testing.T, disk, d, pass string) (added int) {
 	modifyOnFullDisk(t, where.LDAP)
 	stillGood := statusOnFullDisk(t, d, where)
 	remove()
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(100 * time.Millisecond) {
+	for deadline := time.Now().Add(3 * time.Minute); ; time.Sleep(100 * time.Millisecond) {
 		if code, said = add(); code == exitDone || time.Now().After(deadline) {
 			break
 		}

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
@@ -173,8 +174,11 @@ func serveBehindLiar(ctx context.Context, change func(int64, []byte) []byte) err
 	if err != nil {
 		return err
 	}
-	server := &http.Server{Addr: front, Handler: proxy}
-	go func() { _ = server.ListenAndServe() }() // the demo sees it when this fails
+	listener, err := net.Listen("tcp", front)
+	if err != nil {
+		return err
+	}
+	go func() { _ = (&http.Server{Handler: proxy}).Serve(listener) }()
 	r.Status = c.PublicURL
 	if err := json.NewEncoder(os.Stdout).Encode(r); err != nil {
 		return err
