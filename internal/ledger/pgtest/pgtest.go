@@ -27,7 +27,7 @@ import (
 )
 
 // patience is for a machine under load; starting takes 1.5 s on an idle one.
-const patience = 60 * time.Second
+const patience = 3 * time.Minute
 
 // errMissing: the programs are not installed.
 var errMissing = errors.New("postgres is not installed")
