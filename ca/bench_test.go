@@ -95,6 +95,23 @@ func BenchmarkPublishAgain100k(b *testing.B) {
 	b.ReportMetric(float64((cpu(b)-before).Milliseconds())/float64(b.N), "cpu-ms")
 }
 
+// BenchmarkPublishFirst100k publishes it as the publisher does after a start
+// while many lists lack a card: of the list that was published before.
+func BenchmarkPublishFirst100k(b *testing.B) {
+	w := newWorld(b)
+	w.revokedInBulk(ca.Signing, 100_000, "\x03")
+	w.must(w.authority, ca.Signing, certs.ShardList(3))
+	before := cpu(b)
+	for b.Loop() {
+		w.advance(2 * time.Minute)
+		w.revokedInBulk(ca.Signing, 1, "\x03")
+		if _, err := w.with(ca.ListPolicy{}).PublishHurried(b.Context(), ca.Signing, certs.ShardList(3)); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64((cpu(b)-before).Milliseconds())/float64(b.N), "cpu-ms")
+}
+
 // revokedInBulk writes revoked certificates down without making them, whose
 // serials end in an octet.
 func (w *world) revokedInBulk(issuer string, n int, last certs.Serial) {

@@ -113,7 +113,7 @@ func (a *Authority) draft(tx *ledger.Tx, w wanted, number uint64) (*draft, error
 		return nil, err
 	}
 	d := &draft{header: a.headerOf(at, which, &p), at: at, which: which, small: map[journal.Hash][]byte{}}
-	d.bare = w.again && p.asOf.Sub(p.state.List.ThisUpdate) < packAfter
+	d.bare = w.hurry || w.again && p.asOf.Sub(p.state.List.ThisUpdate) < packAfter
 	e := encoder{header: d.header, signer: at.Signer, tempDir: a.TempDir}
 	var list *encoded
 	if w.again {
@@ -175,7 +175,8 @@ func (d *draft) bound(tx *ledger.Tx, p *plan) error {
 // of HTTP weigh as much.
 const packMin = 1 << 10
 
-// A list of which the one before is younger than packAfter is hurried: it is
+// A list of which the one before is younger than packAfter, or behind which
+// others wait that lack a card, is hurried: it is
 // packed only if it is shorter than packSoon, and made anew if it has stood for
 // packAfter without a change. Packing, storing and comparing the packed form is
 // a third of what a long list costs.

@@ -1,8 +1,8 @@
 package ca
 
 import (
+	"bytes"
 	"errors"
-	"fmt"
 	"strings"
 	"sync"
 	"time"
@@ -22,7 +22,8 @@ import (
 // rows in that certificates that ended meanwhile stay on it, which §3.3 allows;
 // at least once an interval a list is made of the rows. How many entries it has
 // is held against the register's count as for any list, and it is read back
-// like any.
+// like any. After a start the first may be made of what an earlier process
+// published, if all of that is as the guard would have it.
 const (
 	// mergeLeast is the shortest list for which that is worth it, in octets,
 	// mergeMost the longest that is held in memory for it.
@@ -35,11 +36,12 @@ const (
 
 // lastMade remembers what this process published last of each list.
 type lastMade struct {
-	mu sync.Mutex
-	of map[listOf]madeHere
+	mu    sync.Mutex
+	of    map[listOf]madeHere
+	begun time.Time // when it was first asked
 }
 
-// madeHere is a list this process made.
+// madeHere is a list this process made; the zero value is one it tried to.
 type madeHere struct {
 	number  uint64
 	content journal.Hash
@@ -53,6 +55,20 @@ func (l *lastMade) get(name listOf) madeHere {
 	return l.of[name]
 }
 
+// orBegun is get, and of a list this process has not tried to make since when it
+// might have.
+func (l *lastMade) orBegun(name listOf) (last madeHere, tried bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.begun.IsZero() {
+		l.begun = time.Now()
+	}
+	if last, tried = l.of[name]; !tried {
+		last.rows = l.begun
+	}
+	return last, tried
+}
+
 // put notes what became of drafts: after an error the next are made of rows.
 func (l *lastMade) put(drafts []*draft, err error) {
 	l.mu.Lock()
@@ -64,7 +80,7 @@ func (l *lastMade) put(drafts []*draft, err error) {
 		switch {
 		case d == nil:
 		case err != nil:
-			delete(l.of, listOf{d.at.id, d.which})
+			l.of[listOf{d.at.id, d.which}] = madeHere{}
 		default:
 			l.of[listOf{d.at.id, d.which}] = madeHere{d.made.Number, d.made.Content, d.rows, d.bare}
 		}
@@ -73,10 +89,7 @@ func (l *lastMade) put(drafts []*draft, err error) {
 
 // collectAgain is collect, of the list before and what changed where that may be.
 func (a *Authority) collectAgain(tx *ledger.Tx, d *draft, e *encoder, p *plan) (*encoded, error) {
-	old, rows, err := a.mergeable(tx, d, p)
-	if err != nil {
-		return nil, err
-	}
+	old, rows := a.mergeable(tx, d, p)
 	if old == nil {
 		return a.collect(tx, d, e, p)
 	}
@@ -93,18 +106,35 @@ func (a *Authority) collectAgain(tx *ledger.Tx, d *draft, e *encoder, p *plan) (
 
 // mergeable gives the entries of the list before, encoded, if the next may be
 // made of them, and when they were last made of rows; else nil.
-func (a *Authority) mergeable(tx *ledger.Tx, d *draft, p *plan) (old []byte, rows time.Time, err error) {
-	last, s := a.last.get(listOf{d.at.id, d.which}), &p.state.List
-	if d.which.Kind != certs.ListShard || d.which.Delta || s.Number == 0 || s.Number != last.number || s.Content != last.content ||
-		s.Size < mergeLeast || s.Size > mergeMost || time.Since(last.rows) > a.Lists.Interval ||
+func (a *Authority) mergeable(tx *ledger.Tx, d *draft, p *plan) (old []byte, rows time.Time) {
+	last, tried := a.last.orBegun(listOf{d.at.id, d.which})
+	s := &p.state.List
+	if d.which.Kind != certs.ListShard || d.which.Delta || s.Number == 0 || s.Size < mergeLeast || s.Size > mergeMost ||
+		tried && (s.Number != last.number || s.Content != last.content) || time.Since(last.rows) > a.Lists.Interval ||
 		p.state.Changes-p.state.Listed > uint64(p.state.Entries)/mergePart {
-		return nil, time.Time{}, nil
+		return nil, time.Time{}
 	}
 	list, err := tx.Content(s.Content)
-	if err != nil {
-		return nil, time.Time{}, fmt.Errorf("reading the list before: %w", err)
+	if err == nil && !tried {
+		err = a.sound(list, d, p)
 	}
-	return entriesIn(list), last.rows, nil
+	switch {
+	case err == nil:
+		return entriesIn(list), last.rows
+	case tx.Context().Err() == nil:
+		a.Logger.Warn("a list is made of the register's rows, since the one before does not serve", "issuer", d.at.name,
+			"list", d.which.String(), "number", s.Number, "error", err)
+	}
+	return nil, time.Time{}
+}
+
+// sound judges the list before as the guard did when it was published: what is
+// made of it stands on its signature.
+func (a *Authority) sound(list []byte, d *draft, p *plan) error {
+	s := &p.state.List
+	was := a.headerOf(d.at, d.which, &plan{state: p.state, number: s.Number, asOf: s.ThisUpdate})
+	was.nextUpdate = s.NextUpdate
+	return checkList(bytes.NewReader(list), d.at.Issuer.Certificate, was, p.state.Entries)
 }
 
 // entriesIn gives the contents of revokedCertificates of a CertificateList;

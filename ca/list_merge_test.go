@@ -120,6 +120,53 @@ func TestListIsMadeOfTheRowsWhereTheOneBeforeDoesNotServe(t *testing.T) {
 	}
 }
 
+// firstAgain says whether a process that just began made a list of what an earlier
+// one had published.
+func (w *world) firstAgain(a *ca.Authority, issuer string, which certs.ListName) (merged bool) {
+	w.Helper()
+	w.advance(11 * time.Second)
+	if _, err := a.PublishAgain(w.Context(), issuer, which); err != nil {
+		w.Fatal(err)
+	}
+	return a.RowsRead(issuer, which).Equal(a.Begun())
+}
+
+func TestFirstListAfterAStartIsMadeOfOneThatHolds(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	shard := certs.ShardList(5)
+	w.revokedInBulk(ca.Services, 1_500, "\x05")
+	w.again(ca.Services, shard)
+	w.advance(time.Second)
+	w.revokedInBulk(ca.Services, 3, "\x05")
+	begun := w.with(ca.ListPolicy{})
+	if !w.firstAgain(begun, ca.Services, shard) {
+		t.Error("it was made of rows")
+	}
+	merged := w.entriesOf(ca.Services, shard)
+	w.must(w.with(ca.ListPolicy{}), ca.Services, shard)
+	if rows := w.entriesOf(ca.Services, shard); !bytes.Equal(merged, rows) {
+		t.Error("the rows give another list")
+	}
+	if w.firstAgain(begun, ca.Services, shard) {
+		t.Error("another process made the one before, beside this one")
+	}
+	if w.firstAgain(w.with(ca.ListPolicy{Interval: time.Nanosecond}), ca.Services, shard) {
+		t.Error("an interval has passed since the start")
+	}
+	w.write(func(tx *ledger.Tx) error {
+		_, err := tx.Exec(`UPDATE certs_published SET entries = entries - 1`)
+		return err
+	})
+	if w.firstAgain(w.with(ca.ListPolicy{}), ca.Services, shard) {
+		t.Error("the one before has more entries than were written down")
+	}
+	w.public = "http://elsewhere.example"
+	if w.firstAgain(w.with(ca.ListPolicy{}), ca.Services, shard) {
+		t.Error("the one before names another URL")
+	}
+}
+
 func TestHurriedLongListIsPackedOnceItStands(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -133,5 +180,12 @@ func TestHurriedLongListIsPackedOnceItStands(t *testing.T) {
 	w.again(ca.Services, shard)
 	if _, s := w.named(ca.Services, shard); s.List.PackedSize == 0 {
 		t.Fatal("it was not packed although the one before is old")
+	}
+	w.advance(time.Minute)
+	if _, err := w.authority.PublishHurried(t.Context(), ca.Services, shard); err != nil {
+		t.Fatal(err)
+	}
+	if _, s := w.named(ca.Services, shard); s.List.PackedSize != 0 {
+		t.Fatal("it was packed although others wait behind it")
 	}
 }

@@ -39,10 +39,12 @@ const maxOvertaken = 5
 
 // wanted is a list to be made. Again: for the publisher, which makes it anew
 // whenever something changes, and may save itself work that is done over soon.
+// Hurry: other lists wait behind it that lack a card.
 type wanted struct {
 	at    *hand
 	which certs.ListName
 	again bool
+	hurry bool
 }
 
 func (a *Authority) publish(ctx context.Context, w wanted) (certs.ListPublished, error) {

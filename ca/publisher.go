@@ -38,6 +38,7 @@ const (
 type Publisher struct {
 	Authority *Authority
 
+	begun  time.Time
 	made   map[listOf]making
 	stale  map[listOf]time.Time // since when there are changes that are not listed
 	looked time.Time
@@ -60,7 +61,7 @@ type listOf struct {
 // made is logged and tried again. Several publishers on one ledger get in each
 // other's way without harm.
 func (p *Publisher) Run(ctx context.Context) error {
-	p.made, p.stale = map[listOf]making{}, map[listOf]time.Time{}
+	p.begun, p.made, p.stale = time.Now(), map[listOf]making{}, map[listOf]time.Time{}
 	var swept time.Time
 	for {
 		begun := time.Now()
@@ -68,7 +69,7 @@ func (p *Publisher) Run(ctx context.Context) error {
 		pause := gather
 		if err == nil && next.waits >= 0 {
 			began := time.Now()
-			err = p.publish(ctx, next.list)
+			err = p.publish(ctx, next)
 			pause = next.pause(time.Since(began))
 		}
 		if swept.IsZero() && next.waits < 0 || time.Since(swept) >= sweepEvery {
@@ -158,11 +159,13 @@ func (p *Publisher) states(tx *ledger.Tx) ([]register.Shard, error) {
 
 // publish makes one list. A failure counts as made: it is tried again after
 // the debounce and not at once.
-func (p *Publisher) publish(ctx context.Context, s *register.Shard) error {
+func (p *Publisher) publish(ctx context.Context, next due) error {
 	begun := time.Now()
+	s := next.list
 	name := listOf{s.Issuer, s.Which}
 	delete(p.stale, name)
-	_, err := p.Authority.publish(ctx, wanted{at: p.Authority.known.Load().byKey[s.Issuer], which: s.Which, again: true})
+	_, err := p.Authority.publish(ctx, wanted{at: p.Authority.known.Load().byKey[s.Issuer], which: s.Which, again: true,
+		hurry: next.stale >= hurryMany})
 	p.made[name] = making{time.Now(), time.Since(begun)}
 	if errors.Is(err, register.ErrListOvertaken) {
 		return nil

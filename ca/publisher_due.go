@@ -26,6 +26,13 @@ const (
 	// mostShare bounds what share adds: no list waits longer for its turn, or a
 	// disk that is slow once would break the promise.
 	mostShare = 5 * time.Second
+	// A list that is only old waits this many times longer for its turn than one
+	// that lacks a card, and after a start begins to wait with it: there all may
+	// be old.
+	patience = 4
+	// hurryMany is of how many lists that lack single cards each is made in a
+	// hurry.
+	hurryMany = 4
 	// An order that is being worked off changes orderLeast certificates of a
 	// shard before its list is made again, and has changed one orderLull ago at
 	// most: that is no reason to hurry, since the next list lacks as many again.
@@ -105,6 +112,9 @@ func (p *Publisher) waits(s *register.Shard, now time.Time) time.Duration {
 	waits := now.Sub(s.List.ThisUpdate) - interval
 	if mine {
 		waits = max(waits, since-interval)
+	}
+	if waits > 0 {
+		waits = min(waits, time.Since(p.begun)) / patience
 	}
 	if s.List.Number == 0 || s.Changes > s.Listed && s.Which.Kind != certs.ListArchive {
 		if p.stale[name].IsZero() { // it came after the last look

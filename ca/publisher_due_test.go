@@ -34,6 +34,14 @@ func TestTheListThatWaitedLongestIsMadeFirst(t *testing.T) {
 	if next := p.first(states, now); next.list.Shard != 2 {
 		t.Errorf("shard %d", next.list.Shard)
 	}
+	old := standing(5, 0, 0, now)
+	old.List.ThisUpdate = now.Add(-48 * time.Hour)
+	for up, want := range map[time.Duration]uint16{4 * time.Second: 2, 10 * time.Minute: 5} {
+		p.begun = now.Add(-up)
+		if next := p.first(append(states, old), now); next.list.Shard != want {
+			t.Errorf("%s after the start: shard %d with one that has been old for long, want %d", up, next.list.Shard, want)
+		}
+	}
 	states = append(states, register.Shard{Which: certs.ShardList(4), Shard: 4})
 	if next := p.first(states, now); next.list.Shard != 4 {
 		t.Errorf("shard %d before one that nobody has ever seen", next.list.Shard)
