@@ -13,6 +13,7 @@ import (
 type Intake struct {
 	schema *Schema
 	names  map[string]*intakeName
+	last   *intakeName // asked for last
 	sets   map[string]*classSet
 	key    []byte
 	entry  uint64   // number of the entry in hand
@@ -21,6 +22,8 @@ type Intake struct {
 
 // intakeName is an attribute description as it was given.
 type intakeName struct {
+	given     string
+	next      *intakeName // asked for behind it last: entries resemble each other
 	canonical string
 	typ       *AttributeType // nil: not ordinary
 	last      uint64         // entry that had this description last
@@ -48,13 +51,27 @@ func (s *Schema) NewIntake() *Intake {
 func (n *Intake) Type(description string) *AttributeType { return n.name(description).typ }
 
 func (n *Intake) name(description string) *intakeName {
+	if n.last != nil && n.last.next != nil && n.last.next.given == description {
+		n.last = n.last.next
+		return n.last
+	}
+	x := n.named(description)
+	if n.last != nil {
+		n.last.next = x
+	}
+	n.last = x
+	return x
+}
+
+func (n *Intake) named(description string) *intakeName {
 	if x, ok := n.names[description]; ok {
 		return x
 	}
 	if len(n.names) >= maxIntake {
 		clear(n.names)
+		n.last = nil
 	}
-	x := &intakeName{}
+	x := &intakeName{given: description}
 	n.names[description] = x
 	d, err := n.schema.describe(description)
 	if err != nil {
@@ -62,7 +79,7 @@ func (n *Intake) name(description string) *intakeName {
 	}
 	x.canonical, x.typ = d.String(), d.Type
 	if x.canonical != description {
-		x.twin = n.name(x.canonical)
+		x.twin = n.named(x.canonical)
 	}
 	return x
 }
@@ -87,7 +104,7 @@ func (n *Intake) Take(e *Entry) (*ObjectClass, bool) {
 			return nil, false
 		}
 	}
-	if !n.named(e) {
+	if !n.tells(e) {
 		return nil, false
 	}
 	e.Attribute("objectClass").Values = set.values
@@ -121,8 +138,8 @@ func (n *Intake) takeAttribute(a *Attribute, set *classSet) bool {
 	return n.schema.twice(t, a.Values) < 0
 }
 
-// named reports whether the entry's name is told by a value it has.
-func (n *Intake) named(e *Entry) bool {
+// tells reports whether the entry's name is told by a value it has.
+func (n *Intake) tells(e *Entry) bool {
 	if len(e.DN) == 0 || len(e.DN[0]) != 1 {
 		return false
 	}

@@ -64,13 +64,22 @@ func (n *LoadNames) name(i uint64) string {
 // load share its names; each is for one goroutine.
 type EntryPacker struct {
 	names *LoadNames
-	known map[string]uint64
+	known map[string]*packedName
+	last  *packedName
 	room  []byte
+}
+
+// packedName is an attribute description of the load, and the one packed behind
+// it last.
+type packedName struct {
+	text   string
+	number uint64
+	next   *packedName
 }
 
 // NewEntryPacker makes a packer.
 func NewEntryPacker(names *LoadNames) *EntryPacker {
-	return &EntryPacker{names: names, known: map[string]uint64{}}
+	return &EntryPacker{names: names, known: map[string]*packedName{}}
 }
 
 // Append appends an entry. A zero UUID is given by BlockWriter.
@@ -105,12 +114,25 @@ func PackedName(packed []byte) (DN, error) {
 	return dn, d.Err()
 }
 
-func (p *EntryPacker) attribute(b []byte, a *Attribute) []byte {
-	n, ok := p.known[a.Type]
-	if !ok {
-		n = p.names.number(a.Type)
-		p.known[a.Type] = n
+func (p *EntryPacker) number(description string) uint64 {
+	if p.last != nil && p.last.next != nil && p.last.next.text == description {
+		p.last = p.last.next
+		return p.last.number
 	}
+	n, ok := p.known[description]
+	if !ok {
+		n = &packedName{text: description, number: p.names.number(description)}
+		p.known[description] = n
+	}
+	if p.last != nil {
+		p.last.next = n
+	}
+	p.last = n
+	return n.number
+}
+
+func (p *EntryPacker) attribute(b []byte, a *Attribute) []byte {
+	n := p.number(a.Type)
 	values := binary.AppendUvarint(p.room[:0], uint64(len(a.Values)))
 	for _, v := range a.Values {
 		values = append(binary.AppendUvarint(values, uint64(len(v))), v...)

@@ -20,6 +20,7 @@ var errNotEntry = errors.New("is a change; into an empty suffix only entries can
 // makes room first and comes back with the load, where the files do not bring
 // it themselves; if the load is refused it is put back.
 func (im *importing) load(ctx context.Context, at int) error {
+	tuneCollector()
 	suffix := im.register.Suffixes()[at]
 	base, err := baseEntries(suffix, at == 0)
 	if err != nil {
