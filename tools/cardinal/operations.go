@@ -107,7 +107,7 @@ func (n *node) measure() {
 		return n.certificate.current.Load().Leaf.NotAfter.Sub(n.now()).Seconds()
 	})
 	if n.write != nil {
-		gauge("alarms", "What somebody must act on, see the log and the API's health.", n.countAlarms)
+		gauge("alarms", "What somebody must act on; /v1/health on the issuance port says what.", n.countAlarms)
 	}
 }
 

@@ -5,10 +5,8 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
-	"io/fs"
 	"net"
 	"net/http"
-	"os"
 	"slices"
 	"time"
 
@@ -92,20 +90,20 @@ func (n *node) openCertificate(ctx context.Context) error {
 	return nil
 }
 
-// ownCertificate is the server's certificate as it lies in the folder. A read node elsewhere asks for its first; a writer
-// makes a new one when it has got further names.
+// ownCertificate is the server's certificate as it lies in the folder. Where none does, or none that can be read, a read
+// node elsewhere asks for one and a writer makes one, as it does when it has got further names.
 func (n *node) ownCertificate(ctx context.Context) (*tls.Certificate, error) {
-	if n.follower != nil {
-		if _, err := os.Stat(n.folder.serverKey()); errors.Is(err, fs.ErrNotExist) {
-			mine, err := n.follower.serverCertificate(ctx)
-			if err != nil {
-				return nil, followProblem(err)
-			}
-			return mine, nil
-		}
-	}
 	mine, err := readServerCertificate(n.folder)
-	if err != nil || n.write == nil || coversNames(mine.Leaf, n.config) {
+	switch {
+	case err != nil && n.follower != nil:
+		if mine, err = n.follower.serverCertificate(ctx); err != nil {
+			return nil, followProblem(err)
+		}
+		return mine, nil
+	case err != nil && n.write != nil:
+		n.logger.Error("making another certificate for the server", "since", err)
+		return n.write.newServerCertificate(ctx)
+	case err != nil || n.write == nil || coversNames(mine.Leaf, n.config):
 		return mine, err
 	}
 	covering, err := n.write.newServerCertificate(ctx)

@@ -88,14 +88,20 @@ func (w *writeSide) newServerCertificate(ctx context.Context) (*tls.Certificate,
 func readServerCertificate(f folder) (*tls.Certificate, error) {
 	mine, err := tls.LoadX509KeyPair(f.serverKey(), f.serverKey())
 	if err != nil {
-		return nil, usage("reading the server's certificate", err)
+		return nil, usage("reading the server's certificate from "+f.serverKey(), err)
 	}
 	return &mine, nil
 }
 
-// replaceFile puts a whole new file in the place of an old one.
+// replaceFile puts a whole new file in the place of an old one. A power cut
+// leaves the one or the other.
 func replaceFile(path string, data []byte) error {
-	if err := os.WriteFile(path+".part", data, 0o600); err != nil {
+	f, err := os.OpenFile(path+".part", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return err
 	}
 	return os.Rename(path+".part", path)
