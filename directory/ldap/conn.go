@@ -37,6 +37,7 @@ type conn struct {
 
 	turn   turn   // of the reading goroutine
 	streak streak // what it did without a turn since it last waited
+	bunch  bunch  // of the reading goroutine's answers
 
 	in       []byte // read but not yet used: in[from:to]
 	from, to int
@@ -169,6 +170,9 @@ func (c *conn) next(first bool) ([]byte, error) {
 			pdu := c.in[c.from : c.from+n : c.from+n]
 			c.from += n
 			return pdu, nil
+		}
+		if len(c.out) > 0 {
+			c.streak.skip(c.bunch.gather())
 		}
 		if err := c.flush(); err != nil {
 			return nil, err

@@ -142,6 +142,20 @@ const (
 	// atOnce is how long it takes at most to be given what is there already;
 	// what takes longer has been waited for.
 	atOnce = 5 * time.Microsecond
+	// bunchMost is how long an answer waits for those of other connections
+	// before that is not tried again for the next bunchHeld: something else has
+	// the processor, longer than a lone change takes, and less than one answer
+	// in a hundred may wait for that.
+	bunchMost = 2 * time.Millisecond
+	bunchHeld = 127
+	// bunchLeast is how long it waits at least where others were ready: the work
+	// of a few. To have nobody to wait for may take longer than atOnce, as an
+	// idle processor is woken to look for work.
+	bunchLeast = 20 * time.Microsecond
+	// bunchAlone is how many answers go out by themselves at most, where nobody
+	// else is ready, before it is looked whether somebody is: that costs as much
+	// as a look at the clock.
+	bunchAlone = 63
 	// restingGoroutines wait, with stacks that have grown, for connections.
 	restingGoroutines = 16
 	// readBuffer is what a resting connection keeps for reading.

@@ -26,3 +26,10 @@ func (s *streak) keep(ctx context.Context, t *turn, now time.Time) error {
 	s.began = time.Time{}
 	return t.spend(ctx, inRow)
 }
+
+// skip does not count what others did meanwhile.
+func (s *streak) skip(others time.Duration) {
+	if others > 0 && !s.began.IsZero() {
+		s.began = s.began.Add(others)
+	}
+}
