@@ -133,12 +133,13 @@ func TestARevocationIsKnownOnEveryNode(t *testing.T) {
 		t.Skip("short")
 	}
 	t.Parallel()
+	shippedProgram(t) // what it takes to be built says little
 	begun := time.Now()
 	w := newFollowWorld(t)
 	for name, scope := range map[string]string{"central-1": "central", "edge-1": "edge", "gone-1": "edge"} {
 		w.enrol(name, scope)
 	}
-	ahead := shortestLife/2 - max(40*time.Second, min(10*time.Since(begun), 3*time.Minute)) // where that took long, so may the rest
+	ahead := shortestLife/2 - max(40*time.Second, min(6*time.Since(begun), 3*time.Minute)) // where that took long, so may the rest
 	ends := w.certifyShortly("central-1").Add(-ahead)
 	w.ahead = ahead
 	w.configure(w.path("w"))
