@@ -29,8 +29,9 @@ type syncing struct {
 	since journal.Position // the content as it was here is known to the client; 0: none
 	same  []directory.UUID // entries that are as they were then, not told yet
 	// after: the client holds what another search, or one with other rights, was
-	// told up to then; see outdo.
+	// told before then; see outdo. This place is named by void.
 	after  time.Time
+	void   []byte
 	raised tree.Point // the least place an entry is said to be of
 }
 
@@ -108,7 +109,10 @@ func (s *syncing) resume() bool {
 	}
 	csn, ok := s.named.place(cookie)
 	if !ok {
-		s.after, _, _ = directory.ParseCSN(cookie.told())
+		if told, position, ok := directory.ParseCSN(cookie.told()); ok {
+			s.after = told.Add(time.Microsecond)
+			s.void = voidCookie(s.rid, directory.CSN(s.after, position))
+		}
 		return false
 	}
 	at, position, ok := directory.ParseCSN(csn)
@@ -147,6 +151,9 @@ func (s *syncing) scan(ctx context.Context) error {
 	}
 	s.seen = s.standing.Last
 	if !s.after.IsZero() {
+		if s.tellVoid() != nil {
+			return context.Canceled
+		}
 		s.raised = tree.Point{Position: s.seen.Position, Micro: max(s.standing.Micro(s.seen), uint64(now.UnixMicro()))}
 	}
 	ids, err := s.gather(ctx)
@@ -182,6 +189,13 @@ func (s *syncing) scan(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// tellVoid takes the client's cookie from him before he is told anything: should
+// the search that it is of come back before he has a new one, then what he holds
+// is no content of that search any more.
+func (s *syncing) tellVoid() error {
+	return s.conn.write(appendSyncInfo(nil, s.id, func(b []byte) []byte { return ber.Append(b, syncNewCookie, s.void) }))
 }
 
 // outdo waits, for a client who holds the content of another search, until the

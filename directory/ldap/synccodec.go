@@ -169,6 +169,15 @@ func (s syncScope) cookie(rid string, csn []byte) []byte {
 	return []byte("rid=" + rid + ",csn=" + string(csn) + ";" + s.mark(string(csn)) + ",of=" + s.of())
 }
 
+// voidCookie is of no scope: a client that is told it begins anew, and so does a
+// slapd, which puts the number beside those that it knows, of an earlier time.
+func voidCookie(rid string, csn []byte) []byte {
+	if rid == "" {
+		rid = "000"
+	}
+	return []byte("rid=" + rid + ",csn=" + string(csn))
+}
+
 func (c *controls) takeFollowing(oid string, value []byte) error {
 	if oid == oidPersistent {
 		return c.takePersistent(value)

@@ -2,6 +2,7 @@ package ldap_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -9,6 +10,7 @@ import (
 	client "github.com/go-ldap/ldap/v3"
 
 	"cardinal/directory/ldap"
+	"cardinal/internal/ber"
 )
 
 // openRules show everybody who is somebody everything and let him write.
@@ -140,6 +142,54 @@ func TestFollowersTakeOtherRules(t *testing.T) {
 	l.describe("ou=secret,ou=Services,o=nhs", "told to alex")
 	if got := again.next(); got != "2 ou=secret,ou=Services,o=nhs" {
 		t.Errorf("rules that are the same for alex: he is told %q", got)
+	}
+}
+
+// TestAnInterruptedRefreshUnderOtherRulesIsBegunAnewUnderTheFirst: part of the
+// copy is of the other rules by then, and no change tells of it.
+func TestAnInterruptedRefreshUnderOtherRulesIsBegunAnewUnderTheFirst(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []struct {
+		name string
+		keep func(before, now string) string
+	}{
+		{"a client that keeps cookies", func(_, now string) string { return now }},
+		{"a slapd, which keeps the newest number of each server", func(before, now string) string {
+			_, csn, _ := strings.Cut(now, "csn=")
+			_, marks, _ := strings.Cut(before, ";")
+			marks, _, _ = strings.Cut(marks, ",of=")
+			return "rid=001,csn=" + csn + ";" + marks
+		}},
+	} {
+		t.Run(kind.name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, withRules(t, openRules))
+			r.ldif(workforce + "\n" + secretUnit)
+			only, units := client.SyncRequestModeRefreshOnly, "(objectClass=organizationalUnit)"
+			first := r.sync(r.dial(reader, "reading"), nil, only, units)
+			all := first.until("done false")
+			before := first.cookie
+			r.rules(narrowRules)
+			w := bound(t, r, reader, "reading")
+			value := ber.Append(nil, ber.Sequence, ber.Append(ber.AppendInt(nil, ber.Enumerated, 1), ber.OctetString, before))
+			w.send(ask{base: "o=nhs", scope: 2, filter: units, controls: [][]byte{control("1.3.6.1.4.1.4203.1.9.1.1", true, value)}}.pdu(t, 9))
+			_, now, found := strings.Cut(string(w.raw(wireWait)), "rid=")
+			if !found {
+				t.Fatal("the first thing told is no cookie")
+			}
+			kept := kind.keep(string(before), "rid="+now)
+			r.rules(openRules)
+			again := r.sync(r.dial(reader, "reading"), []byte(kept), only, units)
+			again.wants("cookie")
+			if got := again.until("done false"); !slices.Equal(got, all) {
+				t.Errorf("told %q, want all of it: %q", got, all)
+			}
+			if csn := func(cookie string) string { return cookie[strings.Index(cookie, "csn="):] }; csn(string(again.cookie)) <= csn(kept) {
+				t.Errorf("cookie %s is not later than %s", again.cookie, kept)
+			}
+			last := r.sync(r.dial(reader, "reading"), again.cookie, only, units)
+			last.wants("done true")
+		})
 	}
 }
 
