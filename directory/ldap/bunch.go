@@ -3,6 +3,8 @@ package ldap
 import (
 	"runtime"
 	"time"
+
+	"cardinal/internal/background"
 )
 
 // bunch has the answers of several connections written one after another: who
@@ -10,7 +12,7 @@ import (
 // the processor searches, and after that sends, a dozen times in a row, and a
 // peer that has to be woken is woken once. It costs no answer more than the
 // others take, and where nobody else is ready, or others take long, it is done
-// without for a while.
+// without for a while, as it is while there is long work beside requests.
 type bunch struct {
 	alone int // how many answers went out without it when that was last decided
 	rest  int // how many are still to
@@ -18,9 +20,12 @@ type bunch struct {
 
 // gather lets others go first, if that has proved worth while, and returns how
 // long they took.
-func (b *bunch) gather() time.Duration {
+func (b *bunch) gather(beside *background.Work) time.Duration {
 	if b.rest > 0 {
 		b.rest--
+		return 0
+	}
+	if beside.Going() {
 		return 0
 	}
 	began := time.Now()

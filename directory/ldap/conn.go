@@ -172,7 +172,7 @@ func (c *conn) next(first bool) ([]byte, error) {
 			return pdu, nil
 		}
 		if len(c.out) > 0 {
-			c.streak.skip(c.bunch.gather())
+			c.streak.skip(c.bunch.gather(c.server.config.Beside))
 		}
 		if err := c.flush(); err != nil {
 			return nil, err

@@ -103,6 +103,9 @@ type Config struct {
 	Passwords []PasswordPolicy
 	Suffixes  []Suffix
 	Limits    Limits
+	// Beside is the long work of this process, for which no answer waits; nil:
+	// none is known of.
+	Beside *background.Work
 	// Allowances are what searches may cost instead, for some identities; the
 	// first whose Who fits decides.
 	Allowances []Allowance

@@ -36,6 +36,7 @@ import (
 	"os"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -56,6 +57,7 @@ type Work struct {
 	going int
 	last  time.Time // when some ended
 	wide  int       // what GOMAXPROCS was raised to; 0: it was not
+	known atomic.Bool
 }
 
 // New begins with none. It gives nil where GOMAXPROCS is set in the environment,
@@ -72,6 +74,11 @@ func New() *Work {
 // work is going on.
 func Processors() int { return min(runtime.NumCPU(), runtime.GOMAXPROCS(0)) }
 
+// Going reports whether there is such work, or was shortly before: who lets
+// others go first may then wait for that and not for another request. It is as
+// cheap as a load.
+func (w *Work) Going() bool { return w != nil && w.known.Load() }
+
 // Begin says that work of many milliseconds begins; end, which must be called
 // once, that it has ended. It costs no more than a lock unless none has been
 // going on lately.
@@ -84,6 +91,7 @@ func (w *Work) Begin() (end func()) {
 	w.going++
 	if w.wide == 0 {
 		w.wide = Processors() + Spare
+		w.known.Store(true)
 		runtime.GOMAXPROCS(w.wide)
 		time.AfterFunc(linger, w.rest)
 	}
@@ -111,4 +119,5 @@ func (w *Work) rest() {
 	}
 	runtime.SetDefaultGOMAXPROCS()
 	w.wide = 0
+	w.known.Store(false)
 }

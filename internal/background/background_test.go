@@ -23,6 +23,9 @@ func TestThereAreMorePlacesWhileWorkIsGoingOnAndShortlyAfter(t *testing.T) {
 			if got := runtime.GOMAXPROCS(0); got != want {
 				t.Errorf("%s: %d places, want %d", when, got, want)
 			}
+			if got := w.Going(); got != (want > n) {
+				t.Errorf("%s: there is work: %t", when, got)
+			}
 			if got := background.Processors(); got != n {
 				t.Errorf("%s: %d processors, want %d", when, got, n)
 			}

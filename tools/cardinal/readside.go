@@ -180,7 +180,7 @@ func (n *node) serveDirectory() error {
 	limits := n.config.Limits
 	config := ldap.Config{Tree: n.read.tree, Replica: n.read.replica, Rules: n.directory.rules, CardStatus: cardStatus{n.read.table, n.read.replica, limits.OCSPAge}, Suffixes: n.directory.roots,
 		Lists: n.lists(), TLS: n.certificate.tlsConfig(tls.VerifyClientCertIfGiven), AllowPlaintextBind: n.config.Directory.AllowPlaintextBind, ChangeLog: n.config.Directory.ChangeLog,
-		Limits:     n.config.ldapLimits(),
+		Limits: n.config.ldapLimits(), Beside: n.beside,
 		Allowances: n.directory.limits, Logger: n.logger, Now: n.now, Registerer: n.registry}
 	if n.write != nil {
 		config.Writer = ldapWriter{register.Updates{Register: n.write.register, Ledger: n.ledger}}
