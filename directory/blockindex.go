@@ -72,6 +72,13 @@ func (x *BlockIndex) read(r *BlockReader) error {
 			r.in.Fail("name of an entry")
 			break
 		}
+		for _, own := range e.Own {
+			rdn := reader{journal.NewDecoder(own)}
+			rdn.skipRDN()
+			if err := rdn.done("RDN"); err != nil {
+				return err
+			}
+		}
 		i := indexed{uuid: uint32(at), count: uint32(e.Count), name: uint32(len(x.rdns))}
 		x.rdns = append(append(x.rdns, x.rdns[last[0]:last[0]+e.Shared]...), e.Own...)
 		last = [2]int{int(i.name), len(x.rdns)}
