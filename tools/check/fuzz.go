@@ -27,10 +27,11 @@ const (
 	buildsAtATime = 2
 )
 
-// fuzzMinimize is how many tries an input that reaches something new gets to be
-// made shorter. By itself the fuzzer takes a minute for each, longer than it has
-// here: one target came to 4 executions so, and to 6,087 with the bound.
-const fuzzMinimize = "100x"
+// fuzzShorten is how many tries an input that reaches something new gets to be
+// made shorter in a soak. Go gives it a minute by itself: one target came to 4
+// executions so, and to 6,087 with the bound. In a check a run may be spent on
+// one: it looks whether what is known still holds, and the soak for what is not.
+const fuzzShorten = "100x"
 
 // fuzzTarget is one FuzzXxx function, found by parsing.
 type fuzzTarget struct{ dir, name string }
@@ -90,9 +91,9 @@ func byPackage(targets []fuzzTarget) map[string][]fuzzTarget {
 
 // run fuzzes one target and gives its last line, or everything when it failed.
 func (t fuzzTarget) run(ctx context.Context, bin string, soak bool) ([]byte, error) {
-	length := fuzzTime
+	length, shorten := fuzzTime, fuzzTime.String()
 	if soak {
-		length = fuzzTimeSoak
+		length, shorten = fuzzTimeSoak, fuzzShorten
 	}
 	cache, err := os.MkdirTemp("", "check-fuzz-corpus-")
 	if err != nil {
@@ -100,7 +101,7 @@ func (t fuzzTarget) run(ctx context.Context, bin string, soak bool) ([]byte, err
 	}
 	defer os.RemoveAll(cache)
 	arguments := []string{"-test.run=^$", "-test.fuzz=^" + t.name + "$", "-test.fuzztime=" + length.String(),
-		"-test.fuzzminimizetime=" + fuzzMinimize, "-test.fuzzcachedir=" + cache, "-test.parallel=1", "-test.timeout=10m"}
+		"-test.fuzzminimizetime=" + shorten, "-test.fuzzcachedir=" + cache, "-test.parallel=1", "-test.timeout=10m"}
 	said, err := t.once(ctx, bin, arguments)
 	input := stuckOn(said)
 	if err != nil && (overByItsClock(said) || input != "") {
