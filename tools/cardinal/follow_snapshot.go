@@ -209,7 +209,11 @@ func (s *seeding) tryPart(ctx context.Context, p feed.SnapshotPart) error {
 		return err
 	}
 	s.done.Add(p.Size)
-	return replaceFile(filepath.Join(s.dir, p.Hash.String()), data)
+	path := filepath.Join(s.dir, p.Hash.String())
+	if err := os.WriteFile(path+".part", data, 0o600); err != nil { // the disk is not waited for: the parts are checked again
+		return err
+	}
+	return os.Rename(path+".part", path)
 }
 
 // partReader joins the parts. Each is checked again: they may have lain on disk for long.
