@@ -137,8 +137,9 @@ func commitsTogether(t *testing.T, r *rig, there func(string) bool) {
 	w.send(end(9, true, id))
 	expectAnswer(t, w, 9, 53) // it is over
 	again := begin(t, w)
-	w.send(device(3, "t4", control(txnControl, true, again)), end(10, false, again))
+	w.send(device(3, "t4", control(txnControl, true, again)))
 	expectAnswer(t, w, 3, 0)
+	w.send(end(10, false, again))
 	expectAnswer(t, w, 10, 0)
 	if there("t4") {
 		t.Error("an aborted transaction has left something behind")
@@ -200,10 +201,11 @@ func judgesRightsInside(t *testing.T, r *rig, there func(string) bool) {
 	in := control(txnControl, true, id)
 	// what he moves away from "here" is hidden from him from then on
 	w.send(device(3, "w1", in), withControls(modify(4, "cn=w1,ou=Services,o=nhs", change(2, "l", "there")), in),
-		withControls(modify(5, "cn=w1,ou=Services,o=nhs", change(2, "l", "here")), in), end(6, true, id))
+		withControls(modify(5, "cn=w1,ou=Services,o=nhs", change(2, "l", "here")), in))
 	for i := 3; i <= 5; i++ {
 		expectAnswer(t, w, i, 0)
 	}
+	w.send(end(6, true, id))
 	expectAnswer(t, w, 6, 32)
 	if there("w1") {
 		t.Error("a transaction without the rights was made")
